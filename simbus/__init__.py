@@ -1,0 +1,91 @@
+"""simbus: a message broker inside your own process, on a clock that you control.
+
+This file is the facade: it holds the public names and where they live, and nothing else. A name's
+module is imported when the name is first asked for (PEP 562), so that ``import simbus`` and a test
+suite that only wants the fake pay for no numpy, pandas or matplotlib. Nothing inside the package
+imports this module.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from simbus.rabbitmq.fake import RabbitMQ
+    from simbus.simulation.distributions import constant, empirical, exponential, gamma, lognormal
+    from simbus.simulation.experiment import simulate, sweep
+    from simbus.simulation.failures import Backoff, Failure, Retry
+    from simbus.simulation.file import read_scenario
+    from simbus.simulation.scenario import Scenario
+    from simbus.simulation.workloads import bursts, constant_rate, poisson, replay
+
+    __version__: str
+
+__all__ = [
+    "Backoff",
+    "Failure",
+    "RabbitMQ",
+    "Retry",
+    "Scenario",
+    "bursts",
+    "constant",
+    "constant_rate",
+    "empirical",
+    "exponential",
+    "gamma",
+    "lognormal",
+    "poisson",
+    "read_scenario",
+    "replay",
+    "simulate",
+    "sweep",
+]
+
+_HOMES = {
+    "simbus.rabbitmq.fake": ("RabbitMQ",),
+    "simbus.simulation.distributions": ("constant", "empirical", "exponential", "gamma", "lognormal"),
+    "simbus.simulation.experiment": ("simulate", "sweep"),
+    "simbus.simulation.failures": ("Backoff", "Failure", "Retry"),
+    "simbus.simulation.file": ("read_scenario",),
+    "simbus.simulation.scenario": ("Scenario",),
+    "simbus.simulation.workloads": ("bursts", "constant_rate", "poisson", "replay"),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """The public name, imported from its home and kept here from then on.
+
+    Raises:
+        AttributeError: when simbus has no such name.
+        MissingExtra: when its home needs a library that is not installed; the text names the extra.
+    """
+    if name == "__version__":
+        value = _version()
+    elif name in _HOME_OF:
+        value = getattr(_import_home(name), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__, "__version__"})
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("simbus")
+
+
+def _import_home(name: str) -> Any:
+    from simbus.errors import MissingExtra
+
+    try:
+        return import_module(_HOME_OF[name])
+    except ModuleNotFoundError as error:
+        library = (error.name or "").partition(".")[0]
+        if library == __name__:  # a fault of our own, which no extra would mend
+            raise
+        raise MissingExtra(f"simbus.{name}", "sim", library) from error

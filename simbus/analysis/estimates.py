@@ -1,0 +1,98 @@
+"""Intervals round the numbers: what independent replications say about a metric.
+
+Each replication gives one observation, so that observations are independent although the messages
+within a replication are not (an interval from 20,000 consecutive waits would hold the true mean
+in one case of six instead of nineteen of twenty). Nothing here knows what a metric means.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A mean over replications and its confidence interval.
+
+    Args:
+        mean: nan when nothing was observed, inf when a replication says "never".
+        low: the lower confidence limit; -inf when unknown.
+        high: the upper confidence limit; inf when unknown or when a replication says "never".
+        n: the replications that observed the metric.
+        missing: the replications that did not, and were left out.
+    """
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    missing: int = 0
+
+    @property
+    def half_width(self) -> float:
+        """Half the width of the interval; inf when it has no limits, nan when nothing was observed."""
+        if not self.n:
+            return math.nan
+        return (self.high - self.low) / 2 if self.low < self.high else 0.0
+
+
+def student_t(values: Iterable[float], confidence: float = 0.95) -> Estimate:
+    """Student's t interval for the mean of independent replications.
+
+    One replication gives no interval (-inf to inf). Where some replications are infinite, the mean
+    and the upper limit are infinite, and the lower limit is that of the finite ones.
+    """
+    everything = [float(value) for value in values]
+    observed = [value for value in everything if not math.isnan(value)]
+    n, missing = len(observed), len(everything) - len(observed)
+    finite = [value for value in observed if value < math.inf]
+    if n > 1 and not finite:
+        return Estimate(math.inf, math.inf, math.inf, n, missing)
+    if not finite:
+        return Estimate(math.inf if n else math.nan, -math.inf, math.inf, n, missing)
+    mean, half = _mean_and_half_width(finite, confidence)
+    if len(finite) < n:
+        return Estimate(math.inf, mean - half, math.inf, n, missing)
+    return Estimate(mean, mean - half, mean + half, n, missing)
+
+
+def share(shares: Sequence[float], trials: Sequence[float], confidence: float = 0.95) -> Estimate:
+    """An interval for a share of events; where no replication saw one, the rule of three.
+
+    Without any event the t interval would be 0 +- 0. What can be said then is that the share lies
+    below ``-ln(1 - confidence) / n``, 3/n at 95 %, for n independent trials pooled over replications
+    (Hanley and Lippman-Hand 1983). Messages are not quite independent: losses that come in bunches
+    can hide behind a larger share.
+    """
+    estimate = student_t(shares, confidence)
+    if estimate.mean != 0:
+        return estimate
+    pooled = math.fsum(n for value, n in zip(shares, trials, strict=True) if value == value and n == n)
+    upper = min(1.0, -math.log(1 - confidence) / pooled) if pooled else 1.0
+    return Estimate(0.0, 0.0, upper, estimate.n, estimate.missing)
+
+
+def band(curves: NDArray[numpy.float64], confidence: float = 0.95) -> NDArray[numpy.float64]:
+    """Mean, lower and upper limit (three rows) at every point of curves given a row per replication."""
+    estimates = [student_t(column, confidence) for column in curves.T]
+    return numpy.array([(each.mean, each.low, each.high) for each in estimates], dtype=numpy.float64).reshape(-1, 3).T
+
+
+def _mean_and_half_width(values: list[float], confidence: float) -> tuple[float, float]:
+    mean = math.fsum(values) / len(values)
+    if len(values) == 1:
+        return mean, math.inf
+    variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
+    return mean, _critical(len(values) - 1, confidence) * math.sqrt(variance / len(values))
+
+
+@lru_cache
+def _critical(degrees: int, confidence: float) -> float:
+    """The t value that leaves ``(1 - confidence) / 2`` above it."""
+    from scipy.special import stdtrit  # not scipy.stats, which takes most of a second to import
+
+    return float(stdtrit(degrees, (1 + confidence) / 2))

@@ -1,0 +1,113 @@
+"""Every metric by name: its unit, its meaning, and the trials behind a share.
+
+One table, as data: the recorder fills it, expectations are resolved against it, and the report
+prints its meanings. How a metric is measured lives in the recorder, how it is estimated in
+``estimates``, how it is written down in ``formats``.
+
+A metric's path is ``<queue>.<metric>``, ``consumers.<consumer>.<metric>``, ``messages.<metric>`` or
+``window.<metric>``. Values are in SI units: seconds, events per second, shares from 0 to 1, counts.
+``nan`` means that nothing was observed, ``inf`` that it never happens.
+"""
+
+import re
+from dataclasses import dataclass
+from typing import Literal
+
+Unit = Literal["time", "rate", "share", "count"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """What a metric's numbers are.
+
+    Args:
+        unit: ``time`` in seconds, ``rate`` per second, ``share`` from 0 to 1, or ``count``.
+        meaning: one sentence, for the report's readers.
+        trials: the metric with the number of trials that a share was taken over, if it counts events.
+    """
+
+    unit: Unit
+    meaning: str
+    trials: str = ""
+
+
+TIMES = {
+    "wait": "From the moment a copy is ready until a handler starts on it, for each attempt; "
+    "the time in a consumer's prefetch buffer is part of it.",
+    "first_wait": "The wait of each copy's first attempt alone.",
+    "service": "From the start of the handler until it settles the copy, for each attempt; a back-off inside the handler counts.",
+    "residence": "From entering the queue until the final settlement, for each copy, with all its attempts.",
+}
+CAUSES = {
+    "refused": "a full queue refused it",
+    "rejected": "a consumer rejected it",
+    "expired": "its time to live ran out",
+    "maxlen": "it was dropped from a full queue",
+    "delivery_limit": "it was delivered too often",
+    "purged": "the queue was purged",
+    "deleted": "the queue was deleted",
+    "unconsumed": "it rests in a queue that no consumer serves",
+}
+WINDOW_MEANING = (
+    "From the publish of a message until its last subscriber has applied it. A window that never closes is infinite, "
+    "so a quantile beyond the closed ones reads “never”; one still open at the end of the run is counted as open."
+)
+_STATISTICS = ("mean", "p50", "p95", "p99", "max")
+_QUANTILE = re.compile(r"p(?:100|[0-9]{1,2}(?:\.[0-9]+)?)$")
+
+
+def _times(name: str, meaning: str) -> dict[str, Metric]:
+    table = {f"{name}.{statistic}": Metric("time", meaning) for statistic in _STATISTICS}
+    return table | {f"{name}.n": Metric("count", f"Number of observations of the {name.replace('_', ' ')}.")}
+
+
+QUEUE = {
+    "arrival_rate": Metric("rate", "Copies that enter the queue."),
+    "throughput": Metric("rate", "Copies that consumers finish with."),
+    "utilisation": Metric("share", "Share of its servers’ time (consumers × concurrency) that is busy, back-off in the handler included."),
+    "depth.mean": Metric("count", "Ready and unacked copies together, averaged over time."),
+    "depth.max": Metric("count", "The most copies that a replication held at once."),
+    "ready.mean": Metric("count", "Copies that wait in the queue, averaged over time."),
+    "unacked.mean": Metric("count", "Copies delivered and not yet settled, averaged over time."),
+    "attempts.mean": Metric("count", "Attempts that a copy takes until it is settled."),
+    "loss": Metric(
+        "share",
+        "Share of delivery obligations (a message and a queue that it first reached) that end lost: "
+        "the last descendant was discarded or rests in a queue that no consumer serves.",
+        "loss.n",
+    ),
+    "loss.n": Metric("count", "Number of delivery obligations."),
+    **{f"loss.{cause}": Metric("share", f"Lost because {why}.", "loss.n") for cause, why in CAUSES.items()},
+    "waiting": Metric("share", "Share of obligations that still wait at the end, neither finished nor lost.", "loss.n"),
+    "duplicates": Metric("share", "Share of applications that repeat an earlier one of the same message.", "duplicates.n"),
+    "duplicates.n": Metric("count", "Number of applications."),
+    **{key: metric for name, meaning in TIMES.items() for key, metric in _times(name, meaning).items()},
+}
+CONSUMER = {
+    "utilisation": Metric("share", "Share of the group’s servers’ time that is busy."),
+    "attempts": Metric("count", "Attempts that the group’s handlers start, in the measured time."),
+    "failures": Metric("count", "Attempts of the group’s handlers that fail, in the measured time."),
+}
+MESSAGES = {
+    "rate": Metric("rate", "Messages that are published."),
+    "n": Metric("count", "Number of messages published in the measured time."),
+    "unroutable": Metric("share", "Share of messages that reach no queue.", "n"),
+}
+WINDOW = {
+    **{statistic: Metric("time", WINDOW_MEANING) for statistic in _STATISTICS},
+    "n": Metric("count", "Number of windows looked at: closed, never closing and still open."),
+    "never": Metric("share", "Share of windows that never close.", "n"),
+    "open": Metric("share", "Share of windows that are still open at the end of the run.", "n"),
+}
+
+
+def quantile(name: str) -> float | None:
+    """The probability that a metric's name asks for: 0.999 for ``wait.p99.9``, None for ``wait.mean``."""
+    found = _QUANTILE.search(name)
+    return float(found[0][1:] + "e-2") if found else None
+
+
+def find(table: dict[str, Metric], name: str) -> Metric | None:
+    """The metric of that name; any quantile is one where ``p50`` is."""
+    known = _QUANTILE.sub("p50", name)
+    return table.get(name) or (table.get(known) if known.rpartition(".")[2] == "p50" else None)

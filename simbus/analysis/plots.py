@@ -1,0 +1,202 @@
+"""Plots of a result, each on axes of the caller's or on new ones, with intervals across replications.
+
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; every axis names its unit.
+Estimates come from the result; nothing is computed here that is not also in a table.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy
+from numpy.typing import NDArray
+
+from simbus.analysis import formats
+from simbus.analysis.estimates import band
+from simbus.analysis.metrics import CAUSES, quantile
+from simbus.analysis.replication import PROBABILITIES
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+    from simbus.analysis.results import Result
+
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+LINES = len(COLOURS)
+_TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800)
+_SHADE = 0.2
+_ENOUGH_BEYOND = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Plots:
+    """The plots of one result; every method takes ``ax`` and returns the axes it drew on."""
+
+    result: Result
+
+    def latency(self, queue: str | None = None, ax: Axes | None = None) -> Axes:
+        """Share of attempts that wait longer than t, a line per queue, both axes logarithmic.
+
+        A line ends where a replication has fewer than five longer waits: beyond, it would show chance.
+        Diamonds are the scenario's expectations: a line should pass below and left of its diamond.
+        """
+        axes = _axes(ax)
+        chosen = (queue,) if queue else self.longest()
+        for name, colour in zip(chosen, COLOURS, strict=False):
+            self._tail(axes, name, colour)
+            self._limits(axes, name, colour)
+        axes.set(xscale="log", yscale="log", xlabel="wait t", ylabel="share of attempts that wait longer than t")
+        axes.set_ylim(top=1.3)
+        _times(axes.xaxis, *axes.get_xlim())
+        axes.yaxis.set_major_formatter(lambda share, _: formats.value(share, "share"))
+        _legend(axes)
+        return axes
+
+    def depth(self, queue: str, ax: Axes | None = None) -> Axes:
+        """Copies in a queue over time, ready and unacked: mean over replications and its interval."""
+        axes = _axes(ax)
+        time, curves = self.result.curves("time"), self.result.curves(f"{queue}.depth.over_time")
+        if time.size and curves.size:
+            scale, unit = _time_scale(float(numpy.nanmax(time)))
+            _band(axes, time[0] / scale, curves, COLOURS[0], self.result.settings.confidence)
+            self._warmup(axes, scale)
+            axes.set_xlabel(f"time ({unit})")
+        axes.set_ylabel("messages (ready + unacked)")
+        axes.set_title(queue, parse_math=False)
+        axes.set_ylim(bottom=0)
+        axes.margins(x=0)
+        return axes
+
+    def loss(self, ax: Axes | None = None) -> Axes:
+        """Delivery obligations lost, by cause, a bar per queue; the whisker is the interval of the sum."""
+        axes = _axes(ax)
+        queues = [q for q in self.result.queues if self.result.estimate(f"queues.{q}.loss").n][::-1]
+        left = numpy.zeros(len(queues))
+        for cause, colour in zip(CAUSES, (*COLOURS, "#999999", "#666666"), strict=True):
+            shares = numpy.array([self._percent(q, f"loss.{cause}") for q in queues])
+            if (shares > 0).any():
+                axes.barh(range(len(queues)), shares, left=left, height=0.55, color=colour, label=cause.replace("_", " "))
+                left = left + numpy.nan_to_num(shares)
+        self._whiskers(axes, queues)
+        axes.set_yticks(range(len(queues)), queues, parse_math=False)
+        axes.set(xlabel="share of delivery obligations lost (%)", ylim=(-0.6, max(len(queues), 1) - 0.4))
+        axes.set_xlim(left=0)
+        axes.grid(False, axis="y")
+        _legend(axes)
+        return axes
+
+    def window(self, ax: Axes | None = None) -> Axes:
+        """Share of messages that every subscriber has applied within t of their publish."""
+        axes = _axes(ax)
+        curves = self.result.curves("window.quantiles")
+        if curves.size:
+            middle, low, high = band(curves, self.result.settings.confidence)
+            drawn = numpy.isfinite(middle) & (middle > 0)
+            _sideways(axes, middle[drawn], low[drawn], high[drawn], 100 * PROBABILITIES[drawn], COLOURS[0])
+            axes.set_xscale("log")
+            _times(axes.xaxis, *axes.get_xlim())
+        axes.set(xlabel="time since publish", ylabel="messages applied by every subscriber (%)", ylim=(0, 103))
+        never = self.result.estimate("window.never")
+        if never.mean > 0:
+            text = f"never: {formats.interval(never, 'share')}"
+            axes.annotate(text, (0.97, 0.06), xycoords="axes fraction", ha="right", fontsize="small")
+        return axes
+
+    def longest(self) -> tuple[str, ...]:
+        """The queues with the longest waits, as many as there are colours, in the scenario's order."""
+        waits = {queue: self.result.estimate(f"queues.{queue}.wait.p99").mean for queue in self.result.queues}
+        ranked = sorted((queue for queue, wait in waits.items() if wait == wait), key=lambda queue: -waits[queue])
+        return tuple(queue for queue in self.result.queues if queue in ranked[:LINES])
+
+    def _tail(self, axes: Axes, queue: str, colour: str) -> None:
+        curves = self.result.curves(f"{queue}.wait.quantiles")
+        if not curves.size:
+            return
+        middle, low, high = band(curves, self.result.settings.confidence)
+        observed = self.result.estimate(f"queues.{queue}.wait.n").mean
+        beyond = math.inf if math.isnan(observed) else observed * (1 - PROBABILITIES)
+        drawn = numpy.isfinite(middle) & (middle > 0) & (PROBABILITIES < 1) & (beyond >= _ENOUGH_BEYOND)
+        _sideways(axes, middle[drawn], low[drawn], high[drawn], 1 - PROBABILITIES[drawn], colour, queue)
+
+    def _limits(self, axes: Axes, queue: str, colour: str) -> None:
+        """Expectations such as ``wait.p99 < 5s`` as a diamond at 5 s and 1 %."""
+        for each in self.result.expectations:
+            probability = quantile(each.target.name)
+            if each.target.key.startswith(f"{queue}.wait.p") and probability and "<" in each.operator:
+                axes.plot(each.limit, 1 - probability, marker="D", mfc="none", mec=colour, ms=6, mew=1.4, ls="none")
+
+    def _warmup(self, axes: Axes, scale: float) -> None:
+        if self.result.settings.warmup:
+            end = self.result.settings.warmup / 1e9 / scale
+            axes.axvspan(0, end, color="gray", alpha=_SHADE / 2, lw=0)
+            axes.annotate(
+                "warm-up", (end, 0.97), xycoords=("data", "axes fraction"), xytext=(3, 0), textcoords="offset points", va="top"
+            )
+
+    def _percent(self, queue: str, name: str) -> float:
+        return 100 * self.result.estimate(f"queues.{queue}.{name}").mean
+
+    def _whiskers(self, axes: Axes, queues: list[str]) -> None:
+        for row, queue in enumerate(queues):
+            estimate = self.result.estimate(f"queues.{queue}.loss")
+            if math.isfinite(estimate.high):
+                ends = (100 * max(0.0, estimate.low), 100 * estimate.high)
+                axes.plot(ends, (row, row), color="gray", marker="|", lw=1.2, ms=7)
+
+
+def _axes(ax: Axes | None) -> Axes:
+    if ax is None:
+        from matplotlib import pyplot
+
+        ax = pyplot.subplots(figsize=(6, 3.6), layout="constrained")[1]
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.grid(True, alpha=_SHADE, lw=0.6)
+    ax.set_axisbelow(True)
+    return ax
+
+
+def _band(axes: Axes, x: NDArray[numpy.float64], curves: NDArray[numpy.float64], colour: str, confidence: float) -> None:
+    middle, low, high = band(curves, confidence)
+    known = numpy.isfinite(low) & numpy.isfinite(high)
+    axes.fill_between(x, numpy.maximum(low, 0), high, where=known.tolist(), color=colour, alpha=_SHADE, lw=0)
+    axes.plot(x, middle, color=colour, lw=1.6)
+
+
+def _sideways(
+    axes: Axes,
+    middle: NDArray[numpy.float64],
+    low: NDArray[numpy.float64],
+    high: NDArray[numpy.float64],
+    y: NDArray[numpy.float64],
+    colour: str,
+    label: str | None = None,
+) -> None:
+    """A line whose interval lies along x, where time is."""
+    known = numpy.isfinite(low) & numpy.isfinite(high)
+    least = middle.min() if middle.size else 0
+    axes.fill_betweenx(y, numpy.maximum(low, least), high, where=known.tolist(), color=colour, alpha=_SHADE, lw=0)
+    axes.plot(middle, y, color=colour, lw=1.8, label=label)
+
+
+def _times(axis: Axis, low: float, high: float) -> None:
+    """Ticks that people say: 10 ms, 1 s, 1 min, 1 h."""
+    axis.set_ticks([tick for tick in _TICKS if low <= tick <= high])
+    axis.set_ticks([], minor=True)
+    axis.set_major_formatter(lambda seconds, _: formats.value(seconds, "time"))
+
+
+def _time_scale(seconds: float) -> tuple[float, str]:
+    scales = ((172_800.0, 86_400.0, "days"), (7_200.0, 3_600.0, "hours"), (120.0, 60.0, "minutes"))
+    return next(((scale, unit) for least, scale, unit in scales if seconds >= least), (1.0, "seconds"))
+
+
+def _legend(axes: Axes) -> None:
+    """The names as they are: a dollar sign starts no formula."""
+    handles, labels = axes.get_legend_handles_labels()
+    if handles:
+        legend = axes.legend(handles, labels, frameon=False, fontsize="small")
+        for text in legend.get_texts():
+            text.set_parse_math(False)

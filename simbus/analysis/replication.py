@@ -1,0 +1,41 @@
+"""What one replication leaves behind: numbers, curves, and the hash of its trace.
+
+Plain data that crosses process borders. No statistics here: one replication is one observation of
+each metric, and only ``estimates`` may look across replications.
+
+``values`` holds the metrics of ``metrics`` by path; a path that is missing counts as ``nan``.
+
+``curves`` holds arrays by path:
+
+- ``<queue>.wait.quantiles``, ``<queue>.residence.quantiles`` and ``window.quantiles``: seconds at each of
+  ``PROBABILITIES``; may hold ``inf`` (never) and ``nan`` (nothing observed);
+- ``<queue>.depth.over_time``, ``.ready.over_time`` and ``.unacked.over_time``: the time average in each of
+  ``BINS`` equal bins over the whole run, warm-up included; ``time`` holds the bins' mid-points in seconds.
+"""
+
+from dataclasses import dataclass
+
+import numpy
+from numpy.typing import NDArray
+
+BINS = 200
+PROBABILITIES: NDArray[numpy.float64] = (
+    numpy.array([*range(0, 9_901, 100), *range(9_910, 9_991, 10), 9_995, 9_999, 10_000], dtype=numpy.float64) / 10_000
+)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Replication:
+    """One run of a scenario with its own random streams.
+
+    Args:
+        index: which replication, from 0.
+        values: metric by path, in SI units; see ``metrics``.
+        curves: arrays by path; see the module.
+        trace_hash: hex digest of everything that happened.
+    """
+
+    index: int
+    values: dict[str, float]
+    curves: dict[str, NDArray[numpy.float64]]
+    trace_hash: str

@@ -1,0 +1,134 @@
+"""One page that says it all: verdicts, tables, plots and how to get them again.
+
+The page needs nothing but itself: no network, no script; a content security policy says so to the
+browser. Plots are inline drawings that take the page's colours, light or dark. Words and numbers
+come from ``tables`` and ``metrics``; the look lives in ``templates``.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from simbus.analysis import metrics
+from simbus.analysis.formats import value
+from simbus.analysis.tables import expectations, tables
+from simbus.units import format_duration
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+    from simbus.analysis.results import Result
+
+_INK = "#010203"  # drawn in this colour, shown in the page's own
+_SIZE = (5.6, 3.5)
+_QUEUES_DRAWN = 12
+
+
+def render(result: Result) -> str:
+    """The whole report as one HTML page."""
+    facts = _facts(result) | {"figures": _figures(result), "meanings": _meanings(), "result": result}
+    return _template("report.html.j2").render(facts)
+
+
+def fragment(result: Result) -> str:
+    """Verdicts and tables alone, for a notebook."""
+    return _template("tables.html.j2").render(_facts(result))
+
+
+def _template(name: str) -> Template:
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    loader = PackageLoader("simbus.analysis", "templates")
+    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).get_template(name)
+
+
+def _facts(result: Result) -> dict[str, Any]:
+    outcomes = Counter(verdict.outcome for verdict in result.verdicts())
+    return {
+        "scenario": result.scenario,
+        "setting": _setting(result),
+        "headline": _headline(outcomes),
+        "outcome": next((each for each in ("fails", "undecided", "holds") if outcomes[each]), "none"),
+        "expectations": expectations(result),
+        "tables": tables(result),
+        "cautions": result.cautions(),
+        "confidence": value(result.settings.confidence, "share"),
+    }
+
+
+def _headline(outcomes: Counter[Any]) -> str:
+    """``3 of 4 expectations hold, 1 is undecided.``"""
+    total = sum(outcomes.values())
+    if not total:
+        return "The scenario states no expectation."
+    if outcomes["holds"] == total:
+        return "The expectation holds." if total == 1 else f"All {total} expectations hold."
+    parts = [f"{outcomes['holds']} of {total} expectations hold" if total > 1 else ""]
+    parts += [f"{n} {'fails' if n == 1 else 'fail'}" for n in (outcomes["fails"],) if n]
+    parts += [f"{n} {'is' if n == 1 else 'are'} undecided" for n in (outcomes["undecided"],) if n]
+    return ", ".join(part for part in parts if part).replace("1 ", "The expectation ", total == 1) + "."
+
+
+def _setting(result: Result) -> str:
+    """``20 replications of 4 h after a warm-up of 20 min, seed 1``."""
+    settings, n = result.settings, len(result.replications)
+    text = f"{n} replication{'s' if n != 1 else ''}"
+    text += " until the arrivals end" if settings.duration is None else f" of {format_duration(settings.duration)}"
+    text += f" after a warm-up of {format_duration(settings.warmup)}" if settings.warmup else ""
+    return f"{text}, seed {settings.seed}"
+
+
+def _meanings() -> list[tuple[str, str]]:
+    """Every metric and its meaning; a time's statistics share one."""
+    causes = [(f"loss, {cause.replace('_', ' ')}", metrics.QUEUE[f"loss.{cause}"].meaning) for cause in metrics.CAUSES]
+    plain = [(name.replace(".", ", "), metric.meaning) for name, metric in metrics.QUEUE.items() if metric.unit != "time"]
+    kept = [(name, text) for name, text in plain if "loss, " not in name and not name.endswith(", n")]
+    times = [(name.replace("_", " "), text) for name, text in metrics.TIMES.items()]
+    return [*times, *kept, *causes, ("consistency window", metrics.WINDOW_MEANING)]
+
+
+def _figures(result: Result) -> list[dict[str, str]]:
+    """Plots with a title, a caption and a text for those who cannot see them."""
+    plot, queues = result.plot, _deepest(result)
+    left_out = f" The {len(queues)} deepest of {len(result.queues)} queues." if len(queues) < len(result.queues) else ""
+    figures = [
+        _figure("Wait", "Share of attempts that wait longer than t. Diamonds mark expected limits.", lambda ax: plot.latency(ax=ax)),
+        _figure("Consistency window", "Share of messages that every subscriber has applied.", lambda ax: plot.window(ax=ax)),
+        _figure("Loss by cause", "Share of delivery obligations that end lost.", lambda ax: plot.loss(ax=ax)),
+    ]
+    for queue in queues:
+        caption = f"Copies in the queue over time.{left_out}"
+        figures.append(_figure(f"Depth of {queue}", caption, lambda ax, queue=queue: plot.depth(queue, ax=ax)))  # type: ignore[misc]
+    return figures
+
+
+def _deepest(result: Result) -> list[str]:
+    depths = {queue: result.estimate(f"queues.{queue}.depth.mean").mean for queue in result.queues}
+    ranked = sorted((queue for queue in depths if depths[queue] == depths[queue]), key=lambda queue: -depths[queue])
+    return [queue for queue in result.queues if queue in ranked[:_QUEUES_DRAWN]]
+
+
+def _figure(title: str, caption: str, draw: Callable[[Axes], Axes]) -> dict[str, str]:
+    import matplotlib
+    from matplotlib.figure import Figure as Canvas
+
+    ink = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK)
+    with matplotlib.rc_context({**ink, "svg.fonttype": "none", "svg.hashsalt": title, "font.size": 9, "axes.titlesize": 9}):
+        figure = Canvas(figsize=_SIZE, layout="constrained")
+        draw(figure.subplots())
+        return {"title": title, "caption": caption, "svg": _svg(figure)}
+
+
+def _svg(figure: Figure) -> str:
+    """The drawing to stand inside a page: no prologue, no metadata, ink in the page's colour."""
+    out = io.StringIO()
+    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
+    text = re.sub(r"<metadata>.*?</metadata>", "", out.getvalue()[out.getvalue().index("<svg") :], flags=re.DOTALL)
+    text = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text, count=1)
+    return text.replace(_INK, "currentColor")

@@ -1,0 +1,109 @@
+"""The result as tables of text, and the same tables in a terminal.
+
+Which columns there are and in which order is decided here once, for the terminal, the notebook and
+the page. Numbers become text in ``formats``; they are computed in ``results``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from simbus.analysis import formats
+from simbus.analysis.metrics import CAUSES
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table as RichTable
+
+    from simbus.analysis.results import Result
+
+_QUANTILES = (("p50", "p50"), ("p95", "p95"), ("p99", "p99"))
+_LOAD = (("throughput", "throughput"), ("utilisation", "utilisation"), ("depth, mean", "depth.mean"), ("deepest", "depth.max"))
+_COLOURS = {"holds": "green", "fails": "red", "undecided": "yellow"}
+MARKS = {"holds": "✓", "fails": "✗", "undecided": "?"}
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Cells of text; the first column names the row."""
+
+    title: str
+    headings: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def tables(result: Result) -> list[Table]:
+    """Load, wait, residence and loss, a row per queue, and the consistency window of a message."""
+    wait, residence = ([(heading, f"{name}.{quantile}") for heading, quantile in _QUANTILES] for name in ("wait", "residence"))
+    return [
+        _per_queue(result, "Load and depth", _LOAD),
+        _per_queue(result, "Wait", wait),
+        _per_queue(result, "Residence", residence),
+        _per_queue(result, "Loss and duplicates", _losses(result)),
+        _window(result),
+    ]
+
+
+def expectations(result: Result) -> Table:
+    """A row per expectation: the outcome, the text, and the interval it was held against."""
+    rows = tuple(
+        (
+            f"{MARKS[verdict.outcome]} {verdict.outcome}",
+            verdict.expectation.text,
+            formats.interval(verdict.estimate, verdict.expectation.target.metric.unit),
+        )
+        for verdict in result.verdicts()
+    )
+    return Table("Expectations", ("", "expected", f"found, {formats.value(result.settings.confidence, 'share')} interval"), rows)
+
+
+def show(result: Result, console: Console | None = None) -> None:
+    """Print the tables in a terminal; without colour where NO_COLOR is set, as rich does."""
+    from rich.console import Console as Terminal
+
+    console = console or Terminal()
+    for table in tables(result):
+        console.print(_rich(table))
+    for caution in result.cautions():
+        console.print(f"note: {caution}", markup=False, highlight=False)
+    if result.expectations:
+        console.print(_rich(expectations(result)))
+
+
+def _per_queue(result: Result, title: str, columns: Sequence[tuple[str, str]]) -> Table:
+    rows = tuple((queue, *(_cell(result, f"queues.{queue}.{name}") for _, name in columns)) for queue in result.queues)
+    return Table(title, ("queue", *(heading for heading, _ in columns)), rows)
+
+
+def _losses(result: Result) -> list[tuple[str, str]]:
+    """Lost in all, then each cause that was seen at least once in any queue."""
+    seen = [cause for cause in CAUSES if any(result.estimate(f"queues.{q}.loss.{cause}").mean > 0 for q in result.queues)]
+    causes = [(cause.replace("_", " "), f"loss.{cause}") for cause in seen]
+    return [("lost", "loss"), *causes, ("still waiting", "waiting"), ("duplicates", "duplicates")]
+
+
+def _window(result: Result) -> Table:
+    columns = ("p50", "p95", "p99", "never", "open")
+    cells = tuple(_cell(result, f"window.{name}") for name in columns)
+    return Table("Consistency window", ("", "p50", "p95", "p99", "never closes", "still open"), (("a message", *cells),))
+
+
+def _cell(result: Result, path: str) -> str:
+    return formats.interval(result.estimate(path), result.resolve(path).metric.unit)
+
+
+def _rich(table: Table) -> RichTable:
+    from rich import box
+    from rich.table import Table as Grid
+    from rich.text import Text
+
+    grid = Grid(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    for column, heading in enumerate(table.headings):
+        left = column == 0 or table.title == "Expectations"
+        grid.add_column(Text(heading), justify="left" if left else "right", overflow="fold")
+    for row in table.rows:
+        style = _COLOURS.get(row[0].rpartition(" ")[2], "") if table.title == "Expectations" else ""
+        grid.add_row(Text(row[0], style=style), *map(Text, row[1:]))
+    return grid

@@ -1,0 +1,90 @@
+"""What the shared rooms may ask of a dialect of broker, and the table of dialects.
+
+A dialect (RabbitMQ, later Azure Service Bus, Kafka, SQS) is one package with a pure model inside.
+The simulation and the scenario file drive every dialect through the protocols below and learn its
+name only as data: this table is the single place outside a dialect's package that names it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib import import_module
+from typing import Any, Protocol, cast
+
+from simbus.effects import Effect
+from simbus.errors import ScenarioError
+
+_DIALECTS = {"rabbitmq": "simbus.rabbitmq.modelled"}
+DEFAULT = next(iter(_DIALECTS))
+
+
+class Broker(Protocol):
+    """A pure state machine: verbs go in through channels, effects come out, time is told to it."""
+
+    now: int
+
+    @property
+    def next_deadline(self) -> int | None:
+        """When it wants to be woken, in nanoseconds: may be early, never late; None if never."""
+
+    def advance(self, now: int) -> None:
+        """Tell the time; never backwards and never past ``next_deadline`` (ValueError)."""
+
+    def take_effects(self) -> list[Effect]:
+        """What happened since the last call, in order; a destructive read, for the one driver only."""
+
+    def check(self) -> None:
+        """Assert the invariants (AssertionError)."""
+
+
+class Subscription(Protocol):
+    """One consumer of the broker, as a modelled party sees it."""
+
+    channel: int
+
+    def accept(self, delivery_tag: int) -> None:
+        """Done with it."""
+
+    def reject(self, delivery_tag: int) -> None:
+        """Never again: dead-letter or discard it."""
+
+    def requeue(self, delivery_tag: int) -> None:
+        """Give it back to be delivered again."""
+
+
+@dataclass(slots=True)
+class Topology:
+    """What exists in a broker before anyone publishes: names to options, in the dialect's own words."""
+
+    exchanges: dict[str, dict[str, Any]] = field(default_factory=dict)
+    queues: dict[str, dict[str, Any]] = field(default_factory=dict)
+    bindings: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Dialect(Protocol):
+    """How the simulation builds and drives a broker of one kind."""
+
+    def build(self, topology: Topology) -> Broker:
+        """A broker with that topology declared; ScenarioError names the entity at fault."""
+
+    def publisher(self, broker: Broker, name: str, address: Mapping[str, Any]) -> Callable[[], int]:
+        """A verb that publishes one message to ``address`` and returns its message id."""
+
+    def destinations(self, broker: Broker, address: Mapping[str, Any]) -> Sequence[str]:
+        """The queues that ``address`` reaches now; empty when unroutable."""
+
+    def subscription(self, broker: Broker, name: str, queue: str, prefetch: int | None) -> Subscription:
+        """Start a consumer; ``prefetch`` None is unlimited."""
+
+    def read_definitions(self, document: Mapping[str, Any]) -> Topology:
+        """The topology in the broker's own export format; ScenarioError names the entry at fault."""
+
+
+def load(name: str) -> Dialect:
+    """The dialect of that name, imported when first asked for.
+
+    Raises:
+        ScenarioError: when there is none.
+    """
+    if name not in _DIALECTS:
+        raise ScenarioError("dialect", f"unknown dialect {name!r}; known: {', '.join(_DIALECTS)}")
+    return cast(Dialect, import_module(_DIALECTS[name]))

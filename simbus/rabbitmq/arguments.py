@@ -1,0 +1,218 @@
+"""The optional arguments of queues: what RabbitMQ accepts, refuses and compares.
+
+Arguments arrive as AMQP tables with RabbitMQ's own names and units (``x-message-ttl`` in
+milliseconds) and leave as ``QueueOptions`` in nanoseconds and bytes. Wordings are those of
+RabbitMQ 4.0. An argument that RabbitMQ knows and simbus does not model yet is refused (540)
+rather than ignored: a fake must not pretend.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from simbus.rabbitmq.errors import RabbitMQError, not_implemented, precondition_failed
+from simbus.rabbitmq.messages import LONGEST_TTL_MS
+from simbus.units import MILLISECOND
+
+OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
+DEFAULT_DELIVERY_LIMIT = 20  # RabbitMQ 4.0: "Quorum queues: default delivery limit"
+
+_SMALLEST_INT, _LARGEST_INT = -(2**31), 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOptions:
+    """A queue's arguments, checked and in simbus' units; None is unlimited or absent."""
+
+    type: str = "classic"
+    message_ttl: int | None = None
+    max_length: int | None = None
+    max_length_bytes: int | None = None
+    overflow: str = "drop-head"
+    dead_letter_exchange: str | None = None
+    dead_letter_routing_key: str | None = None
+    delivery_limit: int | None = None
+
+
+def field_type(value: object) -> str:
+    """RabbitMQ's name for the type that a value has in a field table."""
+    if isinstance(value, bool):
+        return "bool"
+    if isinstance(value, int):
+        return "signedint" if _SMALLEST_INT <= value <= _LARGEST_INT else "long"
+    names = {float: "double", str: "longstr", bytes: "longstr", list: "array", dict: "table", type(None): "void"}
+    return names.get(type(value), type(value).__name__)
+
+
+def _shown(value: object) -> str:
+    return str(value).lower() if isinstance(value, bool) else str(value)
+
+
+def _integer(value: object) -> str | None:
+    return None if field_type(value) in ("signedint", "long") else f'"expected integer, got {field_type(value)}"'
+
+
+def _not_negative(value: Any) -> str | None:
+    return _integer(value) or (f"{{value_negative,{value}}}" if value < 0 else None)
+
+
+def _ttl(value: Any) -> str | None:
+    return _not_negative(value) or (f"{{value_too_large,{value}}}" if value > LONGEST_TTL_MS else None)
+
+
+def _lease(value: Any) -> str | None:
+    return _ttl(value) or ("{value_zero,0}" if value == 0 else None)
+
+
+def _priorities(value: Any) -> str | None:
+    return _not_negative(value) or (f"{{max_value_exceeded,{value}}}" if value > 255 else None)  # noqa: PLR2004 - RabbitMQ's limit
+
+
+def _text(value: object) -> str | None:
+    return None if field_type(value) == "longstr" else f"{{unacceptable_type,{field_type(value)}}}"
+
+
+def _overflow(value: object) -> str | None:
+    return _text(value) or (None if value in OVERFLOWS else "invalid_overflow")
+
+
+def _mode(value: object) -> str | None:
+    return _text(value) or (None if value in ("default", "lazy") else f"\"unsupported queue mode '{value}'\"")
+
+
+def _version(value: Any) -> str | None:
+    return _integer(value) or (None if value in (1, 2) else f"\"unsupported queue version '{value}'\"")
+
+
+def _queue_type(value: object) -> str | None:
+    known = ("classic", "quorum", "stream")
+    return _text(value) or (None if value in known else f"\"unsupported queue type '{value}'\"")
+
+
+def _flag(value: object) -> str | None:
+    return None if isinstance(value, bool) else f"{{unacceptable_type,{field_type(value)}}}"
+
+
+def _strategy(value: object) -> str | None:
+    return None if value in ("at-most-once", "at-least-once") else "invalid_dlx_strategy"
+
+
+def _anything(value: object) -> str | None:  # noqa: ARG001 - one signature for the table
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class _Argument:
+    """How RabbitMQ treats an argument: ``invalid`` gives the reason to refuse a value, or None."""
+
+    invalid: Callable[[Any], str | None]
+    types: tuple[str, ...] = ("classic", "quorum")
+    modelled: bool = True
+
+
+# In the order in which RabbitMQ compares them when a queue is declared again.
+_ARGUMENTS = {
+    "x-expires": _Argument(_lease, modelled=False),
+    "x-message-ttl": _Argument(_ttl),
+    "x-dead-letter-exchange": _Argument(_text),
+    "x-dead-letter-routing-key": _Argument(_text),
+    "x-max-length": _Argument(_not_negative),
+    "x-max-length-bytes": _Argument(_not_negative),
+    "x-max-priority": _Argument(_priorities, types=("classic",), modelled=False),
+    "x-overflow": _Argument(_overflow),
+    "x-queue-mode": _Argument(_mode, types=("classic",)),
+    "x-queue-version": _Argument(_version, types=("classic",)),
+    "x-single-active-consumer": _Argument(_flag, modelled=False),
+    "x-queue-type": _Argument(_queue_type),
+    "x-delivery-limit": _Argument(_anything, types=("quorum",)),
+    "x-dead-letter-strategy": _Argument(_strategy, types=("quorum",), modelled=False),
+    "x-queue-leader-locator": _Argument(_anything),
+    "x-quorum-initial-group-size": _Argument(_anything, types=("quorum",)),
+    "x-max-in-memory-length": _Argument(_anything, types=("quorum",)),
+    "x-max-in-memory-bytes": _Argument(_anything, types=("quorum",)),
+    "x-max-age": _Argument(_anything, types=()),
+    "x-stream-max-segment-size-bytes": _Argument(_anything, types=()),
+}
+
+
+def queue_options(arguments: Mapping[str, Any], queue: str, vhost: str) -> QueueOptions:
+    """What the arguments of queue.declare mean; unknown ones are ignored, as RabbitMQ does.
+
+    Raises:
+        ChannelError: 406 with RabbitMQ's wording, for a value or an argument that the queue's type does not take.
+        ConnectionError: 540 for an argument that simbus does not model yet.
+    """
+    queue_type = arguments.get("x-queue-type", "classic")
+    for name, value in arguments.items():
+        if name in _ARGUMENTS:
+            _check(name, value, queue_type, f"for queue '{queue}' in vhost '{vhost}'")
+    if "x-dead-letter-routing-key" in arguments and "x-dead-letter-exchange" not in arguments:
+        raise _invalid("x-dead-letter-routing-key", queue, vhost, "routing_key_but_no_dlx_defined")
+    _refuse_what_is_not_modelled(arguments, queue)
+    return _options(arguments, queue_type)
+
+
+def _check(name: str, value: Any, queue_type: Any, where: str) -> None:
+    known = _ARGUMENTS[name]
+    if name == "x-dead-letter-exchange" and field_type(value) != "longstr":
+        raise precondition_failed(f"invalid type '{field_type(value)}' for arg '{name}' {where.replace('for', 'in', 1)}")
+    if name != "x-queue-type" and queue_type in ("classic", "quorum") and queue_type not in known.types:
+        raise precondition_failed(f"invalid arg '{name}' {where} of queue type rabbit_{queue_type}_queue")
+    if reason := known.invalid(value):
+        raise precondition_failed(f"invalid arg '{name}' {where}: {reason}")
+
+
+def _invalid(name: str, queue: str, vhost: str, reason: str) -> RabbitMQError:
+    return precondition_failed(f"invalid arg '{name}' for queue '{queue}' in vhost '{vhost}': {reason}")
+
+
+def _refuse_what_is_not_modelled(arguments: Mapping[str, Any], queue: str) -> None:
+    if arguments.get("x-queue-type") == "stream":
+        raise not_implemented(f"simbus does not model streams yet (queue '{queue}')")
+    for name, known in _ARGUMENTS.items():
+        if name in arguments and not known.modelled and arguments[name] not in (False, "at-most-once"):
+            raise not_implemented(f"simbus does not model {name} yet (queue '{queue}'); declare the queue without it")
+
+
+def _options(arguments: Mapping[str, Any], queue_type: str) -> QueueOptions:
+    ttl = arguments.get("x-message-ttl")
+    return QueueOptions(
+        type=queue_type,
+        message_ttl=None if ttl is None else ttl * MILLISECOND,
+        max_length=arguments.get("x-max-length"),
+        max_length_bytes=arguments.get("x-max-length-bytes"),
+        overflow=_effective_overflow(arguments.get("x-overflow", "drop-head"), queue_type),
+        dead_letter_exchange=arguments.get("x-dead-letter-exchange"),
+        dead_letter_routing_key=arguments.get("x-dead-letter-routing-key"),
+        delivery_limit=_delivery_limit(arguments) if queue_type == "quorum" else None,
+    )
+
+
+def _effective_overflow(overflow: str, queue_type: str) -> str:
+    """A quorum queue accepts reject-publish-dlx and then drops heads (observed on 4.0.5)."""
+    return "drop-head" if queue_type == "quorum" and overflow == "reject-publish-dlx" else overflow
+
+
+def _delivery_limit(arguments: Mapping[str, Any]) -> int | None:
+    limit = arguments.get("x-delivery-limit", DEFAULT_DELIVERY_LIMIT)
+    if not isinstance(limit, int):
+        return DEFAULT_DELIVERY_LIMIT  # RabbitMQ accepts any type here and then does not use it
+    return None if limit < 0 else limit
+
+
+def inequivalent_argument(current: Mapping[str, Any], received: Mapping[str, Any]) -> str | None:
+    """The first difference between two declarations, as RabbitMQ names it, or None when they are equivalent."""
+    for name in _ARGUMENTS:
+        default = "classic" if name == "x-queue-type" else None
+        old, new = current.get(name, default), received.get(name, default)
+        if old != new:
+            return f"inequivalent arg '{name}' {{}}: received {_difference(old, new)}"
+    return None
+
+
+def _difference(old: object, new: object) -> str:
+    if old is None:
+        return f"the value '{_shown(new)}' of type '{field_type(new)}' but current is none"
+    if new is None:
+        return f"none but current is the value '{_shown(old)}' of type '{field_type(old)}'"
+    return f"'{_shown(new)}' but current is '{_shown(old)}'"

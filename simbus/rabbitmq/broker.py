@@ -1,0 +1,144 @@
+"""RabbitMQ as a pure state machine: the front of the model.
+
+    broker = Broker()
+    channel = broker.open_connection().open_channel()
+    channel.queue_declare("payments")
+    channel.publish("", "payments", b"7")
+    broker.take_effects()      # [Published, Enqueued]
+
+It does no I/O, reads no clock and draws no random number. Its one driver tells it the time with
+``advance`` and takes its effects; equal inputs give equal effects, in any process.
+"""
+
+from collections.abc import Iterable
+
+from simbus.effects import Effect
+from simbus.rabbitmq.channels import Connection
+from simbus.rabbitmq.errors import ConnectionError  # noqa: A004 - AMQP's word
+from simbus.rabbitmq.node import Node
+from simbus.rabbitmq.queues import Consumer, Queue
+from simbus.rabbitmq.virtual_host import VirtualHost
+
+
+class Broker:
+    """A RabbitMQ 4.0 node.
+
+    Args:
+        vhosts: the names of its virtual hosts.
+        now: nanoseconds since the epoch at which its clock starts.
+    """
+
+    def __init__(self, vhosts: Iterable[str] = ("/",), now: int = 0) -> None:
+        self._node = Node(now=now)
+        self._vhosts = {name: VirtualHost(name, self._node) for name in vhosts}
+        self._connections: list[Connection] = []
+
+    @property
+    def now(self) -> int:
+        """The time that it was last told."""
+        return self._node.now
+
+    @property
+    def next_deadline(self) -> int | None:
+        """When it wants to be woken: may be early, never late; None if never."""
+        deadlines = self._node.deadlines
+        return deadlines[0][0] if deadlines else None
+
+    def vhost(self, name: str = "/") -> VirtualHost:
+        """The exchanges and queues of a vhost, to look at.
+
+        Raises:
+            ConnectionError: 530 when there is none.
+        """
+        if name not in self._vhosts:
+            raise ConnectionError(530, f"vhost {name} not found")
+        return self._vhosts[name]
+
+    def open_connection(self, vhost: str = "/", user: str = "guest") -> Connection:
+        """A new connection; ConnectionError 530 for an unknown vhost."""
+        connection = Connection(self.vhost(vhost), user)
+        self._connections = [c for c in self._connections if not c.closed]
+        self._connections.append(connection)
+        return connection
+
+    def advance(self, now: int) -> None:
+        """Tell the time, in nanoseconds, and do what falls due.
+
+        Raises:
+            ValueError: when time would run backwards or past ``next_deadline``, which would reorder what happens.
+        """
+        node = self._node
+        if now < node.now:
+            raise ValueError(f"time cannot run backwards: {now} is before {node.now}")
+        deadline = self.next_deadline
+        if deadline is not None and now > deadline:
+            raise ValueError(f"{now} is past the next deadline {deadline}: advance to the deadline first")
+        node.now = now
+        while (queue := node.due()) is not None:
+            self._vhosts[queue.vhost].wake(queue)
+
+    def take_effects(self) -> list[Effect]:
+        """What happened since the last call, in order. A destructive read, for the one driver only."""
+        node = self._node
+        effects, node.effects = node.effects, []
+        return effects
+
+    def check(self) -> None:
+        """Assert the ledger and every invariant of the model; an AssertionError is a defect of simbus."""
+        node = self._node
+        queues = [queue for vhost in self._vhosts.values() for queue in vhost.queues.values()]
+        assert node.messages == node.unroutable + node.refused + node.routed, "published = unroutable + refused + routed"
+        waking = [queue for _, _, queue in node.deadlines]
+        assert len({queue.index for queue in waking}) == len(waking), "at most one wake-up per queue"
+        for queue in queues:
+            _check_ledger(queue)
+            _check_ready(queue, node.now)
+            _check_consumers(queue)
+        self._check_channels(queues)
+
+    def _check_channels(self, queues: list[Queue]) -> None:
+        """What channels hold and what queues call unacked is the same."""
+        held: dict[int, set[int]] = {queue.index: set() for queue in queues}
+        for connection in self._connections:
+            for channel in connection.channels.values():
+                for entry in channel.unacked.values():
+                    if not entry.queue.gone:
+                        held[entry.queue.index].add(entry.copy.id)
+        for queue in queues:
+            assert held[queue.index] == set(queue.unacked), f"{queue.name}: unacked copies are those that channels hold"
+
+
+def _check_ledger(queue: Queue) -> None:
+    ledger = queue.ledger
+    present = len(queue.ready) + len(queue.unacked)
+    assert ledger.enqueued == present + ledger.left, f"{queue.name}: enqueued = ready + unacked + gone"
+    removed = sum(ledger.removed.values())
+    assert removed == ledger.dead_lettered + ledger.discarded, f"{queue.name}: removed = dead-lettered + discarded"
+
+
+def _check_ready(queue: Queue, now: int) -> None:
+    ready = list(queue.ready)
+    assert queue.ready_bytes == sum(len(copy.message.body) for copy in ready), f"{queue.name}: bytes"
+    if queue.options.overflow == "drop-head":
+        assert not queue.over_limit(), f"{queue.name}: over its limit"
+    if not queue.is_quorum:
+        positions = [copy.position for copy in ready]
+        assert positions == sorted(positions), f"{queue.name}: ready copies stand in the order of enqueueing"
+    if ready and ready[0].expires_at is not None:
+        assert ready[0].expires_at > now, f"{queue.name}: an expired head"
+        assert queue.wake_at is not None, f"{queue.name}: no wake-up for its head"
+        assert queue.wake_at <= ready[0].expires_at, f"{queue.name}: a late wake-up"
+
+
+def _check_consumers(queue: Queue) -> None:
+    assert not (queue.ready and queue.rotation), f"{queue.name}: ready copies beside a consumer with credit"
+    for consumer in queue.consumers:
+        _check_consumer(queue, consumer)
+
+
+def _check_consumer(queue: Queue, consumer: Consumer) -> None:
+    held = sum(entry.consumer is consumer for entry in consumer.channel.unacked.values())
+    assert consumer.unacked == held, f"{queue.name}: consumer {consumer.tag} counts what it holds"
+    assert not consumer.prefetch or held <= consumer.prefetch, f"{queue.name}: consumer {consumer.tag} holds more than its prefetch"
+    assert consumer.active == (consumer in queue.rotation), f"{queue.name}: consumer {consumer.tag} and the rotation"
+    assert consumer.active == (not consumer.prefetch or held < consumer.prefetch), f"{queue.name}: consumer {consumer.tag}: credit"

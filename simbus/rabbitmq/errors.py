@@ -1,0 +1,72 @@
+"""RabbitMQ's refusals: reply codes with RabbitMQ's own wording.
+
+A channel error ends the channel, a connection error the connection; the caller closes it with
+the same verb as a client would. The class and method ids of AMQP's close methods are those of
+the refused method, which the caller knows.
+"""
+
+from typing import Self
+
+from simbus.errors import BrokerError
+
+_NAMES = {
+    403: "ACCESS_REFUSED",
+    404: "NOT_FOUND",
+    405: "RESOURCE_LOCKED",
+    406: "PRECONDITION_FAILED",
+    504: "CHANNEL_ERROR",
+    530: "NOT_ALLOWED",
+    540: "NOT_IMPLEMENTED",
+}
+
+
+class RabbitMQError(BrokerError):
+    """A refused verb.
+
+    Args:
+        reply_code: AMQP's code, such as 404 (AMQP 0-9-1, section 1.1, and RabbitMQ's extensions).
+        reason: RabbitMQ's text after the dash; ``reply_text`` is ``NOT_FOUND - <reason>``.
+    """
+
+    def __init__(self, reply_code: int, reason: str) -> None:
+        self.reply_code = reply_code
+        self.reason = reason
+        self.reply_text = f"{_NAMES[reply_code]} - {reason}"
+        super().__init__(f"{reply_code} {self.reply_text}")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[int, str]]:
+        """Errors cross process borders when tests or replications run in parallel."""
+        return type(self), (self.reply_code, self.reason)
+
+
+class ChannelError(RabbitMQError):
+    """The channel is closed by the server; the connection lives."""
+
+
+class ConnectionError(RabbitMQError):  # noqa: A001 - AMQP's word, used only with its module's name
+    """The connection is closed by the server."""
+
+
+def access_refused(reason: str) -> ChannelError:
+    """403 ACCESS_REFUSED."""
+    return ChannelError(403, reason)
+
+
+def not_found(reason: str) -> ChannelError:
+    """404 NOT_FOUND."""
+    return ChannelError(404, reason)
+
+
+def resource_locked(reason: str) -> ChannelError:
+    """405 RESOURCE_LOCKED."""
+    return ChannelError(405, reason)
+
+
+def precondition_failed(reason: str) -> ChannelError:
+    """406 PRECONDITION_FAILED."""
+    return ChannelError(406, reason)
+
+
+def not_implemented(reason: str) -> ConnectionError:
+    """540 NOT_IMPLEMENTED: the connection ends."""
+    return ConnectionError(540, reason)

@@ -1,0 +1,129 @@
+"""What flows: properties, messages, and their copies in queues.
+
+A ``Message`` is content: it never changes once it exists, so that queues, effects and traces may
+share it. Dead-lettering makes a new content with the same id. A ``Copy`` is one message in one
+queue, the unit of the ledger; it alone carries state.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from simbus.rabbitmq.errors import precondition_failed
+from simbus.units import MILLISECOND
+
+# x-message-ttl and expiration may not exceed ten years of 365 days (rabbit_misc:check_expiry).
+LONGEST_TTL_MS = 315_360_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Properties:
+    """The properties of AMQP 0-9-1's class basic (section 1.8.1); None is absent.
+
+    ``expiration`` is a string of milliseconds, ``delivery_mode`` 2 is persistent.
+    """
+
+    content_type: str | None = None
+    content_encoding: str | None = None
+    headers: Mapping[str, Any] | None = None
+    delivery_mode: int | None = None
+    priority: int | None = None
+    correlation_id: str | None = None
+    reply_to: str | None = None
+    expiration: str | None = None
+    message_id: str | None = None
+    timestamp: datetime | None = None
+    type: str | None = None
+    user_id: str | None = None
+    app_id: str | None = None
+    cluster_id: str | None = None
+
+
+NO_PROPERTIES = Properties()
+
+
+@dataclass(frozen=True, slots=True)
+class Death:
+    """One entry of x-death: how often a message died in ``queue`` for ``reason``.
+
+    ``time`` is that of the first such death, in whole seconds; ``exchange`` and ``routing_keys``
+    are those it was published with then, ``original_expiration`` the expiration it had.
+    """
+
+    queue: str
+    reason: str
+    count: int
+    time: int
+    exchange: str
+    routing_keys: tuple[str, ...]
+    original_expiration: str | None = None
+
+
+@dataclass(slots=True)
+class Message:
+    """What a publisher sent, or what dead-lettering made of it; treat as immutable.
+
+    ``id`` is the ledger's and comes from a counter (the AMQP property is ``properties.message_id``);
+    ``ttl`` is ``properties.expiration`` in nanoseconds; ``deaths`` has the latest first.
+    """
+
+    id: int
+    exchange: str
+    routing_key: str
+    properties: Properties
+    body: bytes
+    ttl: int | None = None
+    deaths: tuple[Death, ...] = ()
+    first_death: Death | None = None
+
+    @property
+    def address(self) -> str:
+        """Exchange and routing key for people: ``bookstore.exchange/order.placed``."""
+        return f"{self.exchange or '(default exchange)'}/{self.routing_key}"
+
+    @property
+    def headers(self) -> Mapping[str, Any]:
+        """The headers, empty when there are none."""
+        return self.properties.headers or {}
+
+    def with_headers(self, headers: Mapping[str, Any]) -> "Message":
+        """The same message under other headers."""
+        return replace(self, properties=replace(self.properties, headers=headers))
+
+
+@dataclass(slots=True)
+class Copy:
+    """A message in one queue.
+
+    ``position`` orders a queue's copies as they were enqueued; ``attempts`` counts deliveries,
+    ``delivery_count`` unsuccessful ones (quorum queues); ``expires_at`` is fixed at the first enqueue.
+    """
+
+    id: int
+    message: Message
+    parent_id: int = 0
+    position: int = 0
+    expires_at: int | None = None
+    attempts: int = 0
+    delivery_count: int = 0
+
+
+def ttl_of(expiration: str) -> int:
+    """Nanoseconds of the expiration property, which is a string of decimal milliseconds.
+
+    Raises:
+        ChannelError: 406 with RabbitMQ's wording (``rabbit_basic:parse_expiration``, ``string:to_integer``).
+    """
+    digits = expiration[1:] if expiration[:1] in ("+", "-") else expiration
+    length = next((i for i, c in enumerate(digits) if c not in "0123456789"), len(digits))
+    if not length:
+        raise precondition_failed(f"invalid expiration '{expiration}': no_integer")
+    milliseconds = int(digits[:length]) * (-1 if expiration.startswith("-") else 1)
+    if rest := digits[length:]:
+        raise precondition_failed(f"invalid expiration '{expiration}': {{leftover_string,\"{rest}\"}}")
+    if milliseconds < 0:
+        raise precondition_failed(f"invalid expiration '{expiration}': {{value_negative,{milliseconds}}}")
+    if milliseconds > LONGEST_TTL_MS:
+        raise precondition_failed(f"invalid expiration '{expiration}': {{value_too_large,{milliseconds}}}")
+    return milliseconds * MILLISECOND

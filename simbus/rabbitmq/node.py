@@ -1,0 +1,64 @@
+"""What all virtual hosts of a broker share: its time, its effects, its counters, its wake-ups.
+
+No semantics of AMQP live here. The node is told the time; it never reads a clock.
+"""
+
+from dataclasses import dataclass, field
+from heapq import heapify, heappop, heappush
+
+from simbus.effects import Effect
+from simbus.rabbitmq.queues import Queue
+
+
+@dataclass(slots=True)
+class Node:
+    """The state that verbs of every vhost write to.
+
+    Ids and generated names come from counters, never from a uuid: equal inputs give equal effects
+    in any process. Messages: published = unroutable + refused + routed.
+    """
+
+    now: int = 0
+    effects: list[Effect] = field(default_factory=list)
+    messages: int = 0
+    copies: int = 0
+    channels: int = 0
+    queues: int = 0
+    names: int = 0
+    unroutable: int = 0
+    refused: int = 0
+    routed: int = 0
+    deadlines: list[tuple[int, int, Queue]] = field(default_factory=list)
+
+    def new_name(self, prefix: str) -> str:
+        """A server-generated name, as long as RabbitMQ's: ``amq.gen-`` and 22 characters."""
+        self.names += 1
+        return f"{prefix}-{self.names:022d}"
+
+    def wake(self, queue: Queue, at: int) -> None:
+        """Ask to be woken for a queue no later than ``at``.
+
+        One entry per queue: an earlier one stays, because an early wake-up just asks again; a later
+        one is replaced. That is rare (a requeue, or a shorter expiration) and may therefore cost O(queues).
+        """
+        if queue.wake_at is not None:
+            if queue.wake_at <= at:
+                return
+            self.forget(queue)
+        queue.wake_at = at
+        heappush(self.deadlines, (at, queue.index, queue))
+
+    def forget(self, queue: Queue) -> None:
+        """Wake nobody for this queue."""
+        if queue.wake_at is not None:
+            self.deadlines = [entry for entry in self.deadlines if entry[2] is not queue]
+            heapify(self.deadlines)
+            queue.wake_at = None
+
+    def due(self) -> Queue | None:
+        """The next queue whose time has come, or None."""
+        if self.deadlines and self.deadlines[0][0] <= self.now:
+            queue = heappop(self.deadlines)[2]
+            queue.wake_at = None
+            return queue
+        return None

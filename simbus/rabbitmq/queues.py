@@ -1,0 +1,197 @@
+"""A queue and its consumers: what is ready, what is unacked, whose turn it is.
+
+A queue moves copies inside itself and counts them (the ledger); it emits no effect, knows no
+exchange and no time. What crosses queues (routing, expiry, dead-lettering) is the virtual host's.
+
+A copy is *ready* or *unacked*; depth = ready + unacked. A copy that comes back to a classic queue
+returns to its old place; in a quorum queue those that came back stand before all others, in the
+order of their return (observed on 4.0.5).
+"""
+
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from simbus.rabbitmq.arguments import QueueOptions
+from simbus.rabbitmq.messages import Copy
+
+# A quorum queue that refuses a publisher goes on until it is at most this full (observed on 4.0.5).
+LOW_WATERMARK = 0.8
+
+
+class Owner(Protocol):
+    """The channel of a consumer: all that a queue needs to know of it."""
+
+    number: int
+
+
+@dataclass(slots=True, eq=False)
+class Consumer:
+    """A consumer of one queue; ``prefetch`` 0 is unlimited.
+
+    ``active`` while it is in the rotation, which it leaves when its prefetch is used up.
+    """
+
+    tag: str
+    channel: Any
+    queue: "Queue"
+    prefetch: int = 0
+    no_ack: bool = False
+    exclusive: bool = False
+    unacked: int = 0
+    active: bool = False
+    cancelled: bool = False
+
+
+@dataclass(slots=True)
+class Ledger:
+    """A queue's counts since its declaration.
+
+    enqueued = ready + unacked + acked + purged + deleted + the sum of ``removed``, and every
+    removal was either dead-lettered or discarded.
+    """
+
+    enqueued: int = 0
+    acked: int = 0
+    purged: int = 0
+    deleted: int = 0
+    refused: int = 0
+    removed: dict[str, int] = field(default_factory=dict)
+    dead_lettered: int = 0
+    discarded: int = 0
+
+    @property
+    def left(self) -> int:
+        """Copies that were enqueued and are gone."""
+        return self.acked + self.purged + self.deleted + sum(self.removed.values())
+
+
+@dataclass(slots=True, eq=False)
+class Queue:
+    """A classic or quorum queue; ``index`` orders the queues of a broker by declaration."""
+
+    name: str
+    vhost: str
+    index: int
+    options: QueueOptions
+    arguments: Mapping[str, Any]
+    durable: bool = False
+    auto_delete: bool = False
+    owner: Any = None
+    ready: deque[Copy] = field(default_factory=deque)
+    ready_bytes: int = 0
+    unacked: dict[int, Copy] = field(default_factory=dict)
+    consumers: list[Consumer] = field(default_factory=list)
+    rotation: deque[Consumer] = field(default_factory=deque)
+    ledger: Ledger = field(default_factory=Ledger)
+    wake_at: int | None = None
+    gone: bool = False
+    limited: bool = False
+    _refused_channels: set[int] = field(default_factory=set)
+    _positions: int = 0
+    _returned: int = 0
+
+    def __post_init__(self) -> None:
+        """Know once whether any limit has to be looked at, since every enqueue asks."""
+        self.limited = self.options.max_length is not None or self.options.max_length_bytes is not None
+
+    @property
+    def is_quorum(self) -> bool:
+        """Whether it counts unsuccessful deliveries."""
+        return self.options.type == "quorum"
+
+    # Copies in and out of ready
+
+    def push(self, copy: Copy) -> None:
+        """Append a new copy at the tail."""
+        self._positions += 1
+        copy.position = self._positions
+        self.ready.append(copy)
+        self.ready_bytes += len(copy.message.body)
+
+    def pop(self) -> Copy:
+        """Take the head."""
+        copy = self.ready.popleft()
+        if self._returned:
+            self._returned -= 1
+        self.ready_bytes -= len(copy.message.body)
+        return copy
+
+    def put_back(self, copy: Copy) -> None:
+        """Return a delivered copy to its place among the ready ones."""
+        if self.is_quorum:
+            place = self._returned
+            self._returned += 1
+        elif self.ready and self.ready[0].position < copy.position:
+            place = next((i for i, other in enumerate(self.ready) if other.position > copy.position), len(self.ready))
+        else:
+            place = 0
+        self.ready.insert(place, copy)
+        self.ready_bytes += len(copy.message.body)
+
+    # Limits: of ready copies only, bytes of bodies only
+
+    def refuses(self, copy: Copy, channel: int) -> bool:
+        """Whether a copy from this channel (0: from dead-lettering) is to be refused under reject-publish.
+
+        A classic queue refuses what would exceed the limit. A quorum queue tells a channel that it is
+        full only after the fact: it keeps one more than the limit, then refuses until it has drained to 80 %.
+        """
+        if self.options.overflow == "drop-head":
+            return False
+        if not self.is_quorum:
+            return self._exceeds(len(self.ready) + 1, self.ready_bytes + len(copy.message.body))
+        if not channel:  # a quorum queue takes dead letters beyond its limit (observed on 4.0.5)
+            return False
+        full = self._exceeds(len(self.ready), self.ready_bytes, LOW_WATERMARK if channel in self._refused_channels else 1)
+        if full:
+            self._refused_channels.add(channel)
+        else:
+            self._refused_channels.discard(channel)
+        return full
+
+    def over_limit(self) -> bool:
+        """Whether more is ready than the limits allow."""
+        return self._exceeds(len(self.ready), self.ready_bytes)
+
+    def _exceeds(self, count: int, size: int, part: float = 1) -> bool:
+        length, length_bytes = self.options.max_length, self.options.max_length_bytes
+        too_many = length is not None and count > int(length * part)
+        return too_many or (length_bytes is not None and size > int(length_bytes * part))
+
+    # Consumers: round robin over those with credit
+
+    def add_consumer(self, consumer: Consumer) -> None:
+        """A newcomer joins at the tail of the rotation."""
+        self.consumers.append(consumer)
+        consumer.active = True
+        self.rotation.append(consumer)
+
+    def remove_consumer(self, consumer: Consumer) -> None:
+        """A consumer ends; its unacked copies stay with its channel."""
+        self.consumers.remove(consumer)
+        consumer.cancelled = True
+        if consumer.active:
+            consumer.active = False
+            self.rotation.remove(consumer)
+
+    def take_turn(self) -> Consumer:
+        """The consumer whose turn it is; it moves to the tail, or leaves the rotation when its prefetch is used up."""
+        consumer = self.rotation.popleft()
+        if consumer.no_ack:
+            self.rotation.append(consumer)
+            return consumer
+        consumer.unacked += 1
+        if consumer.unacked == consumer.prefetch:
+            consumer.active = False
+        else:
+            self.rotation.append(consumer)
+        return consumer
+
+    def give_credit(self, consumer: Consumer) -> None:
+        """One of its deliveries was settled: a consumer that was full joins the rotation again, at the tail."""
+        consumer.unacked -= 1
+        if not consumer.active and not consumer.cancelled:
+            consumer.active = True
+            self.rotation.append(consumer)

@@ -1,0 +1,256 @@
+"""A virtual host: exchanges and queues, and every way a message moves between them.
+
+Here are routing, enqueueing, dispatch to consumers, settling, requeueing, expiry, limits and
+dead-lettering. Channels check what a client may do and then call these moves; a move never fails.
+Effects are appended in the order in which things happen. Copies that dead-lettering makes wait in
+a work list until the move that caused them is complete: chains can be long or circular, and
+recursion would end with the stack.
+
+Two invariants hold between moves: a queue with ready copies has no consumer with credit, and the
+head of a queue has not expired.
+"""
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import Any
+
+from simbus.effects import Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled
+from simbus.rabbitmq.dead_letters import dead_letter, goes_in_circles
+from simbus.rabbitmq.effects import ConsumerCancelled
+from simbus.rabbitmq.messages import Copy, Message
+from simbus.rabbitmq.node import Node
+from simbus.rabbitmq.queues import Consumer, Queue
+from simbus.rabbitmq.routing import Exchange, Route, route_to
+
+_PREDECLARED = {
+    "": "direct",
+    "amq.direct": "direct",
+    "amq.fanout": "fanout",
+    "amq.topic": "topic",
+    "amq.headers": "headers",
+    "amq.match": "headers",
+    "amq.rabbitmq.trace": "topic",
+}
+
+
+@dataclass(slots=True)
+class VirtualHost:
+    """The exchanges and queues of one vhost, and the moves between them."""
+
+    name: str
+    node: Node
+    exchanges: dict[str, Exchange] = field(default_factory=dict)
+    queues: dict[str, Queue] = field(default_factory=dict)
+    _work: deque[tuple[Queue, Copy]] = field(default_factory=deque)
+
+    def __post_init__(self) -> None:
+        """Every vhost is born with the default exchange and the ``amq.`` ones."""
+        for name, kind in _PREDECLARED.items():
+            self.exchanges[name] = Exchange(name, kind, internal=name == "amq.rabbitmq.trace")
+
+    # Publishing
+
+    def route(self, exchange: Exchange, message: Message) -> Route:
+        """Where a message goes; the default exchange is bound to every queue by its name."""
+        if exchange.name:
+            return exchange.route(message.routing_key, message.headers)
+        queue = self.queues.get(message.routing_key)
+        return Route((queue,), (queue.name,)) if queue is not None else route_to(())
+
+    def publish(self, exchange: Exchange, message: Message, channel: int) -> Route:
+        """Route a message from a channel and enqueue a copy in each queue."""
+        node = self.node
+        route = self.route(exchange, message)
+        node.effects.append(Published(node.now, message.id, route.names, message))
+        accepted = 0
+        for queue in route.queues:
+            node.copies += 1
+            accepted += self._enqueue(queue, Copy(node.copies, message), channel)
+        if accepted:
+            node.routed += 1
+        elif route.queues:
+            node.refused += 1
+        else:
+            node.unroutable += 1
+        if self._work:
+            self._finish()
+        return route
+
+    def _finish(self) -> None:
+        """Enqueue what dead-lettering left to do, and what that leaves to do, until nothing is left."""
+        while self._work:
+            self._enqueue(*self._work.popleft())
+
+    def _enqueue(self, queue: Queue, copy: Copy, channel: int = 0) -> bool:
+        """Put a copy into a queue; False when the queue refuses it."""
+        node, message = self.node, copy.message
+        if queue.limited and queue.refuses(copy, channel):
+            self._refuse(queue, copy)
+            return False
+        queue.ledger.enqueued += 1
+        node.effects.append(Enqueued(node.now, message.id, copy.id, queue.name, copy.parent_id))
+        ttl = queue.options.message_ttl
+        if message.ttl is not None and (ttl is None or message.ttl < ttl):
+            ttl = message.ttl
+        if ttl is not None:
+            copy.expires_at = node.now + ttl
+        queue.push(copy)
+        if queue.rotation and len(queue.ready) == 1:  # before the limits and the TTL: even 0 serves a waiting consumer
+            self._deliver(queue, queue.take_turn(), queue.pop())
+        elif queue.limited or ttl is not None:
+            self._drop_overflow(queue)
+            self._drop_expired(queue)
+        return True
+
+    def _refuse(self, queue: Queue, copy: Copy) -> None:
+        queue.ledger.refused += 1
+        with_dlx = queue.options.overflow == "reject-publish-dlx"
+        children = self._dead_letter(queue, copy, "maxlen") if with_dlx else ()
+        self.node.effects.append(Refused(self.node.now, copy.message.id, copy.id, queue.name, copy.parent_id, children))
+
+    # Delivering
+
+    def _deliver(self, queue: Queue, consumer: Consumer, copy: Copy) -> None:
+        if consumer.no_ack:
+            self._hand_over(queue, copy, consumer.channel.next_tag(), consumer.channel.number, consumer.tag)
+            self.settle(queue, copy)
+        else:
+            tag = consumer.channel.track(queue, copy, consumer)
+            self._hand_over(queue, copy, tag, consumer.channel.number, consumer.tag)
+
+    def _hand_over(self, queue: Queue, copy: Copy, delivery_tag: int, channel: int, consumer_tag: str | None) -> Delivered:
+        """Record that a copy left ready: to a consumer, or (None) to a get."""
+        node, message = self.node, copy.message
+        copy.attempts += 1
+        if copy.delivery_count:
+            message = message.with_headers({**message.headers, "x-delivery-count": copy.delivery_count})
+        delivered = Delivered(
+            node.now, message.id, copy.id, queue.name, channel, consumer_tag, delivery_tag, copy.attempts, message
+        )
+        node.effects.append(delivered)
+        return delivered
+
+    def dispatch(self, queue: Queue) -> None:
+        """Deliver ready copies while a consumer has credit, then finish what that caused."""
+        while queue.ready and queue.rotation:
+            self._deliver(queue, queue.take_turn(), queue.pop())
+            self._drop_expired(queue)
+        if self._work:
+            self._finish()
+
+    def get(self, queue: Queue, channel: Any, *, no_ack: bool) -> Delivered | None:
+        """Hand the head to a get on this channel, or None when nothing is ready."""
+        if not queue.ready:
+            return None
+        copy = queue.pop()
+        tag = channel.next_tag() if no_ack else channel.track(queue, copy, None)
+        delivered = self._hand_over(queue, copy, tag, channel.number, None)
+        if no_ack:
+            self.settle(queue, copy)
+        self._drop_expired(queue)
+        self._finish()
+        return delivered
+
+    # Settling
+
+    def settle(self, queue: Queue, copy: Copy) -> None:
+        """A delivery was acknowledged, or needed no acknowledgement."""
+        queue.ledger.acked += 1
+        self.node.effects.append(Settled(self.node.now, copy.message.id, copy.id, queue.name))
+
+    def requeue(self, queue: Queue, copy: Copy) -> None:
+        """A delivery comes back: to its old place, or out when a limit or its time is over."""
+        copy.delivery_count += queue.is_quorum
+        limit = queue.options.delivery_limit
+        if limit is not None and copy.delivery_count > limit:
+            self.remove(queue, copy, "delivery_limit")
+            return
+        self.node.effects.append(Requeued(self.node.now, copy.message.id, copy.id, queue.name))
+        queue.put_back(copy)
+        self._drop_overflow(queue)
+        self._drop_expired(queue)
+
+    # Removing
+
+    def remove(self, queue: Queue, copy: Copy, cause: str) -> None:
+        """A copy leaves for one of the dead-letter reasons; it is dead-lettered or else discarded."""
+        ledger = queue.ledger
+        ledger.removed[cause] = ledger.removed.get(cause, 0) + 1
+        children = self._dead_letter(queue, copy, cause)
+        if children:
+            ledger.dead_lettered += 1
+        else:
+            ledger.discarded += 1
+        self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, cause, children))
+
+    def _dead_letter(self, queue: Queue, copy: Copy, cause: str) -> tuple[int, ...]:
+        """Route a dead copy, put its children on the work list and answer their ids; none when it is lost."""
+        node, options = self.node, queue.options
+        exchange = None if options.dead_letter_exchange is None else self.exchanges.get(options.dead_letter_exchange)
+        if exchange is None:
+            return ()
+        message = dead_letter(copy.message, queue.name, cause, node.now, exchange.name, options.dead_letter_routing_key)
+        children = []
+        for target in self.route(exchange, message).queues:
+            if not goes_in_circles(message, target.name, cause):
+                node.copies += 1
+                children.append(node.copies)
+                self._work.append((target, Copy(node.copies, message, copy.id)))
+        return tuple(children)
+
+    def _drop_overflow(self, queue: Queue) -> None:
+        if queue.limited and queue.options.overflow == "drop-head":
+            while queue.over_limit():
+                self.remove(queue, queue.pop(), "maxlen")
+
+    def _drop_expired(self, queue: Queue) -> None:
+        """Drop the heads whose time is over, and ask to be woken for the next; a copy expires at the head only."""
+        ready, now = queue.ready, self.node.now
+        while ready:
+            expires_at = ready[0].expires_at
+            if expires_at is None:
+                return
+            if expires_at > now:
+                self.node.wake(queue, expires_at)
+                return
+            self.remove(queue, queue.pop(), "expired")
+
+    def wake(self, queue: Queue) -> None:
+        """The time that the queue asked for has come."""
+        self._drop_expired(queue)
+        self._finish()
+
+    def purge(self, queue: Queue) -> int:
+        """Remove what is ready, without dead-lettering; the number removed."""
+        count = len(queue.ready)
+        while queue.ready:
+            copy = queue.pop()
+            queue.ledger.purged += 1
+            self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, "purged", ()))
+        return count
+
+    def delete(self, queue: Queue) -> int:
+        """Delete a queue with all it holds, without dead-lettering; the number of ready copies that it had."""
+        count = len(queue.ready)
+        del self.queues[queue.name]
+        queue.gone = True
+        self.node.forget(queue)
+        for exchange in list(self.exchanges.values()):
+            if exchange.unbind_queue(queue):
+                self.after_unbind(exchange)
+        for consumer in list(queue.consumers):
+            queue.remove_consumer(consumer)
+            consumer.channel.forget_consumer(consumer)
+            self.node.effects.append(ConsumerCancelled(self.node.now, consumer.channel.number, consumer.tag, queue.name))
+        for copy in [*queue.ready, *queue.unacked.values()]:
+            queue.ledger.deleted += 1
+            self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, "deleted", ()))
+        queue.ready.clear()
+        queue.unacked.clear()
+        queue.ready_bytes = 0
+        return count
+
+    def after_unbind(self, exchange: Exchange) -> None:
+        """An auto-delete exchange goes with its last binding."""
+        if exchange.auto_delete and not exchange.bindings:
+            del self.exchanges[exchange.name]
