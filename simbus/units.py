@@ -2,8 +2,8 @@
 
 The one place that reads ``"30s"``, ``"120/s"``, ``"50MB"`` and ``"0.1%"``. Inside simbus time is
 an ``int`` of nanoseconds and a size an ``int`` of bytes; text with units is read here, at the
-door, and nowhere else; hence the readers take any object and refuse what they cannot read. Numbers without a unit are refused: ``60000`` is a minute to one reader
-and 60 microseconds to the next.
+door, and nowhere else: the readers take any object and refuse what they cannot read. A time without a
+unit is refused: ``60000`` is a minute to one reader and 60 microseconds to the next.
 """
 
 import math

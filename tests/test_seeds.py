@@ -28,7 +28,8 @@ def draws(pytester):
         result = pytester.runpytest_subprocess("-s", "-p", "no:cacheprovider", "-p", "no:simbus", *arguments)
         result.assert_outcomes(passed=3)
         lines = result.outlines
-        return [line.lstrip(".") for line in lines if "drawn" in line], next(line for line in lines if "seeds: " in line)
+        drawn = [line[line.index("drawn") :] for line in lines if "drawn" in line]
+        return drawn, next(line for line in lines if "seeds: " in line)
 
     return run
 

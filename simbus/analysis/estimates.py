@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-import numpy
+import numpy as np
 from numpy.typing import NDArray
 
 
@@ -71,15 +71,15 @@ def share(shares: Sequence[float], trials: Sequence[float], confidence: float = 
     estimate = student_t(shares, confidence)
     if estimate.mean != 0:
         return estimate
-    pooled = math.fsum(n for value, n in zip(shares, trials, strict=True) if value == value and n == n)
+    pooled = math.fsum(n for value, n in zip(shares, trials, strict=True) if not math.isnan(value + n))
     upper = min(1.0, -math.log(1 - confidence) / pooled) if pooled else 1.0
     return Estimate(0.0, 0.0, upper, estimate.n, estimate.missing)
 
 
-def band(curves: NDArray[numpy.float64], confidence: float = 0.95) -> NDArray[numpy.float64]:
+def band(curves: NDArray[np.float64], confidence: float = 0.95) -> NDArray[np.float64]:
     """Mean, lower and upper limit (three rows) at every point of curves given a row per replication."""
     estimates = [student_t(column, confidence) for column in curves.T]
-    return numpy.array([(each.mean, each.low, each.high) for each in estimates], dtype=numpy.float64).reshape(-1, 3).T
+    return np.array([(each.mean, each.low, each.high) for each in estimates], dtype=np.float64).reshape(-1, 3).T
 
 
 def _mean_and_half_width(values: list[float], confidence: float) -> tuple[float, float]:

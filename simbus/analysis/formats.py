@@ -49,6 +49,8 @@ def _interval(estimate: Estimate, unit: Unit) -> str:
         return f"{value(estimate.low, unit)} to {NEVER}" if math.isfinite(estimate.low) else NEVER
     if mean == 0 and estimate.high > 0:
         return f"0 (< {value(estimate.high, unit)})" if math.isfinite(estimate.high) else "0 ± ?"
+    if mean == half == 0:
+        return value(mean, unit)
     scale, suffix = _scale(mean, unit)
     if math.isinf(half):
         return f"{mean / scale:,.{_decimals(mean / scale)}f} ± ?{suffix}"

@@ -64,7 +64,7 @@ def _times(name: str, meaning: str) -> dict[str, Metric]:
 QUEUE = {
     "arrival_rate": Metric("rate", "Copies that enter the queue."),
     "throughput": Metric("rate", "Copies that consumers finish with."),
-    "utilisation": Metric("share", "Share of its servers’ time (consumers × concurrency) that is busy, back-off in the handler included."),
+    "utilisation": Metric("share", "Share of its servers’ time (consumers × concurrency) that is busy, back-off included."),
     "depth.mean": Metric("count", "Ready and unacked copies together, averaged over time."),
     "depth.max": Metric("count", "The most copies that a replication held at once."),
     "ready.mean": Metric("count", "Copies that wait in the queue, averaged over time."),

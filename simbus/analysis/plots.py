@@ -10,23 +10,25 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy
+import numpy as np
 from numpy.typing import NDArray
 
 from simbus.analysis import formats
 from simbus.analysis.estimates import band
+from simbus.analysis.findings import Findings
 from simbus.analysis.metrics import CAUSES, quantile
 from simbus.analysis.replication import PROBABILITIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
 
-    from simbus.analysis.results import Result
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+_BY_CAUSE = dict(zip(CAUSES, (*COLOURS, "#F0E442", "#999999"), strict=True))
 LINES = len(COLOURS)
 _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800)
+_DECADES = 3.5
+_LONGEST_NAME = 36
 _SHADE = 0.2
 _ENOUGH_BEYOND = 5
 
@@ -35,7 +37,7 @@ _ENOUGH_BEYOND = 5
 class Plots:
     """The plots of one result; every method takes ``ax`` and returns the axes it drew on."""
 
-    result: Result
+    result: Findings
 
     def latency(self, queue: str | None = None, ax: Axes | None = None) -> Axes:
         """Share of attempts that wait longer than t, a line per queue, both axes logarithmic.
@@ -48,9 +50,9 @@ class Plots:
         for name, colour in zip(chosen, COLOURS, strict=False):
             self._tail(axes, name, colour)
             self._limits(axes, name, colour)
-        axes.set(xscale="log", yscale="log", xlabel="wait t", ylabel="share of attempts that wait longer than t")
+        axes.set(yscale="log", xlabel="wait t", ylabel="share that waits longer than t")
         axes.set_ylim(top=1.3)
-        _times(axes.xaxis, *axes.get_xlim())
+        _times(axes)
         axes.yaxis.set_major_formatter(lambda share, _: formats.value(share, "share"))
         _legend(axes)
         return axes
@@ -60,11 +62,11 @@ class Plots:
         axes = _axes(ax)
         time, curves = self.result.curves("time"), self.result.curves(f"{queue}.depth.over_time")
         if time.size and curves.size:
-            scale, unit = _time_scale(float(numpy.nanmax(time)))
+            scale, unit = _time_scale(float(np.nanmax(time)))
             _band(axes, time[0] / scale, curves, COLOURS[0], self.result.settings.confidence)
             self._warmup(axes, scale)
             axes.set_xlabel(f"time ({unit})")
-        axes.set_ylabel("messages (ready + unacked)")
+        axes.set_ylabel("depth (ready + unacked)")
         axes.set_title(queue, parse_math=False)
         axes.set_ylim(bottom=0)
         axes.margins(x=0)
@@ -74,15 +76,15 @@ class Plots:
         """Delivery obligations lost, by cause, a bar per queue; the whisker is the interval of the sum."""
         axes = _axes(ax)
         queues = [q for q in self.result.queues if self.result.estimate(f"queues.{q}.loss").n][::-1]
-        left = numpy.zeros(len(queues))
-        for cause, colour in zip(CAUSES, (*COLOURS, "#999999", "#666666"), strict=True):
-            shares = numpy.array([self._percent(q, f"loss.{cause}") for q in queues])
+        left = np.zeros(len(queues))
+        for cause, colour in _BY_CAUSE.items():
+            shares = np.array([self._percent(q, f"loss.{cause}") for q in queues])
             if (shares > 0).any():
                 axes.barh(range(len(queues)), shares, left=left, height=0.55, color=colour, label=cause.replace("_", " "))
-                left = left + numpy.nan_to_num(shares)
+                left = left + np.nan_to_num(shares)
         self._whiskers(axes, queues)
-        axes.set_yticks(range(len(queues)), queues, parse_math=False)
-        axes.set(xlabel="share of delivery obligations lost (%)", ylim=(-0.6, max(len(queues), 1) - 0.4))
+        axes.set_yticks(range(len(queues)), [_short(queue) for queue in queues], parse_math=False)
+        axes.set(xlabel="share of obligations lost (%)", ylim=(-0.6, max(len(queues), 1) - 0.4))
         axes.set_xlim(left=0)
         axes.grid(False, axis="y")
         _legend(axes)
@@ -94,11 +96,10 @@ class Plots:
         curves = self.result.curves("window.quantiles")
         if curves.size:
             middle, low, high = band(curves, self.result.settings.confidence)
-            drawn = numpy.isfinite(middle) & (middle > 0)
+            drawn = np.isfinite(middle) & (middle > 0)
             _sideways(axes, middle[drawn], low[drawn], high[drawn], 100 * PROBABILITIES[drawn], COLOURS[0])
-            axes.set_xscale("log")
-            _times(axes.xaxis, *axes.get_xlim())
-        axes.set(xlabel="time since publish", ylabel="messages applied by every subscriber (%)", ylim=(0, 103))
+            _times(axes)
+        axes.set(xlabel="time since publish", ylabel="messages applied everywhere (%)", ylim=(0, 103))
         never = self.result.estimate("window.never")
         if never.mean > 0:
             text = f"never: {formats.interval(never, 'share')}"
@@ -108,7 +109,7 @@ class Plots:
     def longest(self) -> tuple[str, ...]:
         """The queues with the longest waits, as many as there are colours, in the scenario's order."""
         waits = {queue: self.result.estimate(f"queues.{queue}.wait.p99").mean for queue in self.result.queues}
-        ranked = sorted((queue for queue, wait in waits.items() if wait == wait), key=lambda queue: -waits[queue])
+        ranked = sorted((queue for queue, wait in waits.items() if not math.isnan(wait)), key=lambda queue: -waits[queue])
         return tuple(queue for queue in self.result.queues if queue in ranked[:LINES])
 
     def _tail(self, axes: Axes, queue: str, colour: str) -> None:
@@ -118,7 +119,7 @@ class Plots:
         middle, low, high = band(curves, self.result.settings.confidence)
         observed = self.result.estimate(f"queues.{queue}.wait.n").mean
         beyond = math.inf if math.isnan(observed) else observed * (1 - PROBABILITIES)
-        drawn = numpy.isfinite(middle) & (middle > 0) & (PROBABILITIES < 1) & (beyond >= _ENOUGH_BEYOND)
+        drawn = np.isfinite(middle) & (middle > 0) & (PROBABILITIES < 1) & (beyond >= _ENOUGH_BEYOND)
         _sideways(axes, middle[drawn], low[drawn], high[drawn], 1 - PROBABILITIES[drawn], colour, queue)
 
     def _limits(self, axes: Axes, queue: str, colour: str) -> None:
@@ -144,7 +145,7 @@ class Plots:
             estimate = self.result.estimate(f"queues.{queue}.loss")
             if math.isfinite(estimate.high):
                 ends = (100 * max(0.0, estimate.low), 100 * estimate.high)
-                axes.plot(ends, (row, row), color="gray", marker="|", lw=1.2, ms=7)
+                axes.plot(ends, (row, row), color=axes.xaxis.label.get_color(), marker="|", lw=1.2, ms=7)
 
 
 def _axes(ax: Axes | None) -> Axes:
@@ -158,34 +159,39 @@ def _axes(ax: Axes | None) -> Axes:
     return ax
 
 
-def _band(axes: Axes, x: NDArray[numpy.float64], curves: NDArray[numpy.float64], colour: str, confidence: float) -> None:
+def _band(axes: Axes, x: NDArray[np.float64], curves: NDArray[np.float64], colour: str, confidence: float) -> None:
     middle, low, high = band(curves, confidence)
-    known = numpy.isfinite(low) & numpy.isfinite(high)
-    axes.fill_between(x, numpy.maximum(low, 0), high, where=known.tolist(), color=colour, alpha=_SHADE, lw=0)
+    known = np.isfinite(low) & np.isfinite(high)
+    axes.fill_between(x, np.maximum(low, 0), high, where=known.tolist(), color=colour, alpha=_SHADE, lw=0)
     axes.plot(x, middle, color=colour, lw=1.6)
 
 
 def _sideways(
     axes: Axes,
-    middle: NDArray[numpy.float64],
-    low: NDArray[numpy.float64],
-    high: NDArray[numpy.float64],
-    y: NDArray[numpy.float64],
+    middle: NDArray[np.float64],
+    low: NDArray[np.float64],
+    high: NDArray[np.float64],
+    y: NDArray[np.float64],
     colour: str,
     label: str | None = None,
 ) -> None:
     """A line whose interval lies along x, where time is."""
-    known = numpy.isfinite(low) & numpy.isfinite(high)
+    known = np.isfinite(low) & np.isfinite(high)
     least = middle.min() if middle.size else 0
-    axes.fill_betweenx(y, numpy.maximum(low, least), high, where=known.tolist(), color=colour, alpha=_SHADE, lw=0)
+    axes.fill_betweenx(y, np.maximum(low, least), high, where=known.tolist(), color=colour, alpha=_SHADE, lw=0)
     axes.plot(middle, y, color=colour, lw=1.8, label=label)
 
 
-def _times(axis: Axis, low: float, high: float) -> None:
-    """Ticks that people say: 10 ms, 1 s, 1 min, 1 h."""
-    axis.set_ticks([tick for tick in _TICKS if low <= tick <= high])
-    axis.set_ticks([], minor=True)
-    axis.set_major_formatter(lambda seconds, _: formats.value(seconds, "time"))
+def _times(axes: Axes) -> None:
+    """A logarithmic x axis of a few decades with ticks that people say: 10 ms, 1 s, 1 min, 1 h."""
+    drawn = [float(x) for line in axes.lines for x in np.atleast_1d(line.get_xdata()) if x > 0] or [1.0]
+    high = 1.25 * max(drawn)
+    low = max(0.8 * min(drawn), high / 10**_DECADES)
+    axes.set_xscale("log")
+    axes.set_xlim(low, high)
+    axes.xaxis.set_ticks([tick for tick in _TICKS if low <= tick <= high])
+    axes.xaxis.set_ticks([], minor=True)
+    axes.xaxis.set_major_formatter(lambda seconds, _: formats.value(seconds, "time"))
 
 
 def _time_scale(seconds: float) -> tuple[float, str]:
@@ -193,10 +199,14 @@ def _time_scale(seconds: float) -> tuple[float, str]:
     return next(((scale, unit) for least, scale, unit in scales if seconds >= least), (1.0, "seconds"))
 
 
+def _short(name: str) -> str:
+    return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME // 2]}…{name[-_LONGEST_NAME // 2 + 1 :]}"
+
+
 def _legend(axes: Axes) -> None:
     """The names as they are: a dollar sign starts no formula."""
     handles, labels = axes.get_legend_handles_labels()
     if handles:
-        legend = axes.legend(handles, labels, frameon=False, fontsize="small")
+        legend = axes.legend(handles, [_short(label) for label in labels], frameon=False, fontsize="small")
         for text in legend.get_texts():
             text.set_parse_math(False)

@@ -15,12 +15,12 @@ each metric, and only ``estimates`` may look across replications.
 
 from dataclasses import dataclass
 
-import numpy
+import numpy as np
 from numpy.typing import NDArray
 
 BINS = 200
-PROBABILITIES: NDArray[numpy.float64] = (
-    numpy.array([*range(0, 9_901, 100), *range(9_910, 9_991, 10), 9_995, 9_999, 10_000], dtype=numpy.float64) / 10_000
+PROBABILITIES: NDArray[np.float64] = (
+    np.array([*range(0, 9_901, 100), *range(9_910, 9_991, 10), 9_995, 9_999, 10_000], dtype=np.float64) / 10_000
 )
 
 
@@ -37,5 +37,5 @@ class Replication:
 
     index: int
     values: dict[str, float]
-    curves: dict[str, NDArray[numpy.float64]]
+    curves: dict[str, NDArray[np.float64]]
     trace_hash: str

@@ -8,13 +8,18 @@ come from ``tables`` and ``metrics``; the look lives in ``templates``.
 from __future__ import annotations
 
 import io
+import math
 import re
+import warnings
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simbus.analysis import metrics
+from simbus.analysis.findings import Findings
 from simbus.analysis.formats import value
+from simbus.analysis.plots import Plots
 from simbus.analysis.tables import expectations, tables
 from simbus.units import format_duration
 
@@ -23,20 +28,19 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from simbus.analysis.results import Result
 
 _INK = "#010203"  # drawn in this colour, shown in the page's own
-_SIZE = (5.6, 3.5)
+_SIZE = (5.6, 3.4)
 _QUEUES_DRAWN = 12
 
 
-def render(result: Result) -> str:
+def render(result: Findings) -> str:
     """The whole report as one HTML page."""
     facts = _facts(result) | {"figures": _figures(result), "meanings": _meanings(), "result": result}
     return _template("report.html.j2").render(facts)
 
 
-def fragment(result: Result) -> str:
+def fragment(result: Findings) -> str:
     """Verdicts and tables alone, for a notebook."""
     return _template("tables.html.j2").render(_facts(result))
 
@@ -45,10 +49,11 @@ def _template(name: str) -> Template:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     loader = PackageLoader("simbus.analysis", "templates")
-    return Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True).get_template(name)
+    page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return page.get_template(name)
 
 
-def _facts(result: Result) -> dict[str, Any]:
+def _facts(result: Findings) -> dict[str, Any]:
     outcomes = Counter(verdict.outcome for verdict in result.verdicts())
     return {
         "scenario": result.scenario,
@@ -63,20 +68,22 @@ def _facts(result: Result) -> dict[str, Any]:
 
 
 def _headline(outcomes: Counter[Any]) -> str:
-    """``3 of 4 expectations hold, 1 is undecided.``"""
-    total = sum(outcomes.values())
+    """One sentence: ``3 of 4 expectations hold, 1 is undecided``."""
+    total = outcomes.total()
     if not total:
         return "The scenario states no expectation."
     if outcomes["holds"] == total:
         return "The expectation holds." if total == 1 else f"All {total} expectations hold."
-    parts = [f"{outcomes['holds']} of {total} expectations hold" if total > 1 else ""]
+    if total == 1:
+        return "The expectation fails." if outcomes["fails"] else "The expectation is undecided."
+    parts = [f"{outcomes['holds']} of {total} expectations hold"]
     parts += [f"{n} {'fails' if n == 1 else 'fail'}" for n in (outcomes["fails"],) if n]
     parts += [f"{n} {'is' if n == 1 else 'are'} undecided" for n in (outcomes["undecided"],) if n]
-    return ", ".join(part for part in parts if part).replace("1 ", "The expectation ", total == 1) + "."
+    return f"{', '.join(parts)}."
 
 
-def _setting(result: Result) -> str:
-    """``20 replications of 4 h after a warm-up of 20 min, seed 1``."""
+def _setting(result: Findings) -> str:
+    """How it was run: ``20 replications of 4 h after a warm-up of 20 min, seed 1``."""
     settings, n = result.settings, len(result.replications)
     text = f"{n} replication{'s' if n != 1 else ''}"
     text += " until the arrivals end" if settings.duration is None else f" of {format_duration(settings.duration)}"
@@ -93,35 +100,36 @@ def _meanings() -> list[tuple[str, str]]:
     return [*times, *kept, *causes, ("consistency window", metrics.WINDOW_MEANING)]
 
 
-def _figures(result: Result) -> list[dict[str, str]]:
+def _figures(result: Findings) -> list[dict[str, str]]:
     """Plots with a title, a caption and a text for those who cannot see them."""
-    plot, queues = result.plot, _deepest(result)
-    left_out = f" The {len(queues)} deepest of {len(result.queues)} queues." if len(queues) < len(result.queues) else ""
-    figures = [
-        _figure("Wait", "Share of attempts that wait longer than t. Diamonds mark expected limits.", lambda ax: plot.latency(ax=ax)),
-        _figure("Consistency window", "Share of messages that every subscriber has applied.", lambda ax: plot.window(ax=ax)),
-        _figure("Loss by cause", "Share of delivery obligations that end lost.", lambda ax: plot.loss(ax=ax)),
+    plot, queues = Plots(result), _deepest(result)
+    over_time = "Copies in the queue over time."
+    if len(queues) < len(result.queues):
+        over_time += f" The {len(queues)} deepest of {len(result.queues)} queues are drawn."
+    return [
+        _figure("Wait", "Share of attempts that wait longer than t; diamonds are limits.", plot.latency),
+        _figure("Consistency window", "Share of messages that every subscriber has applied by then.", plot.window),
+        _figure("Loss by cause", "Share of delivery obligations that end lost.", plot.loss),
+        *(_figure(f"Depth of {queue}", over_time, partial(plot.depth, queue)) for queue in queues),
     ]
-    for queue in queues:
-        caption = f"Copies in the queue over time.{left_out}"
-        figures.append(_figure(f"Depth of {queue}", caption, lambda ax, queue=queue: plot.depth(queue, ax=ax)))  # type: ignore[misc]
-    return figures
 
 
-def _deepest(result: Result) -> list[str]:
+def _deepest(result: Findings) -> list[str]:
     depths = {queue: result.estimate(f"queues.{queue}.depth.mean").mean for queue in result.queues}
-    ranked = sorted((queue for queue in depths if depths[queue] == depths[queue]), key=lambda queue: -depths[queue])
+    ranked = sorted((queue for queue in depths if not math.isnan(depths[queue])), key=lambda queue: -depths[queue])
     return [queue for queue in result.queues if queue in ranked[:_QUEUES_DRAWN]]
 
 
-def _figure(title: str, caption: str, draw: Callable[[Axes], Axes]) -> dict[str, str]:
-    import matplotlib
+def _figure(title: str, caption: str, draw: Callable[..., Axes]) -> dict[str, str]:
+    from matplotlib import rc_context
     from matplotlib.figure import Figure as Canvas
 
-    ink = dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK)
-    with matplotlib.rc_context({**ink, "svg.fonttype": "none", "svg.hashsalt": title, "font.size": 9, "axes.titlesize": 9}):
+    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 10}
+    style |= dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK)
+    with rc_context(style), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the browser has the fonts
         figure = Canvas(figsize=_SIZE, layout="constrained")
-        draw(figure.subplots())
+        draw(ax=figure.subplots()).set_title("")
         return {"title": title, "caption": caption, "svg": _svg(figure)}
 
 

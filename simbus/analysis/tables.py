@@ -11,42 +11,46 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simbus.analysis import formats
+from simbus.analysis.findings import Findings
 from simbus.analysis.metrics import CAUSES
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table as RichTable
 
-    from simbus.analysis.results import Result
 
 _QUANTILES = (("p50", "p50"), ("p95", "p95"), ("p99", "p99"))
 _LOAD = (("throughput", "throughput"), ("utilisation", "utilisation"), ("depth, mean", "depth.mean"), ("deepest", "depth.max"))
+_LOSS = (("lost", "loss"), ("still waiting", "waiting"), ("duplicates", "duplicates"))
 _COLOURS = {"holds": "green", "fails": "red", "undecided": "yellow"}
 MARKS = {"holds": "✓", "fails": "✗", "undecided": "?"}
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells of text; the first column names the row."""
+    """Cells of text; the first column names the row, unless it is not ``named``."""
 
     title: str
     headings: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
+    named: bool = True
 
 
-def tables(result: Result) -> list[Table]:
+def tables(result: Findings) -> list[Table]:
     """Load, wait, residence and loss, a row per queue, and the consistency window of a message."""
     wait, residence = ([(heading, f"{name}.{quantile}") for heading, quantile in _QUANTILES] for name in ("wait", "residence"))
-    return [
+    everything = [
         _per_queue(result, "Load and depth", _LOAD),
         _per_queue(result, "Wait", wait),
         _per_queue(result, "Residence", residence),
-        _per_queue(result, "Loss and duplicates", _losses(result)),
+        _per_queue(result, "Loss and duplicates", _LOSS),
+        _by_cause(result),
         _window(result),
     ]
+    return [table for table in everything if table.rows]
 
 
-def expectations(result: Result) -> Table:
+def expectations(result: Findings) -> Table:
     """A row per expectation: the outcome, the text, and the interval it was held against."""
     rows = tuple(
         (
@@ -59,7 +63,7 @@ def expectations(result: Result) -> Table:
     return Table("Expectations", ("", "expected", f"found, {formats.value(result.settings.confidence, 'share')} interval"), rows)
 
 
-def show(result: Result, console: Console | None = None) -> None:
+def show(result: Findings, console: Console | None = None) -> None:
     """Print the tables in a terminal; without colour where NO_COLOR is set, as rich does."""
     from rich.console import Console as Terminal
 
@@ -72,25 +76,27 @@ def show(result: Result, console: Console | None = None) -> None:
         console.print(_rich(expectations(result)))
 
 
-def _per_queue(result: Result, title: str, columns: Sequence[tuple[str, str]]) -> Table:
+def _per_queue(result: Findings, title: str, columns: Sequence[tuple[str, str]]) -> Table:
     rows = tuple((queue, *(_cell(result, f"queues.{queue}.{name}") for _, name in columns)) for queue in result.queues)
     return Table(title, ("queue", *(heading for heading, _ in columns)), rows)
 
 
-def _losses(result: Result) -> list[tuple[str, str]]:
-    """Lost in all, then each cause that was seen at least once in any queue."""
+def _by_cause(result: Findings) -> Table:
+    """A column for each cause that was seen at least once in any queue; a zero's limit is that of the total."""
     seen = [cause for cause in CAUSES if any(result.estimate(f"queues.{q}.loss.{cause}").mean > 0 for q in result.queues)]
-    causes = [(cause.replace("_", " "), f"loss.{cause}") for cause in seen]
-    return [("lost", "loss"), *causes, ("still waiting", "waiting"), ("duplicates", "duplicates")]
+    rows = tuple(
+        (queue, *(_cell(result, f"queues.{queue}.loss.{cause}").split(" (<")[0] for cause in seen)) for queue in result.queues
+    )
+    return Table("Loss by cause", ("queue", *(cause.replace("_", " ") for cause in seen)), rows if seen else ())
 
 
-def _window(result: Result) -> Table:
-    columns = ("p50", "p95", "p99", "never", "open")
-    cells = tuple(_cell(result, f"window.{name}") for name in columns)
-    return Table("Consistency window", ("", "p50", "p95", "p99", "never closes", "still open"), (("a message", *cells),))
+def _window(result: Findings) -> Table:
+    columns = {"p50": "p50", "p95": "p95", "p99": "p99", "never": "never closes", "open": "still open"}
+    row = tuple(_cell(result, f"window.{name}") for name in columns)
+    return Table("Consistency window of a message", tuple(columns.values()), (row,), named=False)
 
 
-def _cell(result: Result, path: str) -> str:
+def _cell(result: Findings, path: str) -> str:
     return formats.interval(result.estimate(path), result.resolve(path).metric.unit)
 
 
@@ -99,7 +105,9 @@ def _rich(table: Table) -> RichTable:
     from rich.table import Table as Grid
     from rich.text import Text
 
-    grid = Grid(title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
+    grid = Grid(
+        title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
+    )
     for column, heading in enumerate(table.headings):
         left = column == 0 or table.title == "Expectations"
         grid.add_column(Text(heading), justify="left" if left else "right", overflow="fold")

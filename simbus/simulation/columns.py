@@ -23,7 +23,7 @@ def read_columns(
     Raises:
         ScenarioError: no such file or column, a value that is not such a number, no row at all.
     """
-    path = Path(folder or "", file)
+    path = Path(folder or "", str(file))
     try:
         rows = list(_rows(path, columns, whole))
     except OSError as error:

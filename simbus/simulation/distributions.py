@@ -9,7 +9,7 @@ Times are nanoseconds inside, texts with units at the factories. Every distribut
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
@@ -61,7 +61,7 @@ class Constant:
         """The mean, in nanoseconds."""
         return float(self.value)
 
-    def sample(self, generator: Generator, n: int) -> Times:
+    def sample(self, _generator: Generator, n: int) -> Times:
         """``n`` times the value; the stream is left alone."""
         return np.full(n, self.value, dtype=np.int64)
 
@@ -230,8 +230,7 @@ def empirical(
         rows = read_columns(file, [str(column)], folder)
         source = f"file={quote(str(file))} column={quote(str(column))}"
         return Empirical(tuple(round(seconds * SECOND) for [seconds] in rows), source)
-    parts = values.split(",") if isinstance(values, str) else values or ()
-    return Empirical(tuple(duration(part, "values") for part in parts))
+    return Empirical(tuple(duration(part, "values") for part in _parts(values)))
 
 
 SERVICES: Mapping[str, Callable[..., Distribution]] = {
@@ -247,6 +246,12 @@ def whole(times: NDArray[Any]) -> Times:
     """Rounded to whole nanoseconds; a draw beyond 146 years becomes 146 years instead of overflowing."""
     rounded: Times = np.rint(np.minimum(times, LONGEST)).astype(np.int64)
     return rounded
+
+
+def _parts(values: object) -> Iterable[object]:
+    if isinstance(values, str):
+        return values.split(",")
+    return values if isinstance(values, Iterable) else [values]
 
 
 def _check_time(value: object, what: str) -> None:

@@ -91,7 +91,7 @@ class Backoff:
         words = [self.kind, duration_text(self.base)]
         if self.kind == "exponential":
             words.append(f"factor={number_text(self.factor)}")
-        if self.limit is not None:
+        if self.kind == "exponential" and self.limit is not None:
             words.append(f"limit={duration_text(self.limit)}")
         return " ".join([*words, f"jitter={number_text(self.jitter)}"] if self.jitter else words)
 
@@ -201,5 +201,5 @@ def parse_retry(spec: object, place: str) -> Retry:
     if isinstance(spec, Mapping) and not set(spec) & set(RETRIES):
         if "how" not in spec:
             raise ScenarioError(place, f"how is missing; write how = one of: {', '.join(RETRIES)}")
-        spec = {spec["how"]: {key: value for key, value in spec.items() if key != "how"}}
+        spec = {str(spec["how"]): {key: value for key, value in spec.items() if key != "how"}}
     return parse(spec, RETRIES, place, kind=Retry)

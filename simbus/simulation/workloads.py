@@ -78,7 +78,7 @@ class ConstantRate:
     def __post_init__(self) -> None:
         _check_rate(self.rate)
 
-    def epochs(self, generator: Generator) -> Iterator[int]:
+    def epochs(self, _generator: Generator) -> Iterator[int]:
         """The n-th instant, n from 1, is n/rate, rounded; the stream is left alone."""
         return (round(n * SECOND / self.rate) for n in count(1))
 
@@ -104,7 +104,7 @@ class Bursts:
         """Mean messages per second."""
         return self.size * SECOND / self.every
 
-    def epochs(self, generator: Generator) -> Iterator[int]:
+    def epochs(self, _generator: Generator) -> Iterator[int]:
         """The instants; the first burst comes after one interval. The stream is left alone."""
         return (n * self.every for n in count(1) for _ in range(self.size))
 
@@ -130,7 +130,7 @@ class Replay:
         """Messages per second over the length of the trace; infinite when all come at one instant."""
         return len(self.times) * SECOND / self.times[-1] if self.times[-1] else math.inf
 
-    def epochs(self, generator: Generator) -> Iterator[int]:
+    def epochs(self, _generator: Generator) -> Iterator[int]:
         """The instants; the stream is left alone."""
         return iter(self.times)
 

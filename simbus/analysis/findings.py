@@ -1,0 +1,137 @@
+"""Replications and what they were runs of: every metric with its interval, every expectation with its outcome.
+
+Plain data with questions to ask of it, for plots, tables and the report; it can be pickled. What a
+user holds is ``results.Result``, which adds those on top. The statistics are in ``estimates``.
+"""
+
+import hashlib
+import math
+import platform
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simbus.analysis.estimates import Estimate, share, student_t
+from simbus.analysis.expectations import Expectation, Target, Verdict, parse, resolve
+from simbus.analysis.metrics import quantile
+from simbus.analysis.replication import PROBABILITIES, Replication
+
+_ENOUGH_BEYOND = 10
+_SATURATED = 0.98
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """How the replications were run.
+
+    Args:
+        seed: what every random stream derives from.
+        duration: measured time of a replication in nanoseconds, None for until the arrivals end.
+        warmup: time before that, which the metrics leave out, in nanoseconds.
+        confidence: of every interval, between 0 and 1.
+    """
+
+    seed: int
+    duration: int | None = None
+    warmup: int = 0
+    confidence: float = 0.95
+
+
+def versions() -> dict[str, str]:
+    """What a run's numbers depend on: Python and the libraries that draw and drive."""
+    found = {"python": platform.python_version()}
+    for package in ("simbus", "simpy", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What an experiment found; every number is an estimate over independent replications.
+
+    Args:
+        scenario: its name.
+        settings: seed, duration, warm-up and confidence.
+        replications: in the order of their index.
+        queues: names in the order in which they are shown.
+        consumers: names of the consumer groups.
+        expectations: what the scenario expects.
+        text: the scenario as it was written, for the record.
+        versions: of Python and the libraries, by name.
+    """
+
+    scenario: str
+    settings: Settings
+    replications: tuple[Replication, ...]
+    queues: tuple[str, ...]
+    consumers: tuple[str, ...] = ()
+    expectations: tuple[Expectation, ...] = ()
+    text: str = ""
+    versions: dict[str, str] = field(default_factory=versions)
+
+    def resolve(self, path: str) -> Target:
+        """What a path such as ``payments.wait.p99`` means here; ScenarioError when it means nothing."""
+        return resolve(path, self.queues, self.consumers)
+
+    def estimate(self, path: str) -> Estimate:
+        """Mean and confidence interval of a metric over the replications.
+
+        Raises:
+            ScenarioError: for a path that is unknown or ambiguous.
+        """
+        target = self.resolve(path)
+        observed = self._observed(target)
+        if not target.metric.trials:
+            return student_t(observed, self.settings.confidence)
+        trials = self._values(f"{target.entity}.{target.metric.trials}")
+        return share(observed, trials, self.settings.confidence)
+
+    def curves(self, path: str) -> NDArray[np.float64]:
+        """A curve of every replication, one a row; nan where a replication has none."""
+        found = [each.curves.get(path) for each in self.replications]
+        length = max((len(curve) for curve in found if curve is not None), default=0)
+        return np.array([np.full(length, math.nan) if curve is None else curve for curve in found]).reshape(len(found), length)
+
+    def verdict(self, expectation: Expectation | str) -> Verdict:
+        """Hold an expectation, also a new one in text, against its confidence interval."""
+        if isinstance(expectation, str):
+            expectation = parse(expectation, self.queues, self.consumers)
+        estimate = self.estimate(expectation.target.key)
+        return Verdict(expectation, estimate, expectation.outcome(estimate))
+
+    def verdicts(self) -> list[Verdict]:
+        """One for each expectation of the scenario, in its order."""
+        return [self.verdict(expectation) for expectation in self.expectations]
+
+    def cautions(self) -> list[str]:
+        """What a careful reader should know before trusting the numbers, a sentence each."""
+        few = [q for q in self.queues if 0 < self.estimate(f"queues.{q}.wait.n").mean * 0.01 < _ENOUGH_BEYOND]
+        full = [q for q in self.queues if self.estimate(f"queues.{q}.utilisation").mean >= _SATURATED]
+        found = [f"{', '.join(few)}: p99 rests on fewer than {_ENOUGH_BEYOND} waits in a replication."] if few else []
+        if full:
+            found += [f"{', '.join(full)}: the servers may be saturated; waits then grow with the length of the run."]
+        if len(self.replications) < 10:
+            found += [f"{len(self.replications)} replications are few: intervals are wide, and trustworthy from about 10 on."]
+        return found
+
+    @property
+    def trace_hash(self) -> str:
+        """One hash over the traces of all replications: equal hashes, equal runs."""
+        return hashlib.sha256("\n".join(each.trace_hash for each in self.replications).encode()).hexdigest()
+
+    def _values(self, key: str) -> list[float]:
+        return [each.values.get(key, math.nan) for each in self.replications]
+
+    def _observed(self, target: Target) -> list[float]:
+        """The recorded values, or for a quantile that was not recorded its point on the quantile curve."""
+        probability = quantile(target.name)
+        if probability is None or any(target.key in each.values for each in self.replications):
+            return self._values(target.key)
+        curves = self.curves(f"{target.key.rpartition('.p')[0]}.quantiles")
+        at = np.flatnonzero(probability == PROBABILITIES)
+        return [float(curve[at[0]]) for curve in curves] if len(at) and curves.size else self._values(target.key)

@@ -1,0 +1,99 @@
+"""RabbitMQ as the simulation drives it: the functions of ``simbus.dialect.Dialect``.
+
+Publishers and consumers of a scenario become verbs on channels of the very same broker that the
+fake uses. Nothing is modelled here; the broker does what it does.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from simbus import dialect
+from simbus.errors import ScenarioError, SimbusError
+from simbus.rabbitmq.broker import Broker
+from simbus.rabbitmq.channels import Channel
+from simbus.rabbitmq.definitions import read_definitions
+from simbus.rabbitmq.messages import Message, Properties
+from simbus.rabbitmq.options import declare_topology
+
+__all__ = ["after_expiry", "build", "destinations", "publisher", "read_definitions", "subscription"]
+
+
+class Subscription:
+    """One consumer on a channel of its own, as competing consumers have in separate processes."""
+
+    __slots__ = ("_verbs", "channel")
+
+    def __init__(self, channel: Channel) -> None:
+        self._verbs = channel
+        self.channel = channel.number
+
+    def accept(self, delivery_tag: int) -> None:
+        """basic.ack."""
+        self._verbs.ack(delivery_tag)
+
+    def reject(self, delivery_tag: int) -> None:
+        """basic.reject without requeue: dead-lettered or discarded."""
+        self._verbs.reject(delivery_tag, requeue=False)
+
+    def requeue(self, delivery_tag: int) -> None:
+        """basic.nack with requeue."""
+        self._verbs.nack(delivery_tag)
+
+
+def build(topology: dialect.Topology) -> Broker:
+    """A broker with that topology; ScenarioError names the entity that it refuses."""
+    broker = Broker()
+    declare_topology(broker.open_connection().open_channel(), topology)
+    return broker
+
+
+def publisher(broker: dialect.Broker, name: str, address: Mapping[str, Any]) -> Callable[[], int]:
+    """A verb that publishes one message to ``exchange`` and ``routing_key``, or ``to`` a queue.
+
+    Messages are persistent and have a body of ``size`` bytes; which bytes does not matter to a broker.
+    """
+    channel = cast(Broker, broker).open_connection().open_channel()
+    exchange, routing_key = _address(address)
+    body, properties = bytes(address.get("size", 0)), Properties(delivery_mode=2)
+    publish = channel.publish
+    if exchange not in channel.vhost.exchanges:
+        raise ScenarioError(f"publishers.{name}.exchange", f"there is no exchange {exchange!r}; declare it under exchanges")
+    return lambda: publish(exchange, routing_key, body, properties)
+
+
+def destinations(broker: dialect.Broker, address: Mapping[str, Any]) -> Sequence[str]:
+    """The queues that an address reaches; none when the exchange does not exist."""
+    exchange, routing_key = _address(address)
+    return _destinations(cast(Broker, broker), exchange, routing_key)
+
+
+def after_expiry(broker: dialect.Broker, queue: str) -> Sequence[str]:
+    """The queues that a copy goes to when it has expired in ``queue``; none when it stays or is discarded."""
+    options = cast(Broker, broker).vhost().queues[queue].options
+    if options.message_ttl is None or options.dead_letter_exchange is None:
+        return ()
+    key = options.dead_letter_routing_key
+    # Without a key of its own a copy keeps the one it was published with, which is not known here: a queue's own name is the usual one.
+    return _destinations(cast(Broker, broker), options.dead_letter_exchange, queue if key is None else key)
+
+
+def subscription(broker: dialect.Broker, name: str, queue: str, prefetch: int | None) -> Subscription:
+    """Start a consumer called ``name`` on a connection and channel of its own; ``prefetch`` None is unlimited."""
+    channel = cast(Broker, broker).open_connection().open_channel()
+    channel.qos(prefetch or 0)
+    try:
+        channel.consume(queue, name)
+    except SimbusError as error:
+        raise ScenarioError(f"consumers.{name}.queue", str(error)) from error
+    return Subscription(channel)
+
+
+def _address(address: Mapping[str, Any]) -> tuple[str, str]:
+    to = address.get("to")
+    return ("", to) if to is not None else (address.get("exchange", ""), address.get("routing_key", ""))
+
+
+def _destinations(broker: Broker, exchange: str, routing_key: str) -> Sequence[str]:
+    vhost = broker.vhost()
+    source = vhost.exchanges.get(exchange)
+    return () if source is None else vhost.route(source, Message(0, exchange, routing_key, Properties(), b"")).names

@@ -1,0 +1,244 @@
+"""Options as people write them, and a topology made of them.
+
+``message_ttl="30min"`` is RabbitMQ's ``x-message-ttl: 1800000``: one table tells how each option is
+called and measured there. The fake and the simulation declare through here, so both take the same
+words. An option carries RabbitMQ's own key with ``-`` as ``_``; ``type`` stands for x-queue-type.
+What a value may be is the broker's business (``arguments``), in the broker's wording: here only
+units and kinds are read. Nothing here holds state.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from difflib import get_close_matches
+from typing import Any, TypedDict, Unpack
+
+from simbus.dialect import Topology
+from simbus.errors import ScenarioError, SimbusError, UnitError
+from simbus.rabbitmq.channels import Channel, QueueDeclareOk
+from simbus.units import MILLISECOND, duration, size
+
+
+class OptionError(SimbusError, TypeError):
+    """An option that does not exist, is given twice, or has a value of the wrong kind; the text names the remedy."""
+
+
+class QueueArguments(TypedDict, total=False):
+    """The options of a queue that stand for AMQP arguments; None is absent.
+
+    Times are ``"30min"`` or a timedelta in whole milliseconds, sizes ``"50MB"`` or bytes.
+    """
+
+    type: str | None
+    message_ttl: str | timedelta | None
+    expires: str | timedelta | None
+    max_length: int | None
+    max_length_bytes: int | str | None
+    overflow: str | None
+    dead_letter_exchange: str | None
+    dead_letter_routing_key: str | None
+    dead_letter_strategy: str | None
+    delivery_limit: int | None
+    single_active_consumer: bool | None
+    max_priority: int | None
+    queue_mode: str | None
+    queue_version: int | None
+    queue_leader_locator: str | None
+
+
+class ExchangeArguments(TypedDict, total=False):
+    """The options of an exchange that stand for AMQP arguments; None is absent."""
+
+    alternate_exchange: str | None
+
+
+def milliseconds(value: object, what: str) -> int:
+    """RabbitMQ's milliseconds in ``"30min"`` or a timedelta.
+
+    Raises:
+        UnitError: when it has no unit or a fraction of a millisecond.
+    """
+    whole, rest = divmod(duration(value, what), MILLISECOND)
+    if rest:
+        raise UnitError(f'{what}: {value!r} is finer than RabbitMQ counts; write whole milliseconds, such as "{whole + 1}ms"')
+    return whole
+
+
+def _text(value: object, what: str) -> object:
+    return _kind(value, str, what, "a text")
+
+
+def _whole(value: object, what: str) -> object:
+    return _kind(value, int, what, "a whole number")
+
+
+def _flag(value: object, what: str) -> object:
+    return _kind(value, bool, what, "True or False")
+
+
+def _table(value: object, what: str) -> object:
+    return _kind(value, Mapping, what, 'a table of AMQP arguments, such as {"x-message-ttl": 60000}')
+
+
+def _kind(value: object, kind: type, what: str, wanted: str) -> object:
+    if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+        raise OptionError(f"{what}: {value!r} is not {wanted}")
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class _Option:
+    """An AMQP argument, and how its value is read."""
+
+    argument: str
+    read: Callable[[object, str], object]
+
+
+_QUEUE = {
+    "type": _Option("x-queue-type", _text),
+    "message_ttl": _Option("x-message-ttl", milliseconds),
+    "expires": _Option("x-expires", milliseconds),
+    "max_length": _Option("x-max-length", _whole),
+    "max_length_bytes": _Option("x-max-length-bytes", size),
+    "overflow": _Option("x-overflow", _text),
+    "dead_letter_exchange": _Option("x-dead-letter-exchange", _text),
+    "dead_letter_routing_key": _Option("x-dead-letter-routing-key", _text),
+    "dead_letter_strategy": _Option("x-dead-letter-strategy", _text),
+    "delivery_limit": _Option("x-delivery-limit", _whole),
+    "single_active_consumer": _Option("x-single-active-consumer", _flag),
+    "max_priority": _Option("x-max-priority", _whole),
+    "queue_mode": _Option("x-queue-mode", _text),
+    "queue_version": _Option("x-queue-version", _whole),
+    "queue_leader_locator": _Option("x-queue-leader-locator", _text),
+}
+_EXCHANGE = {"alternate_exchange": _Option("alternate-exchange", _text)}
+
+# What a declaration has besides arguments.
+_QUEUE_FLAGS = ("durable", "exclusive", "auto_delete", "arguments")
+_EXCHANGE_FLAGS = ("type", "durable", "auto_delete", "internal", "arguments")
+_BINDING = ("queue", "exchange", "routing_key", "arguments")
+
+
+def queue_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    """The AMQP arguments that a queue's options stand for: ``message_ttl="1s"`` gives ``x-message-ttl: 1000``.
+
+    Raises:
+        OptionError: for an unknown option or a value of the wrong kind.
+        UnitError: for a time or size that cannot be read.
+    """
+    return _arguments(options, _QUEUE, _QUEUE_FLAGS, "queue")
+
+
+def exchange_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
+    """As :func:`queue_arguments`, for an exchange."""
+    return _arguments(options, _EXCHANGE, _EXCHANGE_FLAGS, "exchange")
+
+
+def declare_queue(
+    channel: Channel,
+    name: str,
+    /,
+    *,
+    durable: bool = True,
+    exclusive: bool = False,
+    auto_delete: bool = False,
+    arguments: Mapping[str, Any] | None = None,
+    **options: Unpack[QueueArguments],
+) -> QueueDeclareOk:
+    """Declare a queue; durable unless told otherwise, since a quorum queue must be.
+
+    ``arguments`` are AMQP's, in RabbitMQ's units; an option may not say the same again.
+
+    Raises:
+        OptionError: for an option that is unknown, given twice or of the wrong kind.
+        UnitError: for a time or size that cannot be read.
+        RabbitMQError: when the broker refuses.
+    """
+    _check_flags(durable=durable, exclusive=exclusive, auto_delete=auto_delete)
+    table = _merged(arguments, queue_arguments(options))
+    return channel.queue_declare(name, durable=durable, exclusive=exclusive, auto_delete=auto_delete, arguments=table)
+
+
+def declare_exchange(
+    channel: Channel,
+    name: str,
+    /,
+    *,
+    type: str = "direct",
+    durable: bool = True,
+    auto_delete: bool = False,
+    internal: bool = False,
+    arguments: Mapping[str, Any] | None = None,
+    **options: Unpack[ExchangeArguments],
+) -> None:
+    """Declare an exchange (direct, fanout, topic or headers); errors as :func:`declare_queue`."""
+    _check_flags(durable=durable, auto_delete=auto_delete, internal=internal)
+    table = _merged(arguments, exchange_arguments(options))
+    channel.exchange_declare(name, type, durable=durable, auto_delete=auto_delete, internal=internal, arguments=table)
+
+
+def declare_topology(channel: Channel, topology: Topology) -> None:
+    """Declare exchanges, queues and bindings, in this order.
+
+    Options are those of :func:`declare_queue` and :func:`declare_exchange`; a binding has ``queue``,
+    ``exchange`` and, when needed, ``routing_key`` and ``arguments``.
+
+    Raises:
+        ScenarioError: for whatever an entity is refused for; ``place`` names it.
+    """
+    for name, options in topology.exchanges.items():
+        _in_place(_place("exchanges", name), declare_exchange, channel, name, **options)
+    for name, options in topology.queues.items():
+        _in_place(_place("queues", name), declare_queue, channel, name, **options)
+    for number, binding in enumerate(topology.bindings):
+        _in_place(f"bindings[{number}]", _bind, channel, binding)
+
+
+def _bind(channel: Channel, binding: Mapping[str, Any]) -> None:
+    _check_known(binding, _BINDING, "binding")
+    missing = [key for key in ("queue", "exchange") if key not in binding]
+    if missing:
+        raise OptionError(f"a binding needs {' and '.join(missing)}")
+    arguments = _merged(binding.get("arguments"), {})
+    channel.queue_bind(binding["queue"], binding["exchange"], binding.get("routing_key", ""), arguments)
+
+
+def _in_place(place: str, declare: Callable[..., object], /, *arguments: Any, **options: Any) -> None:
+    try:
+        declare(*arguments, **options)
+    except SimbusError as error:
+        raise ScenarioError(place, str(error)) from error
+
+
+def _place(kind: str, name: str) -> str:
+    return f'{kind}."{name}"' if "." in name else f"{kind}.{name}"
+
+
+def _arguments(options: Mapping[str, Any], table: Mapping[str, _Option], flags: tuple[str, ...], kind: str) -> dict[str, Any]:
+    _check_known(options, (*table, *flags), kind)
+    given = {name: value for name, value in options.items() if value is not None and name in table}
+    return {table[name].argument: table[name].read(value, name) for name, value in given.items()}
+
+
+def _merged(arguments: Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    table: dict[str, Any] = {}
+    if arguments is not None:
+        _table(arguments, "arguments")
+        table.update(arguments)
+    for name in options:
+        if name in table:
+            raise OptionError(f"{name} is given twice: in arguments and as an option; leave one out")
+    return {**table, **options}
+
+
+def _check_known(given: Mapping[str, Any], known: tuple[str, ...], kind: str) -> None:
+    for name in given:
+        if name not in known:
+            close = get_close_matches(name.removeprefix("x-").replace("-", "_"), known, n=1)
+            hint = f"did you mean {close[0]!r}?" if close else f"known: {', '.join(sorted(known))}"
+            raise OptionError(f"a {kind} has no option {name!r}; {hint}")
+
+
+def _check_flags(**flags: object) -> None:
+    for name, value in flags.items():
+        _flag(value, name)

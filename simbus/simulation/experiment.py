@@ -1,0 +1,257 @@
+"""The front door of the simulation: a scenario goes in, a ``Result`` comes out.
+
+``simulate`` runs independent replications, ``sweep`` runs them for every point of a grid, all with
+common random numbers. A replication depends on the scenario, the seed and its index alone, so
+they may run in any process and in any order; what travels back are numbers and curves, not traces.
+"""
+
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from simbus import dialect
+from simbus.analysis import expectations
+from simbus.analysis.expectations import Expectation
+from simbus.analysis.metrics import quantile
+from simbus.analysis.recorder import Recorder
+from simbus.analysis.replication import Replication
+from simbus.analysis.results import Result, Settings
+from simbus.errors import ScenarioError
+from simbus.simulation.driver import Driver, Handler
+from simbus.simulation.failures import Retry
+from simbus.simulation.scenario import ConsumerSpec, RunSpec, Scenario
+from simbus.simulation.streams import Streams, draws
+from simbus.units import duration as nanoseconds
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+Progress = Callable[[int, int], None]
+
+
+def simulate(  # noqa: PLR0913 - the settings of a run, all by keyword
+    scenario: Scenario,
+    *,
+    duration: str | timedelta | None = None,
+    warmup: str | timedelta | None = None,
+    replications: int | None = None,
+    seed: int | None = None,
+    confidence: float | None = None,
+    jobs: int = 1,
+    progress: Progress | None = None,
+) -> Result:
+    """Run independent replications of a scenario.
+
+    Args:
+        scenario: what to run; its own ``run`` settings hold where an argument is left out.
+        duration: measured time of a replication, ``"4h"``; none for a terminating run, which ends with its arrivals.
+        warmup: time before that, which is simulated and not measured.
+        replications: how many.
+        seed: what every random stream derives from.
+        confidence: of every interval, between 0 and 1.
+        jobs: processes to run them in; the result is the same for any number.
+        progress: called with the replications done and their number.
+
+    Raises:
+        ScenarioError: when the scenario cannot run; nothing has been simulated then.
+    """
+    changes = {
+        "duration": None if duration is None else nanoseconds(duration, "duration"),
+        "warmup": None if warmup is None else nanoseconds(warmup, "warmup"),
+        "replications": replications,
+        "seed": seed,
+        "confidence": confidence,
+    }
+    scenario = scenario.with_run(**{name: value for name, value in changes.items() if value is not None})
+    scenario.validate()
+    asked = _expectations(scenario)
+    run = scenario.run
+    found = _replications([(scenario, run.seed, index) for index in range(run.replications)], jobs, progress)
+    return _result(scenario, run, asked, found)
+
+
+def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
+    """One replication: a broker, its modelled parties and a recorder, run to the end.
+
+    Args:
+        scenario: validated.
+        seed: of the experiment.
+        index: of the replication, from 0.
+    """
+    kind = dialect.load(scenario.dialect)
+    broker = kind.build(scenario.topology)
+    run, streams = scenario.run, Streams(seed, index)
+    end = run.warmup + run.duration if run.duration is not None else scenario.last_arrival()
+    recorder = Recorder(
+        queues=tuple(scenario.topology.queues),
+        served=_served(scenario, kind, broker),
+        groups={name: (spec.queue, spec.count * spec.concurrency) for name, spec in scenario.consumers.items()},
+        warmup=run.warmup,
+        end=end,
+    )
+    driver = Driver(broker, recorder)
+    for name, spec in scenario.consumers.items():
+        handler = _handler(name, spec, streams)
+        for number in range(1, spec.count + 1):
+            driver.add_consumer(kind.subscription(broker, f"{name}.{number}", spec.queue, spec.prefetch), handler)
+    for name, publisher in scenario.publishers.items():
+        epochs = publisher.arrivals.epochs(streams.generator(f"publishers.{name}", "arrivals"))
+        driver.add_publisher(epochs, kind.publisher(broker, name, publisher.address))
+    driver.run(end + 1 if run.duration is not None else None)
+    broker.check()
+    quantiles = (quantile(each.target.name) for each in _expectations(scenario))
+    return recorder.replication(index, [probability for probability in quantiles if probability is not None])
+
+
+def _handler(name: str, spec: ConsumerSpec, streams: Streams) -> Handler:
+    def uniform(purpose: str) -> Iterator[float]:
+        return draws(streams.generator(f"consumers.{name}", purpose), lambda generator, n: generator.random(n))
+
+    service = draws(streams.generator(f"consumers.{name}", "service"), spec.service.sample)
+    retry = spec.retry or Retry()
+    return Handler(name, spec.concurrency, service, spec.failure, retry, uniform("failure"), uniform("jitter"))
+
+
+def _served(scenario: Scenario, kind: dialect.Dialect, broker: dialect.Broker) -> set[str]:
+    """The queues whose copies a consumer will see: those with consumers, and delay queues that lead to one."""
+    served = {spec.queue for spec in scenario.consumers.values()}
+    leads_to = {queue: kind.after_expiry(broker, queue) for queue in scenario.topology.queues}
+    while more := {queue for queue, targets in leads_to.items() if queue not in served and not served.isdisjoint(targets)}:
+        served |= more
+    return served
+
+
+def _expectations(scenario: Scenario) -> tuple[Expectation, ...]:
+    queues, consumers = tuple(scenario.topology.queues), tuple(scenario.consumers)
+    return tuple(expectations.parse(text, queues, consumers) for text in scenario.expectations)
+
+
+def _result(scenario: Scenario, run: RunSpec, asked: tuple[Expectation, ...], found: Sequence[Replication]) -> Result:
+    return Result(
+        scenario=scenario.name,
+        settings=Settings(run.seed, run.duration, run.warmup, run.confidence),
+        replications=tuple(found),
+        queues=tuple(scenario.topology.queues),
+        consumers=tuple(scenario.consumers),
+        expectations=asked,
+        text=scenario.text,
+    )
+
+
+def _replications(
+    tasks: Sequence[tuple[Scenario, int, int]], jobs: int, progress: Progress | None
+) -> list[Replication]:
+    """Run the tasks, in this process or in others, and answer in their order."""
+    if jobs < 1:
+        raise ScenarioError("jobs", f"{jobs} is not a number of processes; write 1 or more")
+    found: list[Replication | None] = [None] * len(tasks)
+    with _runner(min(jobs, len(tasks)), tasks) as outcomes:
+        for done, (place, replication) in enumerate(outcomes, start=1):
+            found[place] = replication
+            if progress is not None:
+                progress(done, len(tasks))
+    return [replication for replication in found if replication is not None]
+
+
+@contextmanager
+def _runner(jobs: int, tasks: Sequence[tuple[Scenario, int, int]]) -> Iterator[Iterable[tuple[int, Replication]]]:
+    if jobs == 1:
+        yield ((place, run_replication(*task)) for place, task in enumerate(tasks))
+        return
+    with ProcessPoolExecutor(jobs) as executor:
+        try:
+            yield _from_executor(executor, tasks)
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _from_executor(executor: Executor, tasks: Sequence[tuple[Scenario, int, int]]) -> Iterator[tuple[int, Replication]]:
+    futures = {executor.submit(run_replication, *task): place for place, task in enumerate(tasks)}
+    for future in as_completed(futures):
+        yield futures[future], future.result()
+
+
+@dataclass(frozen=True)
+class Point:
+    """One design of a sweep: its factors and what came of it."""
+
+    factors: dict[str, Any]
+    result: Result
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The results of a grid of designs, run with common random numbers."""
+
+    factors: tuple[str, ...]
+    points: tuple[Point, ...]
+
+    def frame(self, *metrics: str) -> "DataFrame":
+        """A row per design: a column per factor, and mean, low and high of each metric, in SI units."""
+        from pandas import DataFrame
+
+        rows = []
+        for point in self.points:
+            estimates = {metric: point.result.estimate(metric) for metric in metrics}
+            numbers = {f"{m}.{name}": getattr(e, name) for m, e in estimates.items() for name in ("mean", "low", "high")}
+            rows.append(point.factors | numbers)
+        return DataFrame(rows)
+
+    def smallest(self, where: str) -> Point:
+        """The first design, by its factors in the order given, for which an expectation holds.
+
+        Its confidence limit must hold, not its mean.
+
+        Args:
+            where: an expectation, ``"payments.wait.p99 < 5s"``.
+
+        Raises:
+            ScenarioError: when it holds nowhere; widen the range of the factors.
+        """
+        for point in self.points:
+            if point.result.verdict(where).outcome == "holds":
+                return point
+        raise ScenarioError("where", f"{where!r} holds for none of the {len(self.points)} designs; widen the range of the factors")
+
+
+def sweep(
+    scenario: Scenario,
+    factors: Mapping[str, Iterable[Any]],
+    *,
+    jobs: int = 1,
+    progress: Progress | None = None,
+    **run: Any,
+) -> Sweep:
+    """Simulate every combination of some factors: ``sweep(shop, {"consumers.charge.count": range(6, 15)}, seed=1)``.
+
+    All designs share the random streams of their parties (common random numbers), so that they differ by design
+    and not by luck.
+
+    Args:
+        scenario: the design to vary.
+        factors: values by path, in the order in which they are tried.
+        jobs: as in :func:`simulate`.
+        progress: called with the designs done and their number.
+        run: ``duration``, ``warmup``, ``replications``, ``seed``, ``confidence`` as in :func:`simulate`.
+
+    Raises:
+        ScenarioError: for a factor that does not exist or a value that cannot be.
+    """
+    grid = [dict(zip(factors, values, strict=True)) for values in itertools.product(*factors.values())]
+    designs = []
+    for values in grid:
+        design = scenario
+        for path, value in values.items():
+            design = design.with_(path, value)
+        designs.append((values, design))
+    points = []
+    for values, design in designs:
+        points.append(Point(values, simulate(design, jobs=jobs, **run)))
+        if progress is not None:
+            progress(len(points), len(designs))
+    return Sweep(tuple(factors), tuple(points))
