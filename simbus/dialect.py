@@ -20,7 +20,9 @@ DEFAULT = next(iter(_DIALECTS))
 class Broker(Protocol):
     """A pure state machine: verbs go in through channels, effects come out, time is told to it."""
 
-    now: int
+    @property
+    def now(self) -> int:
+        """The time that it was last told, in nanoseconds."""
 
     @property
     def next_deadline(self) -> int | None:

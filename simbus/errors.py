@@ -53,3 +53,7 @@ class Livelock(SimbusError):
 
 class HandlerFailed(SimbusError):
     """A handler raised exceptions that the test neither named in ``raises=`` nor read."""
+
+
+class HandlerRunning(SimbusError, RuntimeError):
+    """What was asked for cannot be done from inside a handler."""

@@ -50,13 +50,16 @@ ROOMS = {
         ("simbus.rabbitmq", "simbus.rabbitmq.*"), below=("units", "errors", "effects", "dialect"), pure=True, names_dialects=True
     ),
     "analysis": Room(("simbus.analysis", "simbus.analysis.*"), below=("units", "errors", "effects")),
-    "front door": Room(("simbus.simulation.driver", "simbus.simulation.experiment"), below=(*SHARED, "simulation", "analysis")),
+    "front door": Room(
+        ("simbus.simulation.driver", "simbus.simulation.experiment", "simbus.simulation.check"),
+        below=(*SHARED, "simulation", "analysis"),
+    ),
     "simulation": Room(("simbus.simulation", "simbus.simulation.*"), below=SHARED),
     "testing": Room(
         ("simbus.testing", "simbus.testing.*"), below=(*SHARED, "rabbitmq model", "rabbitmq fake"), names_dialects=True
     ),
     "cli": Room(
-        ("simbus.cli", "simbus.__main__"),
+        ("simbus.cli", "simbus.commands"),
         below=(*SHARED, "simulation", "analysis", "front door"),
         names_dialects=True,
     ),

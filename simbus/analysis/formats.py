@@ -66,9 +66,9 @@ def _scale(number: float, unit: Unit) -> tuple[float, str]:
 
 
 def _decimals(number: float, half_width: float = 0.0) -> int:
-    """Three significant digits of the number, and up to two more where the half-width would read 0."""
-    digits = _places(number, 2)
-    return max(digits, min(digits + 2, _places(half_width, 0))) if half_width else digits
+    """Three significant digits of the number, and one or two more where the half-width would else read 0."""
+    digits, wanted = _places(number, 2), _places(half_width, 0)
+    return wanted if digits < wanted <= digits + 2 else digits
 
 
 def _places(number: float, after_first: int) -> int:

@@ -50,7 +50,7 @@ CAUSES = {
 }
 WINDOW_MEANING = (
     "From the publish of a message until its last subscriber has applied it. A window that never closes is infinite, "
-    "so a quantile beyond the closed ones reads “never”; one still open at the end of the run is counted as open."
+    "so a quantile beyond the closed ones reads “never”; one still open at the end of the run is censored, not dropped."
 )
 _STATISTICS = ("mean", "p50", "p95", "p99", "max")
 _QUANTILE = re.compile(r"p(?:100|[0-9]{1,2}(?:\.[0-9]+)?)$")

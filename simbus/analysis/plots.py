@@ -7,8 +7,9 @@ Estimates come from the result; nothing is computed here that is not also in a t
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,13 +22,14 @@ from simbus.analysis.replication import PROBABILITIES
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.lines import Line2D
 
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _BY_CAUSE = dict(zip(CAUSES, (*COLOURS, "#F0E442", "#999999"), strict=True))
-LINES = len(COLOURS)
 _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800)
 _DECADES = 3.5
+_BARS = 12
 _LONGEST_NAME = 36
 _SHADE = 0.2
 _ENOUGH_BEYOND = 5
@@ -46,24 +48,24 @@ class Plots:
         Diamonds are the scenario's expectations: a line should pass below and left of its diamond.
         """
         axes = _axes(ax)
-        chosen = (queue,) if queue else self.longest()
-        for name, colour in zip(chosen, COLOURS, strict=False):
-            self._tail(axes, name, colour)
+        lines = {}
+        for name, colour in zip((queue,) if queue else self._ranked("wait.p99", len(COLOURS)), COLOURS, strict=False):
+            lines[name] = self._tail(axes, name, colour)
             self._limits(axes, name, colour)
         axes.set(yscale="log", xlabel="wait t", ylabel="share that waits longer than t")
         axes.set_ylim(top=1.3)
         _times(axes)
         axes.yaxis.set_major_formatter(lambda share, _: formats.value(share, "share"))
-        _legend(axes)
+        _legend(axes, lines)
         return axes
 
     def depth(self, queue: str, ax: Axes | None = None) -> Axes:
         """Copies in a queue over time, ready and unacked: mean over replications and its interval."""
         axes = _axes(ax)
         time, curves = self.result.curves("time"), self.result.curves(f"{queue}.depth.over_time")
-        if time.size and curves.size:
-            scale, unit = _time_scale(float(np.nanmax(time)))
-            _band(axes, time[0] / scale, curves, COLOURS[0], self.result.settings.confidence)
+        if time.size and curves.size:  # runs that end with their arrivals differ in length: bins are shares of the run
+            scale, unit = _time_scale(float(time.max()))
+            _band(axes, time.mean(axis=0) / scale, curves, COLOURS[0], self.result.settings.confidence)
             self._warmup(axes, scale)
             axes.set_xlabel(f"time ({unit})")
         axes.set_ylabel("depth (ready + unacked)")
@@ -73,21 +75,24 @@ class Plots:
         return axes
 
     def loss(self, ax: Axes | None = None) -> Axes:
-        """Delivery obligations lost, by cause, a bar per queue; the whisker is the interval of the sum."""
+        """Delivery obligations lost, by cause, a bar per queue; the whisker is the interval of the sum.
+
+        Of many queues, the dozen that lose the largest share.
+        """
         axes = _axes(ax)
-        queues = [q for q in self.result.queues if self.result.estimate(f"queues.{q}.loss").n][::-1]
-        left = np.zeros(len(queues))
+        queues = self._ranked("loss", _BARS)[::-1]
+        left, bars = np.zeros(len(queues)), {}
         for cause, colour in _BY_CAUSE.items():
             shares = np.array([self._percent(q, f"loss.{cause}") for q in queues])
             if (shares > 0).any():
-                axes.barh(range(len(queues)), shares, left=left, height=0.55, color=colour, label=cause.replace("_", " "))
+                bars[cause.replace("_", " ")] = axes.barh(range(len(queues)), shares, left=left, height=0.55, color=colour)
                 left = left + np.nan_to_num(shares)
         self._whiskers(axes, queues)
         axes.set_yticks(range(len(queues)), [_short(queue) for queue in queues], parse_math=False)
         axes.set(xlabel="share of obligations lost (%)", ylim=(-0.6, max(len(queues), 1) - 0.4))
         axes.set_xlim(left=0)
         axes.grid(False, axis="y")
-        _legend(axes)
+        _legend(axes, bars)
         return axes
 
     def window(self, ax: Axes | None = None) -> Axes:
@@ -106,21 +111,25 @@ class Plots:
             axes.annotate(text, (0.97, 0.06), xycoords="axes fraction", ha="right", fontsize="small")
         return axes
 
-    def longest(self) -> tuple[str, ...]:
-        """The queues with the longest waits, as many as there are colours, in the scenario's order."""
-        waits = {queue: self.result.estimate(f"queues.{queue}.wait.p99").mean for queue in self.result.queues}
-        ranked = sorted((queue for queue, wait in waits.items() if not math.isnan(wait)), key=lambda queue: -waits[queue])
-        return tuple(queue for queue in self.result.queues if queue in ranked[:LINES])
+    def deepest(self) -> list[str]:
+        """The dozen queues that hold most, in the scenario's order."""
+        return self._ranked("depth.mean", _BARS)
 
-    def _tail(self, axes: Axes, queue: str, colour: str) -> None:
+    def _ranked(self, name: str, most: int) -> list[str]:
+        """The queues where a metric was observed and is largest, in the scenario's order."""
+        means = {queue: self.result.estimate(f"queues.{queue}.{name}").mean for queue in self.result.queues}
+        ranked = sorted((queue for queue, mean in means.items() if not math.isnan(mean)), key=lambda queue: -means[queue])
+        return [queue for queue in self.result.queues if queue in ranked[:most]]
+
+    def _tail(self, axes: Axes, queue: str, colour: str) -> Line2D:
         curves = self.result.curves(f"{queue}.wait.quantiles")
         if not curves.size:
-            return
+            curves = np.full((1, len(PROBABILITIES)), math.nan)
         middle, low, high = band(curves, self.result.settings.confidence)
         observed = self.result.estimate(f"queues.{queue}.wait.n").mean
         beyond = math.inf if math.isnan(observed) else observed * (1 - PROBABILITIES)
         drawn = np.isfinite(middle) & (middle > 0) & (PROBABILITIES < 1) & (beyond >= _ENOUGH_BEYOND)
-        _sideways(axes, middle[drawn], low[drawn], high[drawn], 1 - PROBABILITIES[drawn], colour, queue)
+        return _sideways(axes, middle[drawn], low[drawn], high[drawn], 1 - PROBABILITIES[drawn], colour)
 
     def _limits(self, axes: Axes, queue: str, colour: str) -> None:
         """Expectations such as ``wait.p99 < 5s`` as a diamond at 5 s and 1 %."""
@@ -173,13 +182,12 @@ def _sideways(
     high: NDArray[np.float64],
     y: NDArray[np.float64],
     colour: str,
-    label: str | None = None,
-) -> None:
+) -> Line2D:
     """A line whose interval lies along x, where time is."""
     known = np.isfinite(low) & np.isfinite(high)
     least = middle.min() if middle.size else 0
     axes.fill_betweenx(y, np.maximum(low, least), high, where=known.tolist(), color=colour, alpha=_SHADE, lw=0)
-    axes.plot(middle, y, color=colour, lw=1.8, label=label)
+    return axes.plot(middle, y, color=colour, lw=1.8)[0]
 
 
 def _times(axes: Axes) -> None:
@@ -203,10 +211,9 @@ def _short(name: str) -> str:
     return name if len(name) <= _LONGEST_NAME else f"{name[: _LONGEST_NAME // 2]}…{name[-_LONGEST_NAME // 2 + 1 :]}"
 
 
-def _legend(axes: Axes) -> None:
-    """The names as they are: a dollar sign starts no formula."""
-    handles, labels = axes.get_legend_handles_labels()
+def _legend(axes: Axes, handles: Mapping[str, Any]) -> None:
+    """The names as they are: a dollar sign starts no formula, an underscore hides nothing."""
     if handles:
-        legend = axes.legend(handles, [_short(label) for label in labels], frameon=False, fontsize="small")
+        legend = axes.legend(list(handles.values()), [_short(name) for name in handles], frameon=False, fontsize="small")
         for text in legend.get_texts():
             text.set_parse_math(False)

@@ -27,7 +27,6 @@ from simbus.effects import Delivered, Effect, Enqueued, Published, Refused, Remo
 from simbus.units import SECOND
 
 _HASHED_AT_ONCE = 60_000
-_KINDS = {Published: 1, Enqueued: 2, Refused: 3, Delivered: 4, Settled: 5, Requeued: 6, Removed: 7}
 
 
 def _column() -> "array[int]":
@@ -35,25 +34,54 @@ def _column() -> "array[int]":
 
 
 @dataclass(slots=True)
-class _Level:
-    """A number of things over time: its integral, and that integral at each edge of the run's bins."""
+class _Busy:
+    """A number of busy servers over time: its integral, in whole nanoseconds and so exact, and that integral at each edge."""
 
     value: int = 0
     area: int = 0
     since: int = 0
-    most: int = 0
     at_edges: "array[int]" = field(default_factory=_column)
 
     def change(self, by: int, now: int) -> None:
-        """The level changes; an integral in whole nanoseconds is exact."""
+        """The number changes."""
         self.area += self.value * (now - self.since)
         self.since = now
         self.value += by
-        self.most = max(self.most, self.value)
 
-    def mark(self, edge: int) -> None:
+    def mark(self, edge: int, _: int) -> None:
         """Note the integral up to an edge."""
         self.at_edges.append(self.area + self.value * (edge - self.since))
+
+
+@dataclass(slots=True)
+class _Depth:
+    """A queue's ready and unacked copies over time, as :class:`_Busy`; both at once, since most effects move a copy between them."""
+
+    ready: int = 0
+    unacked: int = 0
+    most: int = 0
+    since: int = 0
+    ready_area: int = 0
+    unacked_area: int = 0
+    ready_at_edges: "array[int]" = field(default_factory=_column)
+    unacked_at_edges: "array[int]" = field(default_factory=_column)
+
+    def change(self, ready: int, unacked: int, now: int) -> None:
+        """So many more are ready and unacked."""
+        passed = now - self.since
+        if passed:
+            self.ready_area += self.ready * passed
+            self.unacked_area += self.unacked * passed
+            self.since = now
+        self.ready += ready
+        self.unacked += unacked
+
+    def mark(self, edge: int, warmup: int) -> None:
+        """Note the integrals up to an edge; the most is that of the measured time."""
+        self.ready_at_edges.append(self.ready_area + self.ready * (edge - self.since))
+        self.unacked_at_edges.append(self.unacked_area + self.unacked * (edge - self.since))
+        if edge == warmup:
+            self.most = self.ready + self.unacked
 
 
 @dataclass(slots=True)
@@ -62,9 +90,7 @@ class _Queue:
 
     name: str
     served: bool
-    ready: _Level = field(default_factory=_Level)
-    unacked: _Level = field(default_factory=_Level)
-    depth: _Level = field(default_factory=_Level)
+    depth: _Depth = field(default_factory=_Depth)
     waits: "array[int]" = field(default_factory=_column)
     first_waits: "array[int]" = field(default_factory=_column)
     services: "array[int]" = field(default_factory=_column)
@@ -124,7 +150,7 @@ class _Group:
     name: str
     queue: str
     servers: int
-    busy: _Level = field(default_factory=_Level)
+    busy: _Busy = field(default_factory=_Busy)
     attempts: int = 0
     failures: int = 0
 
@@ -153,17 +179,20 @@ class Recorder:
         self._warmup, self._end = warmup, end
         # Averages over time are differences of integrals between edges: the bins of the plots, and the warm-up's end.
         self._edges = sorted({warmup, *(end * i // BINS for i in range(BINS + 1))})
-        self._next_edge = 0
+        self._passed = 0
+        self._next_edge: float = self._edges[0]
         self._copies: dict[int, _Copy] = {}
         self._inherited: dict[int, tuple[_Obligation, str]] = {}
-        self._to_come: dict[int, tuple[_Message | None, bool]] = {}
+        self._routed: tuple[_Message | None, bool] = (None, False)
         self._windows = _column()
         self._never = self._open = 0
         self._published = self._unroutable = 0
         self._tape = _column()
         self._hash = hashlib.sha256()
-        self._levels = [level for q in self._queues.values() for level in (q.ready, q.unacked, q.depth)]
-        self._levels += [group.busy for group in self._groups.values()]
+        self._levels: list[_Busy | _Depth] = [
+            *(q.depth for q in self._queues.values()),
+            *(group.busy for group in self._groups.values()),
+        ]
 
     # What the broker did
 
@@ -171,25 +200,26 @@ class Recorder:
         """The effects of one moment, in order."""
         tape = self._tape
         for effect in effects:
-            kind = type(effect)
-            tape.extend((_KINDS.get(kind, 0), effect.at, effect.message_id, effect.copy_id))
-            if self._next_edge < len(self._edges) and effect.at >= self._edges[self._next_edge]:
-                self._pass_edges(effect.at)
-            handle = _HANDLERS.get(kind)
-            if handle is not None:
-                handle(self, effect)
+            at = effect.at
+            if at >= self._next_edge:
+                self._pass_edges(at)
+            code, handle = _HANDLERS.get(type(effect), _UNSEEN)
+            tape.append(at)
+            tape.append(effect.copy_id << 4 | code)
+            handle(self, effect)
         if len(tape) > _HASHED_AT_ONCE:
             self._hash_tape()
 
     def _pass_edges(self, now: float) -> None:
-        """Note every level's integral at the edges up to now."""
-        while self._next_edge < len(self._edges) and self._edges[self._next_edge] <= now:
-            edge = self._edges[self._next_edge]
+        """Note every integral at the edges up to now."""
+        while self._next_edge <= now:
+            edge = self._edges[self._passed]
             for level in self._levels:
-                level.mark(edge)
-                if edge == self._warmup:
-                    level.most = level.value
-            self._next_edge += 1
+                level.mark(edge, self._warmup)
+            self._passed += 1
+            self._next_edge = self._edges[self._passed] if self._passed < len(self._edges) else math.inf
+            if self._next_edge == math.inf:
+                return
 
     def _hash_tape(self) -> None:
         self._hash.update(self._tape.tobytes())
@@ -202,13 +232,13 @@ class Recorder:
             self._unroutable += not effect.queues
         subscribers = sum(self._queues[queue].served for queue in effect.queues)
         message = _Message(effect.at, subscribers) if measured and subscribers else None
-        self._to_come = {effect.message_id: (message, measured)}
+        self._routed = (message, measured)
 
     def _obligation(self, effect: Enqueued | Refused, queue: _Queue) -> tuple[_Obligation, str]:
         """The obligation that a copy belongs to, and the cause that made the copy: inherited, or new for a first copy."""
         if effect.parent_id:
             return self._inherited.pop(effect.copy_id)
-        message, measured = self._to_come[effect.message_id]
+        message, measured = self._routed  # first copies follow the publish of their message
         queue.obligations += measured
         return _Obligation(queue, message if queue.served else None, measured), ""
 
@@ -216,8 +246,9 @@ class Recorder:
         queue, at = self._queues[effect.queue], effect.at
         obligation, cause = self._obligation(effect, queue)
         self._copies[effect.copy_id] = _Copy(effect.message_id, queue, obligation, at, at, cause)
-        queue.ready.change(1, at)
-        queue.depth.change(1, at)
+        depth = queue.depth
+        depth.change(1, 0, at)
+        depth.most = max(depth.most, depth.ready + depth.unacked)
         queue.enqueued += self._warmup <= at <= self._end
 
     def _take_refused(self, effect: Refused) -> None:
@@ -228,8 +259,7 @@ class Recorder:
         copy = self._copies[effect.copy_id]
         copy.unacked = True
         copy.attempts = effect.attempt
-        copy.queue.ready.change(-1, effect.at)
-        copy.queue.unacked.change(1, effect.at)
+        copy.queue.depth.change(-1, 1, effect.at)
 
     def _take_settled(self, effect: Settled) -> None:
         copy = self._close(effect.copy_id, effect.at)
@@ -243,8 +273,7 @@ class Recorder:
         copy = self._copies[effect.copy_id]
         copy.unacked = False
         copy.ready_at = effect.at
-        copy.queue.unacked.change(-1, effect.at)
-        copy.queue.ready.change(1, effect.at)
+        copy.queue.depth.change(1, -1, effect.at)
 
     def _take_removed(self, effect: Removed) -> None:
         copy = self._close(effect.copy_id, effect.at)
@@ -254,8 +283,10 @@ class Recorder:
 
     def _close(self, copy_id: int, at: int) -> _Copy:
         copy = self._copies.pop(copy_id)
-        (copy.queue.unacked if copy.unacked else copy.queue.ready).change(-1, at)
-        copy.queue.depth.change(-1, at)
+        if copy.unacked:
+            copy.queue.depth.change(0, -1, at)
+        else:
+            copy.queue.depth.change(-1, 0, at)
         return copy
 
     def _record_end(self, copy: _Copy, at: int) -> None:
@@ -294,7 +325,7 @@ class Recorder:
     def started(self, group: str, copy_id: int, now: int) -> None:
         """A handler starts on a delivered copy: the attempt's wait is over."""
         copy, consumers = self._copies[copy_id], self._groups[group]
-        if self._next_edge < len(self._edges) and now >= self._edges[self._next_edge]:
+        if now >= self._next_edge:
             self._pass_edges(now)
         copy.started_at = now
         consumers.busy.change(1, now)
@@ -307,7 +338,7 @@ class Recorder:
     def ended(self, group: str, copy_id: int, now: int) -> None:
         """The handler is done with the copy, one way or another; told before the copy is settled."""
         copy = self._copies[copy_id]
-        if self._next_edge < len(self._edges) and now >= self._edges[self._next_edge]:
+        if now >= self._next_edge:
             self._pass_edges(now)
         self._groups[group].busy.change(-1, now)
         if copy.ready_at >= self._warmup:
@@ -381,23 +412,21 @@ class Recorder:
         closed = np.append(_seconds(self._windows), np.full(self._never, math.inf))
         return closed, np.array(ages, dtype=np.float64) / SECOND
 
-    def _span(self, level: _Level) -> float:
-        """The integral of a level over the measured time."""
-        return float(level.at_edges[-1] - level.at_edges[self._edges.index(self._warmup)])
-
-    def _mean(self, level: _Level) -> float:
-        return self._span(level) / (self._end - self._warmup)
+    def _mean(self, at_edges: "array[int]") -> float:
+        """The average over the measured time of what has this integral at the edges."""
+        return (at_edges[-1] - at_edges[self._edges.index(self._warmup)]) / (self._end - self._warmup)
 
     def _of_queue(self, queue: _Queue, wanted: Sequence[float]) -> dict[str, float]:
         seconds = (self._end - self._warmup) / SECOND
+        ready, unacked = self._mean(queue.depth.ready_at_edges), self._mean(queue.depth.unacked_at_edges)
         values = {
             "arrival_rate": queue.enqueued / seconds,
             "throughput": queue.acked / seconds,
             "utilisation": self._utilisation([g for g in self._groups.values() if g.queue == queue.name]),
-            "depth.mean": self._mean(queue.depth),
+            "depth.mean": ready + unacked,
             "depth.max": float(queue.depth.most),
-            "ready.mean": self._mean(queue.ready),
-            "unacked.mean": self._mean(queue.unacked),
+            "ready.mean": ready,
+            "unacked.mean": unacked,
             "attempts.mean": _ratio(queue.attempts, queue.settled),
             "loss": _ratio(sum(queue.lost.values()), queue.obligations),
             "loss.n": float(queue.obligations),
@@ -425,7 +454,7 @@ class Recorder:
 
     def _utilisation(self, groups: Sequence[_Group]) -> float:
         servers = sum(group.servers for group in groups)
-        return sum(self._mean(group.busy) for group in groups) / servers if servers else math.nan
+        return sum(self._mean(group.busy.at_edges) for group in groups) / servers if servers else math.nan
 
     def _of_messages(self) -> dict[str, float]:
         return {
@@ -454,23 +483,30 @@ class Recorder:
         edges = np.array(self._edges, dtype=np.float64)[bins]
         curves: dict[str, NDArray[np.float64]] = {"time": (edges[:-1] + edges[1:]) / 2 / SECOND}
         for queue in self._queues.values():
-            for name, level in (("depth", queue.depth), ("ready", queue.ready), ("unacked", queue.unacked)):
-                areas = np.array(level.at_edges, dtype=np.float64)[bins]
-                curves[f"{queue.name}.{name}.over_time"] = np.diff(areas) / np.diff(edges)
+            levels = {"ready": queue.depth.ready_at_edges, "unacked": queue.depth.unacked_at_edges}
+            means = {name: np.diff(np.array(areas, dtype=np.float64)[bins]) / np.diff(edges) for name, areas in levels.items()}
+            means["depth"] = means["ready"] + means["unacked"]
+            curves |= {f"{queue.name}.{name}.over_time": mean for name, mean in means.items()}
             for name, column in (("wait", queue.waits), ("residence", queue.residences)):
                 curves[f"{queue.name}.{name}.quantiles"] = _quantiles(_seconds(column), PROBABILITIES)
         return curves
 
 
-_HANDLERS: dict[type, Any] = {
-    Published: Recorder._take_published,
-    Enqueued: Recorder._take_enqueued,
-    Refused: Recorder._take_refused,
-    Delivered: Recorder._take_delivered,
-    Settled: Recorder._take_settled,
-    Requeued: Recorder._take_requeued,
-    Removed: Recorder._take_removed,
+def _ignore(recorder: Recorder, effect: Effect) -> None:
+    """A dialect's own effect: part of the trace, and nothing to measure."""
+
+
+# By type of effect: its code in the trace, and what it means for the numbers.
+_HANDLERS: dict[type, tuple[int, Any]] = {
+    Published: (1, Recorder._take_published),
+    Enqueued: (2, Recorder._take_enqueued),
+    Refused: (3, Recorder._take_refused),
+    Delivered: (4, Recorder._take_delivered),
+    Settled: (5, Recorder._take_settled),
+    Requeued: (6, Recorder._take_requeued),
+    Removed: (7, Recorder._take_removed),
 }
+_UNSEEN = (0, _ignore)
 
 
 def _seconds(column: "array[int]") -> NDArray[np.float64]:

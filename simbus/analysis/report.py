@@ -8,7 +8,6 @@ come from ``tables`` and ``metrics``; the look lives in ``templates``.
 from __future__ import annotations
 
 import io
-import math
 import re
 import warnings
 from collections import Counter
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
 
 _INK = "#010203"  # drawn in this colour, shown in the page's own
 _SIZE = (5.6, 3.4)
-_QUEUES_DRAWN = 12
 
 
 def render(result: Findings) -> str:
@@ -94,7 +92,11 @@ def _setting(result: Findings) -> str:
 def _meanings() -> list[tuple[str, str]]:
     """Every metric and its meaning; a time's statistics share one."""
     causes = [(f"loss, {cause.replace('_', ' ')}", metrics.QUEUE[f"loss.{cause}"].meaning) for cause in metrics.CAUSES]
-    plain = [(name.replace(".", ", "), metric.meaning) for name, metric in metrics.QUEUE.items() if metric.unit != "time"]
+    plain = [
+        (name.replace(".", ", ").replace("_", " "), metric.meaning)
+        for name, metric in metrics.QUEUE.items()
+        if metric.unit != "time"
+    ]
     kept = [(name, text) for name, text in plain if "loss, " not in name and not name.endswith(", n")]
     times = [(name.replace("_", " "), text) for name, text in metrics.TIMES.items()]
     return [*times, *kept, *causes, ("consistency window", metrics.WINDOW_MEANING)]
@@ -102,7 +104,8 @@ def _meanings() -> list[tuple[str, str]]:
 
 def _figures(result: Findings) -> list[dict[str, str]]:
     """Plots with a title, a caption and a text for those who cannot see them."""
-    plot, queues = Plots(result), _deepest(result)
+    plot = Plots(result)
+    queues = plot.deepest()
     over_time = "Copies in the queue over time."
     if len(queues) < len(result.queues):
         over_time += f" The {len(queues)} deepest of {len(result.queues)} queues are drawn."
@@ -112,12 +115,6 @@ def _figures(result: Findings) -> list[dict[str, str]]:
         _figure("Loss by cause", "Share of delivery obligations that end lost.", plot.loss),
         *(_figure(f"Depth of {queue}", over_time, partial(plot.depth, queue)) for queue in queues),
     ]
-
-
-def _deepest(result: Findings) -> list[str]:
-    depths = {queue: result.estimate(f"queues.{queue}.depth.mean").mean for queue in result.queues}
-    ranked = sorted((queue for queue in depths if not math.isnan(depths[queue])), key=lambda queue: -depths[queue])
-    return [queue for queue in result.queues if queue in ranked[:_QUEUES_DRAWN]]
 
 
 def _figure(title: str, caption: str, draw: Callable[..., Axes]) -> dict[str, str]:

@@ -10,13 +10,15 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from simbus.analysis.estimates import Estimate
-from simbus.analysis.findings import Findings
+from simbus.analysis.findings import Findings, Settings
 from simbus.analysis.metrics import CAUSES
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
     from simbus.analysis.plots import Plots
+
+__all__ = ["Result", "Settings"]
 
 _SPREAD = ("mean", "p50", "p95", "p99")
 _TIMES = (f"{name}.{statistic}" for name in ("wait", "residence") for statistic in _SPREAD)

@@ -6,11 +6,11 @@ RabbitMQ 4.0. An argument that RabbitMQ knows and simbus does not model yet is r
 rather than ignored: a fake must not pretend.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from simbus.rabbitmq.errors import RabbitMQError, not_implemented, precondition_failed
+from simbus.rabbitmq.errors import not_implemented, precondition_failed
 from simbus.rabbitmq.messages import LONGEST_TTL_MS
 from simbus.units import MILLISECOND
 
@@ -65,7 +65,7 @@ def _lease(value: Any) -> str | None:
 
 
 def _priorities(value: Any) -> str | None:
-    return _not_negative(value) or (f"{{max_value_exceeded,{value}}}" if value > 255 else None)  # noqa: PLR2004 - RabbitMQ's limit
+    return _not_negative(value) or (f"{{max_value_exceeded,{value}}}" if value > 255 else None)
 
 
 def _text(value: object) -> str | None:
@@ -110,7 +110,7 @@ class _Argument:
     modelled: bool = True
 
 
-# In the order in which RabbitMQ compares them when a queue is declared again.
+# In the order in which RabbitMQ checks them, and compares them when a queue is declared again.
 _ARGUMENTS = {
     "x-expires": _Argument(_lease, modelled=False),
     "x-message-ttl": _Argument(_ttl),
@@ -142,36 +142,31 @@ def queue_options(arguments: Mapping[str, Any], queue: str, vhost: str) -> Queue
         ChannelError: 406 with RabbitMQ's wording, for a value or an argument that the queue's type does not take.
         ConnectionError: 540 for an argument that simbus does not model yet.
     """
+    where = f"queue '{queue}' in vhost '{vhost}'"
+    check_exchange_name("x-dead-letter-exchange", arguments, where)
+    given = [name for name in ("x-queue-type", *_ARGUMENTS) if name in arguments]
+    for name in given:
+        reason = _ARGUMENTS[name].invalid(arguments[name])
+        if name == "x-dead-letter-routing-key" and "x-dead-letter-exchange" not in arguments:
+            reason = "routing_key_but_no_dlx_defined"
+        if reason:
+            raise precondition_failed(f"invalid arg '{name}' for {where}: {reason}")
     queue_type = arguments.get("x-queue-type", "classic")
-    for name, value in arguments.items():
-        if name in _ARGUMENTS:
-            _check(name, value, queue_type, f"for queue '{queue}' in vhost '{vhost}'")
-    if "x-dead-letter-routing-key" in arguments and "x-dead-letter-exchange" not in arguments:
-        raise _invalid("x-dead-letter-routing-key", queue, vhost, "routing_key_but_no_dlx_defined")
-    _refuse_what_is_not_modelled(arguments, queue)
+    if queue_type == "stream":
+        raise not_implemented(f"simbus does not model streams yet (queue '{queue}')")
+    for name in given:
+        if queue_type not in _ARGUMENTS[name].types:
+            raise precondition_failed(f"invalid arg '{name}' for {where} of queue type rabbit_{queue_type}_queue")
+    for name in given:
+        if not _ARGUMENTS[name].modelled and arguments[name] not in (False, "at-most-once"):
+            raise not_implemented(f"simbus does not model {name} yet (queue '{queue}'); declare the queue without it")
     return _options(arguments, queue_type)
 
 
-def _check(name: str, value: Any, queue_type: Any, where: str) -> None:
-    known = _ARGUMENTS[name]
-    if name == "x-dead-letter-exchange" and field_type(value) != "longstr":
-        raise precondition_failed(f"invalid type '{field_type(value)}' for arg '{name}' {where.replace('for', 'in', 1)}")
-    if name != "x-queue-type" and queue_type in ("classic", "quorum") and queue_type not in known.types:
-        raise precondition_failed(f"invalid arg '{name}' {where} of queue type rabbit_{queue_type}_queue")
-    if reason := known.invalid(value):
-        raise precondition_failed(f"invalid arg '{name}' {where}: {reason}")
-
-
-def _invalid(name: str, queue: str, vhost: str, reason: str) -> RabbitMQError:
-    return precondition_failed(f"invalid arg '{name}' for queue '{queue}' in vhost '{vhost}': {reason}")
-
-
-def _refuse_what_is_not_modelled(arguments: Mapping[str, Any], queue: str) -> None:
-    if arguments.get("x-queue-type") == "stream":
-        raise not_implemented(f"simbus does not model streams yet (queue '{queue}')")
-    for name, known in _ARGUMENTS.items():
-        if name in arguments and not known.modelled and arguments[name] not in (False, "at-most-once"):
-            raise not_implemented(f"simbus does not model {name} yet (queue '{queue}'); declare the queue without it")
+def check_exchange_name(argument: str, arguments: Mapping[str, Any], where: str) -> None:
+    """Refuse (406) an argument that should name an exchange and is not even text."""
+    if argument in arguments and _text(arguments[argument]):
+        raise precondition_failed(f"invalid type '{field_type(arguments[argument])}' for arg '{argument}' in {where}")
 
 
 def _options(arguments: Mapping[str, Any], queue_type: str) -> QueueOptions:
@@ -195,19 +190,21 @@ def _effective_overflow(overflow: str, queue_type: str) -> str:
 
 def _delivery_limit(arguments: Mapping[str, Any]) -> int | None:
     limit = arguments.get("x-delivery-limit", DEFAULT_DELIVERY_LIMIT)
-    if not isinstance(limit, int):
-        return DEFAULT_DELIVERY_LIMIT  # RabbitMQ accepts any type here and then does not use it
-    return None if limit < 0 else limit
+    return limit if isinstance(limit, int) and limit >= 0 else None  # any other value is accepted and means none (observed)
 
 
-def inequivalent_argument(current: Mapping[str, Any], received: Mapping[str, Any]) -> str | None:
-    """The first difference between two declarations, as RabbitMQ names it, or None when they are equivalent."""
-    for name in _ARGUMENTS:
+def compared_arguments(queue_type: str) -> list[str]:
+    """The arguments that must not differ when a queue of this type is declared again; all others are ignored."""
+    return [name for name, known in _ARGUMENTS.items() if queue_type in known.types]
+
+
+def check_equivalent(names: Iterable[str], current: Mapping[str, Any], received: Mapping[str, Any], where: str) -> None:
+    """Refuse (406) the first difference between two declarations, in RabbitMQ's words."""
+    for name in names:
         default = "classic" if name == "x-queue-type" else None
         old, new = current.get(name, default), received.get(name, default)
         if old != new:
-            return f"inequivalent arg '{name}' {{}}: received {_difference(old, new)}"
-    return None
+            raise precondition_failed(f"inequivalent arg '{name}' for {where}: received {_difference(old, new)}")
 
 
 def _difference(old: object, new: object) -> str:

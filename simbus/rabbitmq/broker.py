@@ -131,7 +131,7 @@ def _check_ready(queue: Queue, now: int) -> None:
 
 
 def _check_consumers(queue: Queue) -> None:
-    assert not (queue.ready and queue.rotation), f"{queue.name}: ready copies beside a consumer with credit"
+    assert not (queue.ready and queue.rotation), f"{queue.name}: ready copies beside a consumer in the rotation"
     for consumer in queue.consumers:
         _check_consumer(queue, consumer)
 
@@ -139,6 +139,8 @@ def _check_consumers(queue: Queue) -> None:
 def _check_consumer(queue: Queue, consumer: Consumer) -> None:
     held = sum(entry.consumer is consumer for entry in consumer.channel.unacked.values())
     assert consumer.unacked == held, f"{queue.name}: consumer {consumer.tag} counts what it holds"
-    assert not consumer.prefetch or held <= consumer.prefetch, f"{queue.name}: consumer {consumer.tag} holds more than its prefetch"
+    assert not consumer.prefetch or held <= consumer.prefetch, f"{queue.name}: consumer {consumer.tag} is over its prefetch"
     assert consumer.active == (consumer in queue.rotation), f"{queue.name}: consumer {consumer.tag} and the rotation"
-    assert consumer.active == (not consumer.prefetch or held < consumer.prefetch), f"{queue.name}: consumer {consumer.tag}: credit"
+    full = 0 < consumer.prefetch == held
+    assert full or consumer.active, f"{queue.name}: consumer {consumer.tag} has credit and no turn"
+    assert not (full and consumer.active and queue.is_quorum), f"{queue.name}: consumer {consumer.tag} is full and has a turn"

@@ -7,24 +7,26 @@ or the connection with the same verb as a client would, which requeues.
 A verb names its arguments as AMQP does; arguments of queues are AMQP tables in RabbitMQ's units.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from simbus.effects import Delivered
-from simbus.rabbitmq.arguments import inequivalent_argument, queue_options
+from simbus.rabbitmq.arguments import check_equivalent, check_exchange_name, compared_arguments, queue_options
 from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.errors import (
     ChannelError,
     ConnectionError,  # noqa: A004 - AMQP's word
     access_refused,
     not_found,
+    not_implemented,
     precondition_failed,
     resource_locked,
 )
 from simbus.rabbitmq.messages import NO_PROPERTIES, Copy, Message, Properties, ttl_of
 from simbus.rabbitmq.queues import Consumer, Queue
-from simbus.rabbitmq.routing import MATCHERS, Binding, Exchange, check_match_argument
+from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE, MATCHERS, Binding, Exchange, check_match_argument
 from simbus.rabbitmq.virtual_host import VirtualHost
 
 MAX_MESSAGE_SIZE = 16_777_216  # bytes; RabbitMQ 4.0's max_message_size
@@ -100,19 +102,18 @@ class Channel:
             return
         self.closed = True
         del self.connection.channels[self.number]
-        touched = [self._end(consumer) for consumer in list(self.consumers.values())]
+        for queue in [self._end(consumer) for consumer in list(self.consumers.values())]:
+            self._delete_when_unused(queue)  # before anything is requeued: what it held goes with it (observed on 4.0.5)
         held, self.unacked = self.unacked, {}
-        for group in _grouped(held.values(), by_consumer=False):
+        for group in _grouped(held, lambda _tag, entry: (entry.queue.name,)):
             self._give_back(group, requeue=True)
-        for queue in touched:
-            self._delete_when_unused(queue)
 
     # Exchanges
 
-    def exchange_declare(  # noqa: PLR0913 - AMQP's arguments
+    def exchange_declare(
         self,
         exchange: str,
-        type: str = "direct",  # noqa: A002 - AMQP's word
+        type: str = "direct",
         *,
         passive: bool = False,
         durable: bool = False,
@@ -122,19 +123,20 @@ class Channel:
     ) -> None:
         """Declare an exchange, or check that it exists (``passive``); 403, 404 or 406 when refused."""
         exchange = _without_line_ends(exchange)
-        existing = self.vhost.exchanges.get(exchange)
+        if not passive and type not in MATCHERS:
+            raise precondition_failed(f"{'unknown' if type else 'invalid'} exchange type '{type}'")
         self._check_not_default(exchange)
         if passive:
             self._exchange(exchange)
             return
-        if type not in MATCHERS:
-            raise precondition_failed(f"{'unknown' if type else 'invalid'} exchange type '{type}'")
+        existing = self.vhost.exchanges.get(exchange)
         declared = Exchange(exchange, type, durable, auto_delete, internal, dict(arguments))
         if existing is not None:
             self._check_equivalent_exchange(existing, declared)
         elif exchange.startswith("amq."):
             raise access_refused(f"exchange name '{exchange}' contains reserved prefix 'amq.*'")
         else:
+            check_exchange_name(ALTERNATE_EXCHANGE, arguments, f"exchange '{exchange}' in vhost '{self.vhost.name}'")
             self.vhost.exchanges[exchange] = declared
 
     def exchange_delete(self, exchange: str, *, if_unused: bool = False) -> None:
@@ -151,7 +153,7 @@ class Channel:
 
     # Queues
 
-    def queue_declare(  # noqa: PLR0913 - AMQP's arguments
+    def queue_declare(
         self,
         queue: str = "",
         *,
@@ -164,7 +166,8 @@ class Channel:
         """Declare a queue, or look at it (``passive``); an empty name asks for a generated one.
 
         Raises:
-            ChannelError: 403 reserved name, 404 missing (passive), 405 another's exclusive queue, 406 other properties or bad arguments.
+            ChannelError: 403 reserved name, 404 missing (passive), 405 another's exclusive queue, 406 other
+                properties than it has, or bad arguments.
             ConnectionError: 540 for arguments that simbus does not model yet.
         """
         name = _without_line_ends(queue)
@@ -182,19 +185,25 @@ class Channel:
 
     def queue_bind(self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] = _NOTHING) -> None:
         """Bind a queue to an exchange; binding it again in the same way changes nothing."""
+        name = self._queue_name(queue)
         self._check_not_default(exchange)
-        source, binding = self._exchange(exchange), self._binding(queue, routing_key, arguments)
+        source = self._exchange(exchange)
+        target = self._queue(name)
         if source.type == "headers":
             check_match_argument(arguments)
-        source.bind(binding)
+        source.bind(Binding(target, self._binding_key(queue, routing_key), dict(arguments)))
 
     def queue_unbind(self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] = _NOTHING) -> None:
         """Remove a binding, all parts of which must match; a missing one is no error."""
+        name = self._queue_name(queue)
         self._check_not_default(exchange)
-        source = self.vhost.exchanges.get(exchange)
-        if source is None or (queue or self._last_queue) not in self.vhost.queues:
+        source, target = self.vhost.exchanges.get(exchange), self.vhost.queues.get(name)
+        if source is None or target is None:
             return
-        if source.unbind(self._binding(queue, routing_key, arguments)):
+        binding = Binding(target, self._binding_key(queue, routing_key), dict(arguments))
+        if binding.identity() in source.bindings:
+            self._check_not_locked(target)
+            source.unbind(binding)
             self.vhost.after_unbind(source)
 
     def queue_purge(self, queue: str = "") -> int:
@@ -203,7 +212,7 @@ class Channel:
 
     def queue_delete(self, queue: str = "", *, if_unused: bool = False, if_empty: bool = False) -> int:
         """Delete a queue; the number of ready messages it had, 0 when there is no such queue."""
-        if (queue or self._last_queue) not in self.vhost.queues:
+        if self._queue_name(queue) not in self.vhost.queues:
             return 0
         existing = self._queue(queue)
         where = f"queue '{existing.name}' in vhost '{self.vhost.name}'"
@@ -234,12 +243,13 @@ class Channel:
 
         Raises:
             ChannelError: 404 no such exchange, 403 internal exchange, 406 bad expiration, user_id or size.
+            ConnectionError: 540 for a CC or BCC header, which simbus does not model yet.
         """
         vhost = self.vhost
         target = vhost.exchanges.get(exchange)
-        if target is None or target.internal or len(body) > MAX_MESSAGE_SIZE or properties is not NO_PROPERTIES:
-            target = self._check_publish(exchange, body, properties)
-        ttl = None if properties.expiration is None else ttl_of(properties.expiration)
+        if target is None or target.internal or len(body) > MAX_MESSAGE_SIZE:
+            target = self._check_target(exchange, body)
+        ttl = None if properties is NO_PROPERTIES else self._check_properties(properties)
         node = vhost.node
         node.messages += 1
         message = Message(node.messages, exchange, routing_key, properties, body, ttl)
@@ -248,17 +258,24 @@ class Channel:
             node.effects.append(Returned(node.now, message.id, self.number, message))
         return message.id
 
-    def _check_publish(self, exchange: str, body: bytes, properties: Properties) -> Exchange:
+    def _check_target(self, exchange: str, body: bytes) -> Exchange:
+        if len(body) > MAX_MESSAGE_SIZE:
+            raise precondition_failed(f"message size {len(body)} is larger than configured max size {MAX_MESSAGE_SIZE}")
         target = self._exchange(exchange)
         if target.internal:
             raise access_refused(f"cannot publish to internal exchange '{exchange}' in vhost '{self.vhost.name}'")
-        if len(body) > MAX_MESSAGE_SIZE:
-            raise precondition_failed(f"message size {len(body)} is larger than configured max size {MAX_MESSAGE_SIZE}")
-        if properties.user_id not in (None, self.connection.user):
+        return target
+
+    def _check_properties(self, properties: Properties) -> int | None:
+        """The nanoseconds of ``expiration``, if there is one."""
+        ttl = None if properties.expiration is None else ttl_of(properties.expiration)
+        if properties.user_id is not None and properties.user_id != self.connection.user:
             raise precondition_failed(
                 f"user_id property set to '{properties.user_id}' but authenticated user was '{self.connection.user}'"
             )
-        return target
+        if properties.headers and ("CC" in properties.headers or "BCC" in properties.headers):
+            raise not_implemented("simbus does not model the headers CC and BCC yet; publish once for each routing key")
+        return ttl
 
     # Consuming
 
@@ -273,13 +290,13 @@ class Channel:
             ChannelError: 404 no such queue, 405 another's exclusive queue, 403 in exclusive use.
             ConnectionError: 530 for a tag that this channel uses already.
         """
+        if consumer_tag in self.consumers:
+            raise ConnectionError(530, f"attempt to reuse consumer tag '{consumer_tag}'")
         source = self._queue(queue)
-        tag = consumer_tag or self.vhost.node.new_name("amq.ctag")
-        if tag in self.consumers:
-            raise ConnectionError(530, f"attempt to reuse consumer tag '{tag}'")
         in_exclusive_use = any(c.exclusive for c in source.consumers) or (exclusive and source.consumers)
         if in_exclusive_use and not source.is_quorum:
             raise access_refused(f"queue '{source.name}' in vhost '{self.vhost.name}' in exclusive use")
+        tag = consumer_tag or self.vhost.node.new_name("amq.ctag")
         consumer = Consumer(tag, self, source, self.prefetch_count, no_ack, exclusive)
         self.consumers[tag] = consumer
         source.add_consumer(consumer)
@@ -335,7 +352,7 @@ class Channel:
         if delivery_tag and delivery_tag not in self.unacked:
             raise _unknown_delivery_tag(delivery_tag)
         tags = [tag for tag in self.unacked if not delivery_tag or tag <= delivery_tag]
-        return _grouped([self.unacked.pop(tag) for tag in tags], by_consumer=True)
+        return _grouped({tag: self.unacked.pop(tag) for tag in tags}, _settled_with)
 
     def _give_back(self, group: Sequence[Unacked], *, requeue: bool) -> None:
         vhost = self.vhost
@@ -348,6 +365,7 @@ class Channel:
                     vhost.remove(queue, copy, "rejected")
             if consumer is not None:
                 queue.give_credit(consumer)
+        vhost.trim(group[0].queue)
         vhost.dispatch(group[0].queue)
 
     # What the virtual host calls
@@ -378,18 +396,21 @@ class Channel:
 
     def _queue(self, name: str) -> Queue:
         """The queue of that name, the empty name being the last one declared here; it must not be another's."""
-        if not name and not self._last_queue:
-            raise not_found("no previously declared queue")
-        queue = self.vhost.queues.get(name or self._last_queue)
+        name = self._queue_name(name)
+        queue = self.vhost.queues.get(name)
         if queue is None:
-            raise not_found(f"no queue '{name or self._last_queue}' in vhost '{self.vhost.name}'")
+            raise not_found(f"no queue '{name}' in vhost '{self.vhost.name}'")
         self._check_not_locked(queue)
         return queue
 
-    def _binding(self, queue: str, routing_key: str, arguments: Mapping[str, Any]) -> Binding:
+    def _queue_name(self, name: str) -> str:
+        if not name and not self._last_queue:
+            raise not_found("no previously declared queue")
+        return name or self._last_queue
+
+    def _binding_key(self, queue: str, routing_key: str) -> str:
         """AMQP: with neither queue nor routing key, both are the last declared queue's name."""
-        key = self._last_queue if not queue and not routing_key else routing_key
-        return Binding(self._queue(queue), key, dict(arguments))
+        return self._last_queue if not queue and not routing_key else routing_key
 
     def _check_not_default(self, exchange: str) -> None:
         if not exchange:
@@ -410,6 +431,8 @@ class Channel:
             old, new = getattr(current, name), getattr(received, name)
             if old != new:
                 raise self._inequivalent(name, "exchange", current.name, old, new)
+        where = f"exchange '{current.name}' in vhost '{self.vhost.name}'"
+        check_equivalent([ALTERNATE_EXCHANGE], current.arguments, received.arguments, where)
 
     def _check_equivalent_queue(
         self, queue: Queue, durable: bool, exclusive: bool, auto_delete: bool, arguments: Mapping[str, Any]
@@ -422,9 +445,8 @@ class Channel:
         ):
             if old != new:
                 raise self._inequivalent(name, "queue", queue.name, old, new)
-        queue_options(arguments, queue.name, self.vhost.name)
-        if difference := inequivalent_argument(queue.arguments, arguments):
-            raise precondition_failed(difference.format(f"for queue '{queue.name}' in vhost '{self.vhost.name}'"))
+        where = f"queue '{queue.name}' in vhost '{self.vhost.name}'"
+        check_equivalent(compared_arguments(queue.options.type), queue.arguments, arguments, where)
 
     def _inequivalent(self, what: str, kind: str, name: str, old: object, new: object) -> ChannelError:
         received, current = (str(value).lower() if isinstance(value, bool) else value for value in (new, old))
@@ -457,7 +479,7 @@ class Channel:
         return queue
 
     def _check_quorum(self, name: str, durable: bool, exclusive: bool, auto_delete: bool) -> None:
-        for wrong, text in ((not durable, "non-durable"), (exclusive, "exclusive-owner"), (auto_delete, "auto-delete")):
+        for wrong, text in ((auto_delete, "auto-delete"), (exclusive, "exclusive-owner"), (not durable, "non-durable")):
             if wrong:
                 raise precondition_failed(f"invalid property '{text}' for queue '{name}' in vhost '{self.vhost.name}'")
 
@@ -471,13 +493,16 @@ class Channel:
             self.vhost.delete(queue)
 
 
-def _grouped(entries: Iterable[Unacked], *, by_consumer: bool) -> Sequence[Sequence[Unacked]]:
-    """Deliveries by queue; RabbitMQ settles several consumers of a queue one by one, in the order of their tags (observed)."""
-    groups: dict[tuple[str, str], list[Unacked]] = {}
-    for entry in entries:
-        tag = entry.consumer.tag if by_consumer and entry.consumer is not None else ""
-        groups.setdefault((entry.queue.name, tag), []).append(entry)
-    return [groups[key] for key in sorted(groups)]
+def _grouped(held: Mapping[int, Unacked], key: Callable[[int, Unacked], tuple[Any, ...]]) -> Sequence[Sequence[Unacked]]:
+    groups: dict[tuple[Any, ...], list[Unacked]] = {}
+    for tag, entry in held.items():
+        groups.setdefault(key(tag, entry), []).append(entry)
+    return [groups[name] for name in sorted(groups)]
+
+
+def _settled_with(tag: int, entry: Unacked) -> tuple[str, int, str]:
+    """RabbitMQ settles queue by queue: each get by itself, then the consumers in the order of their tags (observed)."""
+    return (entry.queue.name, tag, "") if entry.consumer is None else (entry.queue.name, sys.maxsize, entry.consumer.tag)
 
 
 def _unknown_delivery_tag(tag: int) -> ChannelError:

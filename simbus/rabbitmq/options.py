@@ -7,7 +7,7 @@ What a value may be is the broker's business (``arguments``), in the broker's wo
 units and kinds are read. Nothing here holds state.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from difflib import get_close_matches
@@ -195,7 +195,7 @@ def declare_topology(channel: Channel, topology: Topology) -> None:
 
 
 def _bind(channel: Channel, binding: Mapping[str, Any]) -> None:
-    _check_known(binding, _BINDING, "binding")
+    check_known(binding, _BINDING, "binding")
     missing = [key for key in ("queue", "exchange") if key not in binding]
     if missing:
         raise OptionError(f"a binding needs {' and '.join(missing)}")
@@ -215,7 +215,7 @@ def _place(kind: str, name: str) -> str:
 
 
 def _arguments(options: Mapping[str, Any], table: Mapping[str, _Option], flags: tuple[str, ...], kind: str) -> dict[str, Any]:
-    _check_known(options, (*table, *flags), kind)
+    check_known(options, (*table, *flags), kind)
     given = {name: value for name, value in options.items() if value is not None and name in table}
     return {table[name].argument: table[name].read(value, name) for name, value in given.items()}
 
@@ -231,7 +231,8 @@ def _merged(arguments: Mapping[str, Any] | None, options: Mapping[str, Any]) -> 
     return {**table, **options}
 
 
-def _check_known(given: Mapping[str, Any], known: tuple[str, ...], kind: str) -> None:
+def check_known(given: Iterable[str], known: Collection[str], kind: str) -> None:
+    """Refuse words that are not among the known options of such a thing (OptionError)."""
     for name in given:
         if name not in known:
             close = get_close_matches(name.removeprefix("x-").replace("-", "_"), known, n=1)

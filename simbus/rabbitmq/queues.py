@@ -30,7 +30,8 @@ class Owner(Protocol):
 class Consumer:
     """A consumer of one queue; ``prefetch`` 0 is unlimited.
 
-    ``active`` while it is in the rotation, which it leaves when its prefetch is used up.
+    ``active`` while it is in the rotation of its queue, which it leaves when its prefetch is used up: in
+    a quorum queue at once, in a classic queue when its turn comes (observed on 4.0.5).
     """
 
     tag: str
@@ -88,7 +89,8 @@ class Queue:
     wake_at: int | None = None
     gone: bool = False
     limited: bool = False
-    _refused_channels: set[int] = field(default_factory=set)
+    _publishers: set[int] = field(default_factory=set)
+    _stopped: set[int] = field(default_factory=set)
     _positions: int = 0
     _returned: int = 0
 
@@ -109,6 +111,8 @@ class Queue:
         copy.position = self._positions
         self.ready.append(copy)
         self.ready_bytes += len(copy.message.body)
+        if self._publishers and self.over_limit():
+            self._stopped |= self._publishers
 
     def pop(self) -> Copy:
         """Take the head."""
@@ -116,6 +120,8 @@ class Queue:
         if self._returned:
             self._returned -= 1
         self.ready_bytes -= len(copy.message.body)
+        if self._stopped and not self._exceeds(len(self.ready), self.ready_bytes, LOW_WATERMARK):
+            self._stopped.clear()
         return copy
 
     def put_back(self, copy: Copy) -> None:
@@ -129,27 +135,27 @@ class Queue:
             place = 0
         self.ready.insert(place, copy)
         self.ready_bytes += len(copy.message.body)
+        if self._publishers and self.over_limit():
+            self._stopped |= self._publishers
 
     # Limits: of ready copies only, bytes of bodies only
 
     def refuses(self, copy: Copy, channel: int) -> bool:
         """Whether a copy from this channel (0: from dead-lettering) is to be refused under reject-publish.
 
-        A classic queue refuses what would exceed the limit. A quorum queue tells a channel that it is
-        full only after the fact: it keeps one more than the limit, then refuses until it has drained to 80 %.
+        A classic queue refuses what would exceed the limit. A quorum queue tells its publishers to stop
+        only when it is over the limit, and to go on when it has drained to 80 %; one that is new to it
+        is told at its first message. It takes dead letters beyond its limit (all observed on 4.0.5).
         """
         if self.options.overflow == "drop-head":
             return False
         if not self.is_quorum:
             return self._exceeds(len(self.ready) + 1, self.ready_bytes + len(copy.message.body))
-        if not channel:  # a quorum queue takes dead letters beyond its limit (observed on 4.0.5)
-            return False
-        full = self._exceeds(len(self.ready), self.ready_bytes, LOW_WATERMARK if channel in self._refused_channels else 1)
-        if full:
-            self._refused_channels.add(channel)
-        else:
-            self._refused_channels.discard(channel)
-        return full
+        if channel and channel not in self._publishers:
+            self._publishers.add(channel)
+            if self.over_limit():
+                self._stopped.add(channel)
+        return channel in self._stopped
 
     def over_limit(self) -> bool:
         """Whether more is ready than the limits allow."""
@@ -176,21 +182,27 @@ class Queue:
             consumer.active = False
             self.rotation.remove(consumer)
 
-    def take_turn(self) -> Consumer:
-        """The consumer whose turn it is; it moves to the tail, or leaves the rotation when its prefetch is used up."""
-        consumer = self.rotation.popleft()
-        if consumer.no_ack:
-            self.rotation.append(consumer)
+    def take_turn(self) -> Consumer | None:
+        """The consumer whose turn it is, which moves to the tail; None when all are full.
+
+        One that is full leaves the rotation: of a quorum queue as soon as it is, of a classic queue when it is its turn.
+        """
+        rotation = self.rotation
+        while rotation:
+            consumer = rotation.popleft()
+            if consumer.unacked == consumer.prefetch > 0:
+                consumer.active = False
+                continue
+            consumer.unacked += not consumer.no_ack
+            if consumer.unacked == consumer.prefetch > 0 and self.is_quorum:
+                consumer.active = False
+            else:
+                rotation.append(consumer)
             return consumer
-        consumer.unacked += 1
-        if consumer.unacked == consumer.prefetch:
-            consumer.active = False
-        else:
-            self.rotation.append(consumer)
-        return consumer
+        return None
 
     def give_credit(self, consumer: Consumer) -> None:
-        """One of its deliveries was settled: a consumer that was full joins the rotation again, at the tail."""
+        """One of its deliveries was settled: a consumer that had left the rotation joins it again, at the tail."""
         consumer.unacked -= 1
         if not consumer.active and not consumer.cancelled:
             consumer.active = True

@@ -17,6 +17,8 @@ from simbus.rabbitmq.queues import Queue
 # Answers remembered for one exchange; beyond it the memory starts anew (a limit for keys like order.<uuid>).
 MOST_REMEMBERED_KEYS = 10_000
 
+ALTERNATE_EXCHANGE = "alternate-exchange"
+
 _MATCHES = ("all", "any", "all-with-x", "any-with-x")
 
 
@@ -25,6 +27,9 @@ class Route(NamedTuple):
 
     queues: tuple[Queue, ...]
     names: tuple[str, ...]
+
+
+NOWHERE = Route((), ())
 
 
 @dataclass(slots=True)

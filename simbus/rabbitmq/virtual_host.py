@@ -6,8 +6,8 @@ Effects are appended in the order in which things happen. Copies that dead-lette
 a work list until the move that caused them is complete: chains can be long or circular, and
 recursion would end with the stack.
 
-Two invariants hold between moves: a queue with ready copies has no consumer with credit, and the
-head of a queue has not expired.
+Two invariants hold between moves: a queue with ready copies has no consumer in its rotation, and
+the head of a queue has not expired.
 """
 
 from collections import deque
@@ -20,7 +20,7 @@ from simbus.rabbitmq.effects import ConsumerCancelled
 from simbus.rabbitmq.messages import Copy, Message
 from simbus.rabbitmq.node import Node
 from simbus.rabbitmq.queues import Consumer, Queue
-from simbus.rabbitmq.routing import Exchange, Route, route_to
+from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE, NOWHERE, Exchange, Route
 
 _PREDECLARED = {
     "": "direct",
@@ -51,11 +51,28 @@ class VirtualHost:
     # Publishing
 
     def route(self, exchange: Exchange, message: Message) -> Route:
-        """Where a message goes; the default exchange is bound to every queue by its name."""
+        """Where a message goes; what reaches no queue goes on to the alternate exchange."""
+        route = self._route(exchange, message)
+        if not route.queues and ALTERNATE_EXCHANGE in exchange.arguments:
+            return self._alternate_route(exchange, message)
+        return route
+
+    def _alternate_route(self, exchange: Exchange, message: Message) -> Route:
+        """Follow the alternate exchanges until one routes the message; they can be circular."""
+        seen = {exchange.name}
+        while (name := exchange.arguments.get(ALTERNATE_EXCHANGE)) in self.exchanges and name not in seen:
+            seen.add(name)
+            exchange = self.exchanges[name]
+            if (route := self._route(exchange, message)).queues:
+                return route
+        return NOWHERE
+
+    def _route(self, exchange: Exchange, message: Message) -> Route:
+        """The default exchange is bound to every queue by its name."""
         if exchange.name:
             return exchange.route(message.routing_key, message.headers)
         queue = self.queues.get(message.routing_key)
-        return Route((queue,), (queue.name,)) if queue is not None else route_to(())
+        return Route((queue,), (queue.name,)) if queue is not None else NOWHERE
 
     def publish(self, exchange: Exchange, message: Message, channel: int) -> Route:
         """Route a message from a channel and enqueue a copy in each queue."""
@@ -95,8 +112,9 @@ class VirtualHost:
         if ttl is not None:
             copy.expires_at = node.now + ttl
         queue.push(copy)
-        if queue.rotation and len(queue.ready) == 1:  # before the limits and the TTL: even 0 serves a waiting consumer
-            self._deliver(queue, queue.take_turn(), queue.pop())
+        consumer = queue.take_turn() if queue.rotation and len(queue.ready) == 1 else None
+        if consumer is not None:  # before the limits and the TTL: even 0 serves a waiting consumer
+            self._deliver(queue, consumer, queue.pop())
         elif queue.limited or ttl is not None:
             self._drop_overflow(queue)
             self._drop_expired(queue)
@@ -132,8 +150,8 @@ class VirtualHost:
 
     def dispatch(self, queue: Queue) -> None:
         """Deliver ready copies while a consumer has credit, then finish what that caused."""
-        while queue.ready and queue.rotation:
-            self._deliver(queue, queue.take_turn(), queue.pop())
+        while queue.ready and (consumer := queue.take_turn()) is not None:
+            self._deliver(queue, consumer, queue.pop())
             self._drop_expired(queue)
         if self._work:
             self._finish()
@@ -159,7 +177,7 @@ class VirtualHost:
         self.node.effects.append(Settled(self.node.now, copy.message.id, copy.id, queue.name))
 
     def requeue(self, queue: Queue, copy: Copy) -> None:
-        """A delivery comes back: to its old place, or out when a limit or its time is over."""
+        """A delivery comes back to its place, or leaves when it has come back too often; ``trim`` must follow."""
         copy.delivery_count += queue.is_quorum
         limit = queue.options.delivery_limit
         if limit is not None and copy.delivery_count > limit:
@@ -167,10 +185,13 @@ class VirtualHost:
             return
         self.node.effects.append(Requeued(self.node.now, copy.message.id, copy.id, queue.name))
         queue.put_back(copy)
-        self._drop_overflow(queue)
-        self._drop_expired(queue)
 
     # Removing
+
+    def trim(self, queue: Queue) -> None:
+        """Apply limits and TTL to what came back, all of which has to be in its place first."""
+        self._drop_overflow(queue)
+        self._drop_expired(queue)
 
     def remove(self, queue: Queue, copy: Copy, cause: str) -> None:
         """A copy leaves for one of the dead-letter reasons; it is dead-lettered or else discarded."""

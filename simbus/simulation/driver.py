@@ -15,7 +15,7 @@ the buffer until a server is free.
 
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import simpy
 from simpy.events import NORMAL
@@ -66,14 +66,14 @@ class Driver:
     def __init__(self, broker: Broker, observer: Observer) -> None:
         self.broker = broker
         self.observer = observer
-        self.env = simpy.Environment()
+        self.env: Any = simpy.Environment()  # Any: SimPy types its clock as a float and its entries as Events; ours are neither
         self._consumers: dict[int, Consumer] = {}
         self._armed: int | None = None
 
     def enter(self, entry: _Entry, delay: int) -> None:
         """Put an entry into the calendar, ``delay`` nanoseconds ahead."""
         entry.callbacks = entry._again  # noqa: SLF001 - the entry is a plain record of this module
-        self.env.schedule(cast(simpy.Event, entry), NORMAL, delay)
+        self.env.schedule(entry, NORMAL, delay)
 
     def add_publisher(self, epochs: Iterator[int], publish: Callable[[], int]) -> None:
         """A modelled publisher: calls ``publish`` at each of its instants."""
@@ -85,7 +85,7 @@ class Driver:
 
     def now(self) -> int:
         """Tell the broker the calendar's time, and answer it."""
-        now = cast(int, self.env.now)
+        now: int = self.env.now
         self.broker.advance(now)
         return now
 
@@ -100,7 +100,7 @@ class Driver:
         deadline = broker.next_deadline
         if deadline is not None and (self._armed is None or deadline < self._armed):
             self._armed = deadline
-            self.enter(_Entry(self._wake), deadline - cast(int, self.env.now))
+            self.enter(_Entry(self._wake), deadline - self.env.now)
 
     def _wake(self, _: _Entry) -> None:
         if self.now() == self._armed:
@@ -210,13 +210,13 @@ class _Server(_Entry):
     def __init__(self, consumer: Consumer) -> None:
         super().__init__(self._attempt_ends)
         self._consumer, self._driver, self._handler = consumer, consumer.driver, consumer.handler
-        self._delivery = cast(Delivered, None)
+        self._delivery: Delivered
         self._attempt = 0
 
     def start(self, delivery: Delivered) -> None:
         """Begin the first attempt on a delivery."""
         self._delivery, self._attempt = delivery, 1
-        self._driver.observer.started(self._handler.group, delivery.copy_id, cast(int, self._driver.env.now))
+        self._driver.observer.started(self._handler.group, delivery.copy_id, self._driver.env.now)
         self._driver.enter(self, self._handler.next_service())
 
     def _attempt_ends(self, _: _Entry) -> None:

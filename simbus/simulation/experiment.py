@@ -25,7 +25,7 @@ from simbus.simulation.driver import Driver, Handler
 from simbus.simulation.failures import Retry
 from simbus.simulation.scenario import ConsumerSpec, RunSpec, Scenario
 from simbus.simulation.streams import Streams, draws
-from simbus.units import duration as nanoseconds
+from simbus.units import SECOND
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -59,14 +59,15 @@ def simulate(  # noqa: PLR0913 - the settings of a run, all by keyword
     Raises:
         ScenarioError: when the scenario cannot run; nothing has been simulated then.
     """
-    changes = {
-        "duration": None if duration is None else nanoseconds(duration, "duration"),
-        "warmup": None if warmup is None else nanoseconds(warmup, "warmup"),
+    given = {
+        "duration": duration,
+        "warmup": warmup,
         "replications": replications,
         "seed": seed,
         "confidence": confidence,
     }
-    scenario = scenario.with_run(**{name: value for name, value in changes.items() if value is not None})
+    for key, value in given.items():
+        scenario = scenario if value is None else scenario.with_(f"run.{key}", value)
     scenario.validate()
     asked = _expectations(scenario)
     run = scenario.run
@@ -85,7 +86,7 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
     kind = dialect.load(scenario.dialect)
     broker = kind.build(scenario.topology)
     run, streams = scenario.run, Streams(seed, index)
-    end = run.warmup + run.duration if run.duration is not None else scenario.last_arrival()
+    end = run.warmup + run.duration if run.duration is not None else _last_arrival(scenario)
     recorder = Recorder(
         queues=tuple(scenario.topology.queues),
         served=_served(scenario, kind, broker),
@@ -105,6 +106,12 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
     broker.check()
     quantiles = (quantile(each.target.name) for each in _expectations(scenario))
     return recorder.replication(index, [probability for probability in quantiles if probability is not None])
+
+
+def _last_arrival(scenario: Scenario) -> int:
+    """When the finite arrivals end; at least a second, so that there is time to average over."""
+    nothing_drawn = Streams(0, 0).generator("", "")
+    return max(SECOND, *(max(spec.arrivals.epochs(nothing_drawn)) for spec in scenario.publishers.values()))
 
 
 def _handler(name: str, spec: ConsumerSpec, streams: Streams) -> Handler:

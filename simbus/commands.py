@@ -1,0 +1,258 @@
+"""The commands of the command line: ``simbus run`` and ``simbus check``.
+
+They read, call and print; every number and every sentence about a result comes from ``simulation`` and ``analysis``.
+Results go to the standard output, progress and complaints to the standard error, a complaint in one line.
+"""
+
+import json
+import os
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.console import Console
+
+from simbus.errors import SimbusError
+
+if TYPE_CHECKING:
+    from simbus.analysis.results import Result
+    from simbus.simulation.scenario import Scenario
+
+HOLDS, FAILS, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
+_WIDE = 160  # columns of a table that no terminal limits
+
+_RUN_EPILOG = """\b
+Exit code:
+  0  every expectation of the file holds: its confidence limit, not its mean
+  1  one fails
+  2  bad input; one line names the file, the place and the remedy
+  3  none fails, but one is undecided; --undecided decides
+
+\b
+Examples:
+  simbus run scenarios/bookstore.toml --html report.html
+  simbus run shop.toml --replications 40 --seed 7
+  simbus run shop.toml --json shop.json --undecided=fail
+"""
+_CHECK_EPILOG = """\b
+Exit code:
+  0  every file can be run, with or without warnings
+  2  bad input; one line names the file, the place and the remedy
+
+\b
+Example:
+  simbus check scenarios/*.toml
+"""
+
+
+class BadInput(click.ClickException):
+    """What a user can mend, in one line."""
+
+    exit_code = BAD_INPUT
+
+    def show(self, file: Any = None) -> None:
+        """Print it to the standard error."""
+        click.echo(_line(f"simbus: {self.message}"), file=file, err=file is None)
+
+
+def execute(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments ask for; the exit code. KeyboardInterrupt when the user wants out."""
+    try:
+        code = simbus.main(arguments, prog_name="simbus", standalone_mode=False)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as error:
+        BadInput(_with_hint(error)).show()
+        return BAD_INPUT
+    return code if isinstance(code, int) else HOLDS
+
+
+def _with_hint(error: click.ClickException) -> str:
+    """Click's complaint about the arguments, and where to read more."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{error.format_message()} Try: {context.command_path} --help" if context else error.format_message()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, invoke_without_command=True)
+@click.version_option(package_name="simbus", prog_name="simbus", message="%(prog)s %(version)s")
+@click.pass_context
+def simbus(context: click.Context) -> None:
+    """A message broker on a clock that you control.
+
+    A scenario file describes a system of publishers, queues and consumers, and what is expected of it. CHECK tells whether it
+    can be run and what will not work; RUN simulates it and tells whether the expectations hold.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+@simbus.command(epilog=_RUN_EPILOG)
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", help="What all random numbers derive from, instead of the file's."
+)
+@click.option("--replications", type=click.IntRange(min=1), metavar="N", help="Independent runs, instead of the file's number.")
+@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report to FILE, a self-contained page.")
+@click.option("--json", "json_", type=click.Path(path_type=Path), metavar="FILE", help="Write every estimate to FILE.")
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=lambda: os.cpu_count() or 1,
+    metavar="N",
+    show_default="one for each processor",
+    help="Processes to run replications in; the result is the same for any number.",
+)
+@click.option(
+    "--undecided",
+    type=click.Choice(["fail", "pass"]),
+    help="Exit with 1 or with 0 where an expectation is undecided, instead of 3.",
+)
+@click.pass_context
+def run(
+    context: click.Context,
+    file: Path,
+    seed: int | None,
+    replications: int | None,
+    html: Path | None,
+    json_: Path | None,
+    jobs: int,
+    undecided: str | None,
+) -> None:
+    """Simulate the scenario in FILE and hold its expectations.
+
+    Prints tables of load, waits, losses and the consistency window of a message, each number with its confidence interval, and
+    one line for each expectation.
+    """
+    with _complaints():
+        scenario = _scenario(file)
+    for path in filter(None, (html, json_)):
+        _check_writable(path, file)
+    with _complaints(file):
+        _warn(file, scenario)
+        result = _simulate(scenario, seed, replications, jobs)
+    _show(result)
+    if html:
+        _write(html, _page(result))
+    if json_:
+        _write(json_, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+    context.exit(_exit_code(result, undecided))
+
+
+@simbus.command(epilog=_CHECK_EPILOG)
+@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE...")
+@click.pass_context
+def check(context: click.Context, files: tuple[Path, ...]) -> None:
+    """Validate scenario files, and warn of what will not work.
+
+    For each FILE one line says that it can be run and how busy its consumers will be, retries counted. Warnings tell of a
+    routing key that reaches no queue, of consumers that cannot keep up, and of runs too short to answer what is expected.
+    """
+    bad = False
+    for file in files:
+        try:
+            _check(file)
+        except BadInput as error:
+            error.show()
+            bad = True
+    context.exit(BAD_INPUT if bad else HOLDS)
+
+
+def _check(file: Path) -> None:
+    from simbus.simulation.check import utilisation
+
+    with _complaints():
+        scenario = _scenario(file)
+    with _complaints(file):
+        _warn(file, scenario)
+        busy = ", ".join(f"{name} {share:.2f}" for name, share in utilisation(scenario).items())
+    click.echo(f"{file}: can be run; utilisation: {busy or 'no consumers'}")
+
+
+@contextmanager
+def _complaints(file: Path | None = None) -> Iterator[None]:
+    """Turn what simbus raises on purpose into one line; ``file`` stands in front of it where the error does not know its own."""
+    try:
+        yield
+    except SimbusError as error:
+        known = file is None or getattr(error, "file", None)
+        raise BadInput(str(error) if known else f"{file}: {error}") from None
+
+
+def _line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _scenario(file: Path) -> "Scenario":
+    from simbus.simulation.file import read_scenario
+
+    return read_scenario(file)
+
+
+def _warn(file: Path, scenario: "Scenario") -> None:
+    from simbus.simulation.check import warnings
+
+    for warning in warnings(scenario):
+        click.echo(_line(f"simbus: {file}: warning: {warning}"), err=True)
+
+
+def _simulate(scenario: "Scenario", seed: int | None, replications: int | None, jobs: int) -> "Result":
+    from simbus.simulation.experiment import simulate
+
+    with _progress() as progress:
+        return simulate(scenario, seed=seed, replications=replications, jobs=jobs, progress=progress)
+
+
+@contextmanager
+def _progress() -> Iterator[Callable[[int, int], None]]:
+    """A bar on the standard error while replications run; nothing where no one watches."""
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    console = Console(stderr=True)
+    columns = (TextColumn("replications"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def _show(result: "Result") -> None:
+    from simbus.analysis.tables import show
+
+    console = Console()
+    show(result, console if console.is_terminal else Console(width=_WIDE))
+
+
+def _page(result: "Result") -> str:
+    from simbus.analysis.report import render
+
+    return render(result)
+
+
+def _check_writable(path: Path, scenario: Path) -> None:
+    """Find out before an hour of simulation that its report could not be written."""
+    if path.exists() and path.samefile(scenario):
+        raise BadInput(f"{path}: is the scenario itself; name another file")
+    if path.is_dir():
+        raise BadInput(f"{path}: is a folder; name a file in it")
+    if not path.absolute().parent.is_dir():
+        raise BadInput(f"{path}: cannot be written, there is no folder {path.absolute().parent}; make it first")
+    if not os.access(path if path.exists() else path.absolute().parent, os.W_OK):
+        raise BadInput(f"{path}: cannot be written, permission denied; name another file")
+
+
+def _write(path: Path, text: str) -> None:
+    try:
+        path.write_text(text, "utf-8")
+    except OSError as error:
+        raise BadInput(f"{path}: cannot be written ({error.strerror}); name another file") from None
+
+
+def _exit_code(result: "Result", undecided: str | None) -> int:
+    outcomes = Counter(verdict.outcome for verdict in result.verdicts())
+    if outcomes["fails"]:
+        return FAILS
+    if outcomes["undecided"]:
+        return {"fail": FAILS, "pass": HOLDS, None: UNDECIDED}[undecided]
+    return HOLDS

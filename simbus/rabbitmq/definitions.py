@@ -1,0 +1,162 @@
+"""RabbitMQ's definitions file, read into a topology.
+
+The document is the one that RabbitMQ exports: ``rabbitmqctl export_definitions``, ``GET /api/definitions``
+(all virtual hosts) or ``GET /api/definitions/<vhost>`` (one, whose entries then name none). Its form is
+checked here, and what would change the broker's behaviour without being modelled is refused. What an
+argument's value may be is checked where a queue is declared; reading the file from a disk is the caller's part.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeVar
+
+from simbus.dialect import Topology
+from simbus.errors import ScenarioError
+
+T = TypeVar("T")
+
+_SECTIONS = ("exchanges", "queues", "bindings")
+_EXCHANGE_TYPES = ("direct", "fanout", "topic", "headers")
+_QUEUE_TYPES = ("classic", "quorum")
+_TYPE_ARGUMENT = "x-queue-type"
+# Components of the section `parameters` that change queues or move messages by themselves.
+_ACTIVE_PARAMETERS = {"operator_policy": "operator policies", "shovel": "shovels"}
+_KINDS = {str: "a text", bool: "true or false", dict: "an object", list: "a list"}
+
+
+def read_definitions(document: Mapping[str, Any], vhost: str = "/") -> Topology:
+    """The exchanges, queues and bindings of one virtual host.
+
+    Arguments stay as they are in AMQP (``x-message-ttl`` in milliseconds). As in RabbitMQ's own import,
+    ``durable`` is true and the other flags are false when left out, and a queue without ``x-queue-type``
+    has its virtual host's default queue type. Users, permissions and limits mean nothing to a model and
+    are ignored.
+
+    Args:
+        document: the parsed JSON.
+        vhost: the virtual host to take; entries that name none belong to it.
+
+    Raises:
+        ScenarioError: for a malformed or repeated entry, a virtual host that the document does not
+            have, and what is not modelled yet: bindings between exchanges, policies, shovels, and
+            other types of exchange or queue. The place is the entry's, the text names the remedy.
+    """
+    _check_document(document)
+    _check_vhost(document, vhost)
+    _refuse_what_is_not_modelled(document, vhost)
+    default_type = _default_queue_type(document, vhost)
+    return Topology(
+        exchanges=_by_name(document, "exchanges", vhost, _exchange),
+        queues=_by_name(document, "queues", vhost, lambda place, entry: _queue(place, entry, default_type)),
+        bindings=[_binding(place, entry) for place, entry in _entries(document, "bindings", vhost)],
+    )
+
+
+def _exchange(place: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    kind = _field(place, entry, "type", str)
+    if kind not in _EXCHANGE_TYPES:
+        remedy = f"use one of {', '.join(_EXCHANGE_TYPES)}, or take the exchange and its bindings out of the file"
+        raise _not_modelled(f"{place}.type", f"the exchange type {kind!r} is", remedy)
+    flags = {"durable": True, "auto_delete": False, "internal": False}
+    return {"type": kind, **_flags(place, entry, flags), "arguments": _arguments(place, entry)}
+
+
+def _queue(place: str, entry: Mapping[str, Any], default_type: str) -> dict[str, Any]:
+    arguments = _arguments(place, entry)
+    kind = arguments.get(_TYPE_ARGUMENT, default_type)
+    if kind not in _QUEUE_TYPES:
+        remedy = f"use one of {', '.join(_QUEUE_TYPES)}, or take the queue and its bindings out of the file"
+        raise _not_modelled(f"{place}.arguments.{_TYPE_ARGUMENT}", f"the queue type {kind!r} is", remedy)
+    if kind != "classic":
+        arguments[_TYPE_ARGUMENT] = kind
+    return {**_flags(place, entry, {"durable": True, "auto_delete": False}), "arguments": arguments}
+
+
+def _binding(place: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    if _field(place, entry, "destination_type", str, "queue") != "queue":
+        raise _not_modelled(place, "a binding from exchange to exchange is", "bind its queues to the first exchange instead")
+    return {
+        "exchange": _field(place, entry, "source", str),
+        "queue": _field(place, entry, "destination", str),
+        "routing_key": _field(place, entry, "routing_key", str, ""),
+        "arguments": _arguments(place, entry),
+    }
+
+
+def _by_name(
+    document: Mapping[str, Any], section: str, vhost: str, read: Callable[[str, Mapping[str, Any]], dict[str, Any]]
+) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for place, entry in _entries(document, section, vhost):
+        name = _field(place, entry, "name", str)
+        if name in found:
+            raise ScenarioError(place, "there is another entry of this name; delete one of the two")
+        found[name] = read(place, entry)
+    return found
+
+
+def _entries(document: Mapping[str, Any], section: str, vhost: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """The section's entries in this virtual host, each with its place in the document."""
+    for number, entry in enumerate(_field("", document, section, list, [])):
+        place = f"{section}[{number}]"
+        if not isinstance(entry, dict):
+            raise ScenarioError(place, f"{entry!r} is not an object")
+        name = entry.get("name")
+        if _field(place, entry, "vhost", str, vhost) == vhost:
+            yield (f"{place} ({name})" if isinstance(name, str) else place), entry
+
+
+def _check_document(document: object) -> None:
+    if not isinstance(document, Mapping) or not any(section in document for section in _SECTIONS):
+        remedy = "write one with `rabbitmqctl export_definitions FILE`"
+        raise ScenarioError("", f"not a RabbitMQ definitions file, which has {', '.join(_SECTIONS)}; {remedy}")
+
+
+def _check_vhost(document: Mapping[str, Any], vhost: str) -> None:
+    vhosts = _field("", document, "vhosts", list, [])
+    entries = [entry for section in _SECTIONS for entry in _field("", document, section, list, [])]
+    known = {repr(entry.get("name")) for entry in vhosts if isinstance(entry, dict)}
+    known |= {repr(entry.get("vhost", vhost)) for entry in entries if isinstance(entry, dict)}
+    if known and repr(vhost) not in known:
+        remedy = "export the one to model by itself, GET /api/definitions/<vhost>"
+        raise ScenarioError("vhosts", f"there is no virtual host {vhost!r}, only {', '.join(sorted(known))}; {remedy}")
+
+
+def _refuse_what_is_not_modelled(document: Mapping[str, Any], vhost: str) -> None:
+    """Policies and shovels act without being seen in any queue's arguments: ignored, they would make every result wrong."""
+    for place, _ in _entries(document, "policies", vhost):
+        remedy = "write what it sets into the arguments of its queues (message-ttl is x-message-ttl there) and delete it"
+        raise _not_modelled(place, "policies are", remedy)
+    for place, entry in _entries(document, "parameters", vhost):
+        component = _field(place, entry, "component", str)
+        if component in _ACTIVE_PARAMETERS:
+            raise _not_modelled(place, f"{_ACTIVE_PARAMETERS[component]} are", "delete the entry if the model can do without it")
+
+
+def _default_queue_type(document: Mapping[str, Any], vhost: str) -> str:
+    """The virtual host's; an export of one virtual host has it at the top. RabbitMQ writes "undefined" for none."""
+    vhosts = [entry for _, entry in _entries(document, "vhosts", vhost) if entry.get("name") == vhost]
+    place, owner = ("vhosts", vhosts[0]) if vhosts else ("", document)
+    kind = _field(place, owner, "default_queue_type", str, "undefined")
+    return "classic" if kind == "undefined" else kind
+
+
+def _flags(place: str, entry: Mapping[str, Any], defaults: Mapping[str, bool]) -> dict[str, bool]:
+    return {flag: _field(place, entry, flag, bool, default) for flag, default in defaults.items()}
+
+
+def _arguments(place: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    return dict(_field(place, entry, "arguments", dict, {}))
+
+
+def _field(place: str, entry: Mapping[str, Any], key: str, kind: type[T], default: T | None = None) -> T:
+    where = f"{place}.{key}" if place else key
+    value = entry.get(key, default)
+    if value is None:
+        raise ScenarioError(where, f"is missing; write {_KINDS[kind]}")
+    if not isinstance(value, kind):
+        raise ScenarioError(where, f"{value!r} is not {_KINDS[kind]}")
+    return value
+
+
+def _not_modelled(place: str, what: str, remedy: str) -> ScenarioError:
+    return ScenarioError(place, f"{what} not modelled yet: {remedy}")

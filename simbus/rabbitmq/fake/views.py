@@ -1,0 +1,165 @@
+"""What a test looks at: a queue, and the messages that were published or returned.
+
+Views read and never keep: a ``QueueView`` shows the queue as it is now. What they may do besides
+(purge, get) goes through the front, like every verb.
+"""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Generic, Protocol, TypeVar, overload
+
+from simbus.rabbitmq.errors import not_found
+from simbus.rabbitmq.fake.messages import Message, PublishedMessage, ReturnedMessage
+from simbus.rabbitmq.messages import Copy
+from simbus.rabbitmq.queues import Queue
+from simbus.rabbitmq.routing import headers_match, topic_matches
+from simbus.rabbitmq.virtual_host import VirtualHost
+
+M = TypeVar("M", PublishedMessage, ReturnedMessage)
+
+
+class Verbs(Protocol):
+    """What a queue's view asks of the front."""
+
+    def purge(self, queue: str, /) -> int:
+        """Remove what is ready."""
+
+    def get(self, queue: str, /, *, no_ack: bool) -> Message | None:
+        """Take the head."""
+
+
+class QueueView(Sequence[Message]):
+    """A queue, as a read-only sequence of its ready messages, the head first; equal to a list of them.
+
+    Attributes:
+        name: the queue's name.
+    """
+
+    def __init__(self, name: str, vhost: VirtualHost, verbs: Verbs) -> None:
+        self.name = name
+        self._vhost = vhost
+        self._verbs = verbs
+        self._queue()
+
+    @property
+    def ready(self) -> int:
+        """How many messages wait to be delivered."""
+        return len(self._queue().ready)
+
+    @property
+    def unacked(self) -> int:
+        """How many are delivered and not yet settled."""
+        return len(self._queue().unacked)
+
+    @property
+    def depth(self) -> int:
+        """Ready and unacked together."""
+        return self.ready + self.unacked
+
+    @property
+    def messages(self) -> list[Message]:
+        """The ready messages, as a list that no longer changes."""
+        return list(self)
+
+    def get(self, *, no_ack: bool = False) -> Message | None:
+        """Take the head, or None when nothing is ready.
+
+        It stays unacked until its ``ack()``, ``nack()`` or ``reject()``; with ``no_ack`` it is settled at once.
+        """
+        return self._verbs.get(self.name, no_ack=no_ack)
+
+    def purge(self) -> int:
+        """Remove the ready messages, without dead-lettering; their number."""
+        return self._verbs.purge(self.name)
+
+    def __len__(self) -> int:
+        return self.ready
+
+    @overload
+    def __getitem__(self, index: int) -> Message: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Message]: ...
+
+    def __getitem__(self, index: int | slice) -> Message | list[Message]:
+        return list(self)[index]
+
+    def __iter__(self) -> Iterator[Message]:
+        return (looked_at(copy, self.name) for copy in list(self._queue().ready))
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, list | tuple | QueueView) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment] # it changes
+
+    def __repr__(self) -> str:
+        if self.name not in self._vhost.queues:
+            return f"<queue {self.name}: gone>"
+        unacked = f", {self.unacked} unacked" if self.unacked else ""
+        return f"<queue {self.name}: {self.ready} ready{unacked} {list(self)!r}>"
+
+    def _queue(self) -> Queue:
+        if self.name not in self._vhost.queues:
+            raise not_found(f"no queue '{self.name}' in vhost '{self._vhost.name}'")
+        return self._vhost.queues[self.name]
+
+
+def looked_at(copy: Copy, queue: str) -> Message:
+    """A message that lies in a queue."""
+    return Message(copy.message, queue, copy.attempts > 0, copy.delivery_count, copy.id)
+
+
+class Messages(Sequence[M], Generic[M]):
+    """Messages in the order in which they were published or returned; call it to pick some of them."""
+
+    def __init__(self, messages: list[M]) -> None:
+        self._messages: list[M] = messages
+
+    def __call__(
+        self,
+        *,
+        exchange: str | None = None,
+        routing_key: str | None = None,
+        queue: str | None = None,
+        headers: Mapping[str, object] | None = None,
+        where: Callable[[M], object] | None = None,
+    ) -> "Messages[M]":
+        """Those for which everything that is given holds.
+
+        Args:
+            exchange: the exchange's name.
+            routing_key: a topic pattern, whatever the exchange's type: ``*`` is one word, ``#`` any number.
+            queue: the name of a queue that it was routed to.
+            headers: headers that it has, among others; a value of None asks for presence only.
+            where: any condition, such as ``lambda message: message.json()["order"] == 7``.
+        """
+        conditions: list[Callable[[M], object]] = [] if where is None else [where]
+        if exchange is not None:
+            conditions.append(lambda message: message.exchange == exchange)
+        if routing_key is not None:
+            conditions.append(lambda message: topic_matches(routing_key, message.routing_key))
+        if queue is not None:
+            conditions.append(lambda message: queue in getattr(message, "queues", ()))
+        if headers is not None:
+            wanted = {"x-match": "all-with-x", **headers}
+            conditions.append(lambda message: headers_match(wanted, message.headers))
+        return Messages([message for message in self._messages if all(holds(message) for holds in conditions)])
+
+    def __len__(self) -> int:
+        return len(self._messages)
+
+    @overload
+    def __getitem__(self, index: int) -> M: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[M]: ...
+
+    def __getitem__(self, index: int | slice) -> M | list[M]:
+        return self._messages[index]
+
+    def __eq__(self, other: object) -> bool:
+        return list(self) == list(other) if isinstance(other, list | tuple | Messages) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment] # it changes
+
+    def __repr__(self) -> str:
+        return repr(self._messages)

@@ -1,0 +1,123 @@
+"""What will not work, said before anything is simulated.
+
+A scenario that cannot run is an error, and ``Scenario.validate`` raises it. Here are the sentences about one that can run and will
+disappoint: what reaches no one, what grows without end, what no run of this length can answer. The arithmetic is in ``load``.
+"""
+
+from collections.abc import Iterator
+
+from simbus.analysis.expectations import Expectation, parse
+from simbus.analysis.metrics import quantile
+from simbus.simulation.load import Load, capacity, load, utilisation
+from simbus.simulation.scenario import Scenario, place
+from simbus.simulation.specs import ConsumerSpec
+from simbus.units import SECOND, format_duration
+
+__all__ = ["expectations", "utilisation", "warnings"]
+
+_ENOUGH_BEYOND = 10  # observations beyond a quantile, below which it is hardly an estimate
+_ENOUGH_SERVICES = 100  # times E[S] / (1 - utilisation)**2: what a queue needs to forget how it began
+_NEEDS_A_CONSUMER = {"wait", "first_wait", "service", "residence", "attempts", "utilisation", "throughput", "duplicates"}
+
+
+def expectations(scenario: Scenario) -> list[Expectation]:
+    """The scenario's expectations, read against its names; ScenarioError for one that cannot be."""
+    return [parse(text, list(scenario.topology.queues), list(scenario.consumers)) for text in scenario.expectations]
+
+
+def warnings(scenario: Scenario) -> list[str]:
+    """What will not work as it is meant, a line each that names the place and the remedy.
+
+    Raises:
+        ScenarioError: when the scenario cannot run at all.
+    """
+    scenario.validate()
+    asked, offered = expectations(scenario), load(scenario)
+    found = [*_unroutable(scenario, offered), *_idle(scenario, offered), *_overloaded(scenario, offered)]
+    return [*found, *_without_consumer(scenario, offered), *_unanswerable(scenario, asked), *_too_short(scenario, asked, offered)]
+
+
+def _unroutable(scenario: Scenario, offered: Load) -> Iterator[str]:
+    for name, publisher in scenario.publishers.items():
+        if name in offered.unroutable:
+            key, exchange = publisher.routing_key or "", publisher.exchange
+            yield (
+                f"{place('publishers', name)}.routing_key: {key!r} reaches no queue from exchange {exchange!r}, "
+                "so every message is lost; bind a queue to it"
+            )
+
+
+def _idle(scenario: Scenario, offered: Load) -> Iterator[str]:
+    for name, consumer in scenario.consumers.items():
+        if not offered.arrivals.get(consumer.queue):
+            yield f"{place('consumers', name)}.queue: nothing reaches {consumer.queue!r}; bind it, or publish to it"
+
+
+def _overloaded(scenario: Scenario, offered: Load) -> Iterator[str]:
+    for queue, groups in _by_queue(scenario).items():
+        busy = offered.utilisation[next(iter(groups))]
+        if busy >= 1:
+            arriving, finished = offered.arrivals[queue], sum(capacity(group) for group in groups.values())
+            yield (
+                f"{place('queues', queue)}: utilisation {busy:.2f}, retries counted: {arriving:.3g} messages arrive a second and "
+                f"{', '.join(groups)} can finish {finished:.3g}, so it grows without end; add consumers, or make them faster"
+            )
+
+
+def _without_consumer(scenario: Scenario, offered: Load) -> Iterator[str]:
+    """Only queues that publishers reach: a dead-letter queue without a consumer is what one expects."""
+    served = _by_queue(scenario)
+    for queue, rate in offered.published.items():
+        if queue not in served and queue not in offered.passing:
+            yield (
+                f"{place('queues', queue)}: {rate:.3g} messages arrive a second and no one consumes them, so they "
+                "count as lost (unconsumed); add a consumer if that is not meant"
+            )
+
+
+def _unanswerable(scenario: Scenario, asked: list[Expectation]) -> Iterator[str]:
+    unserved = scenario.topology.queues.keys() - _by_queue(scenario).keys()
+    for each in asked:
+        if each.target.entity in unserved and each.target.name.partition(".")[0] in _NEEDS_A_CONSUMER:
+            yield f"expect: {each.text!r} can never be decided, because {each.target.entity!r} has no consumer; add one"
+
+
+def _too_short(scenario: Scenario, asked: list[Expectation], offered: Load) -> Iterator[str]:
+    """A replayed trace is as long as it is, so this is about runs with a duration only."""
+    if scenario.run.duration is None:
+        return
+    for each in asked:
+        needed = _for_quantile(each, offered)
+        if needed > scenario.run.duration:
+            few = f"fewer than {_ENOUGH_BEYOND} observations beyond the quantile in a replication"
+            yield f"run.duration: too short for {each.text!r}, {few}; {_longer(needed)}"
+    for queue, groups in _by_queue(scenario).items():
+        busy = offered.utilisation[next(iter(groups))]
+        needed = _to_settle(groups, busy)
+        if needed > scenario.run.duration:
+            yield f"run.duration: too short for {queue!r} to settle at utilisation {busy:.2f}; {_longer(needed)}"
+
+
+def _for_quantile(each: Expectation, offered: Load) -> float:
+    """Nanoseconds until enough observations beyond the quantile can be expected."""
+    probability, rate = quantile(each.target.name), offered.arrivals.get(each.target.entity, 0.0)
+    if probability in (None, 1.0) or not rate:
+        return 0.0
+    return _ENOUGH_BEYOND / (rate * (1 - probability)) * SECOND
+
+
+def _to_settle(groups: dict[str, ConsumerSpec], busy: float) -> float:
+    """Nanoseconds that a queue takes to forget how it began (relaxation time of M/M/1, generously)."""
+    longest = max(group.service.mean for group in groups.values())
+    return _ENOUGH_SERVICES * longest / (1 - busy) ** 2 if 0 < busy < 1 else 0.0
+
+
+def _longer(needed: float) -> str:
+    return f"make it {format_duration(needed)} or longer"
+
+
+def _by_queue(scenario: Scenario) -> dict[str, dict[str, ConsumerSpec]]:
+    queues: dict[str, dict[str, ConsumerSpec]] = {}
+    for name, consumer in scenario.consumers.items():
+        queues.setdefault(consumer.queue, {})[name] = consumer
+    return queues

@@ -1,0 +1,386 @@
+"""Scenarios: a topology, who publishes and consumes on it, what is expected, and how long to run.
+
+    shop = Scenario("Black Friday")
+    shop.queue("payments", max_length=50_000, overflow="reject-publish")
+    shop.publisher("web", to="payments", arrivals=poisson("120/s"))
+    shop.consumer("charge", queue="payments", count=8, service=lognormal(mean="55ms", cv=0.8))
+
+A scenario describes and checks; it runs nothing. Which options a queue has is known to the dialect of broker alone, which
+is asked about each one. The words are those of the scenario file, which is read in ``file``.
+"""
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from simbus import dialect as dialects
+from simbus.dialect import Broker, Dialect, Topology
+from simbus.errors import ScenarioError, SimbusError
+from simbus.simulation.specs import Binding, ConsumerSpec, PublisherSpec, RunSpec, keys, read
+from simbus.simulation.words import unknown
+from simbus.units import duration_text
+
+__all__ = ["ConsumerSpec", "PublisherSpec", "RunSpec", "Scenario", "place"]
+
+_PARTS: dict[str, type[PublisherSpec] | type[ConsumerSpec]] = {"publishers": PublisherSpec, "consumers": ConsumerSpec}
+SECTIONS = ("exchanges", "queues", "publishers", "consumers")
+
+
+class Scenario:
+    """A system of publishers, queues and consumers, to be simulated.
+
+    Methods check what they are given at once and may be called in any order; that names fit together is
+    checked by :meth:`validate`, which every run calls. A scenario can be pickled when its parts can.
+
+    Args:
+        name: what reports call it.
+        dialect: the kind of broker.
+        run: settings as in the scenario file: duration, warmup, replications, seed, confidence.
+        folder: where relative files are looked up, by default the current folder.
+
+    Attributes:
+        topology: exchanges, queues and bindings, with their options in the dialect's words.
+        publishers: by name.
+        consumers: groups of equal consumers, by name.
+        expectations: texts such as ``payments.wait.p99 < 5s``, in order.
+        run: how long and how often.
+        text: the scenario as it was written in a file, for the record.
+
+    Raises:
+        ScenarioError: the dialect is unknown, or the name or a setting cannot be.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        dialect: str = dialects.DEFAULT,
+        run: Mapping[str, Any] | None = None,
+        folder: Path | None = None,
+    ) -> None:
+        _check_name("name", name)
+        self.name, self.dialect, self.folder, self.text = name, dialect, folder, ""
+        self._model()
+        self.topology = Topology()
+        self.publishers: dict[str, PublisherSpec] = {}
+        self.consumers: dict[str, ConsumerSpec] = {}
+        self.expectations: list[str] = []
+        self._tables: dict[str, dict[str, Any]] = {"run": dict(run or {})}  # parts as they were given, by place
+        self.run = read(RunSpec, "run", self._tables["run"])
+
+    def __repr__(self) -> str:
+        counts = (len(self.topology.queues), len(self.publishers), len(self.consumers))
+        return "<Scenario {!r}, queues: {}, publishers: {}, groups of consumers: {}>".format(self.name, *counts)
+
+    # The topology
+
+    def exchange(self, name: str, /, type: str = "direct", durable: bool = True, **options: Any) -> None:
+        """Declare an exchange.
+
+        Args:
+            name: of the exchange.
+            type: ``direct``, ``fanout``, ``topic``, ``headers``, or what the dialect has.
+            durable: whether it survives a restart of the broker.
+            options: the dialect's, with ``_`` for ``-``: ``alternate_exchange="lost"``.
+
+        Raises:
+            ScenarioError: declared already, or refused by the broker.
+        """
+        self.declare("exchanges", name, {"type": type, "durable": durable, **options})
+
+    def queue(self, name: str, /, **options: Any) -> None:
+        """Declare a queue: ``queue("payments", max_length=50_000, message_ttl="24h")``.
+
+        Options are the dialect's, with ``_`` for ``-``; times and sizes in human units.
+
+        Raises:
+            ScenarioError: declared already, or refused by the broker.
+        """
+        self.declare("queues", name, options)
+
+    def bind(self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None) -> None:
+        """Bind a queue to an exchange; both may be declared later. ScenarioError when an argument is of the wrong kind."""
+        self.bind_table({"queue": queue, "exchange": exchange, "routing_key": routing_key, "arguments": arguments})
+
+    def bind_table(self, table: Mapping[str, Any]) -> None:
+        """As :meth:`bind`, from a table of its arguments."""
+        binding = read(Binding, f"bindings[{len(self.topology.bindings)}]", table)
+        self.topology.bindings.append(binding.model_dump(exclude_none=True))
+
+    def definitions(self, source: str | PathLike[str] | Mapping[str, Any]) -> None:
+        """Add the exchanges, queues and bindings of a broker's own export, a JSON file or its content.
+
+        Raises:
+            ScenarioError: the file cannot be read, an entry in it cannot be, or it declares what is declared already.
+        """
+        try:
+            added = self._model().read_definitions(self._document(source))
+            self._model().build(added)
+        except ScenarioError as error:
+            shown = f"{source}: " if isinstance(source, str | PathLike) else ""
+            raise ScenarioError("definitions", f"{shown}{': '.join(filter(None, [error.place, error.problem]))}") from None
+        for section in ("exchanges", "queues"):
+            for name in getattr(added, section):
+                self._check_new(section, name)
+            getattr(self.topology, section).update(getattr(added, section))
+        self.topology.bindings += added.bindings
+
+    def _document(self, source: str | PathLike[str] | Mapping[str, Any]) -> Mapping[str, Any]:
+        if isinstance(source, Mapping):
+            return source
+        if not isinstance(source, str | PathLike):
+            raise ScenarioError("", f'{source!r} is no file name; write for example "bookstore.definitions.json"')
+        path = Path(self.folder or "", source)
+        try:
+            document = json.loads(path.read_text("utf-8"))
+        except OSError as error:
+            raise ScenarioError("", f"cannot be read ({error.strerror}); looked for {path.absolute()}") from None
+        except (ValueError, RecursionError) as error:
+            raise ScenarioError("", f"is not JSON ({error}); export it again from the broker") from None
+        if not isinstance(document, dict):
+            raise ScenarioError("", "holds no JSON object; export it again from the broker")
+        return document
+
+    # Who uses it
+
+    def publisher(
+        self,
+        name: str,
+        /,
+        *,
+        arrivals: object,
+        exchange: str | None = None,
+        routing_key: str | None = None,
+        to: str | None = None,
+        size: int | str = "1kB",
+    ) -> None:
+        """Add a publisher.
+
+        Args:
+            name: also that of its random stream.
+            arrivals: ``poisson("120/s")`` or another workload, or its text: ``"poisson 120/s"``.
+            exchange: where it publishes to, with ``routing_key``.
+            routing_key: of every message, by default empty.
+            to: instead of both, the name of a queue.
+            size: of a message's body, ``"1kB"`` or bytes.
+
+        Raises:
+            ScenarioError: the name is taken, or a value cannot be; names the place.
+        """
+        given = {"arrivals": arrivals, "exchange": exchange, "routing_key": routing_key, "to": to, "size": size}
+        self.declare("publishers", name, _said(given))
+
+    def consumer(
+        self,
+        name: str,
+        /,
+        *,
+        queue: str,
+        service: object,
+        count: int = 1,
+        concurrency: int = 1,
+        prefetch: int | str | None = None,
+        failure: object = None,
+        retry: object = None,
+    ) -> None:
+        """Add a group of ``count`` equal consumers of a queue.
+
+        Args:
+            name: also that of its random streams.
+            queue: which they consume from.
+            service: ``lognormal(mean="55ms", cv=0.8)`` or another distribution of the time that an attempt takes, or its text.
+            count: how many consumers, each with a channel of its own.
+            concurrency: how many messages each handles at a time.
+            prefetch: how many unsettled deliveries each may hold; None or ``"unlimited"``: no limit.
+            failure: the probability that an attempt fails: ``0.02``, or ``{"transient": 0.005, "permanent": 0.0005}``.
+            retry: what follows a transient failure, for example ``in_handler(attempts=3, backoff="exponential 1s")``;
+                without it the message goes back to the queue at once.
+
+        Raises:
+            ScenarioError: the name is taken, or a value cannot be; names the place.
+        """
+        given = {"queue": queue, "service": service, "count": count, "concurrency": concurrency}
+        self.declare("consumers", name, _said({**given, "prefetch": prefetch, "failure": failure, "retry": retry}))
+
+    def expect(self, text: str, /) -> None:
+        """Expect that a metric keeps to a limit: ``expect("payments.wait.p99 < 5s")``.
+
+        The metric is looked up when the names are known: by ``simulate`` and ``simbus check``.
+
+        Raises:
+            ScenarioError: it is no text.
+        """
+        if not isinstance(text, str):
+            raise ScenarioError("expect", f'{text!r} is not text; write for example "payments.wait.p99 < 5s"')
+        self.expectations.append(text)
+
+    def declare(self, section: str, name: str, table: object) -> None:
+        """Add one entity as the scenario file does: ``declare("consumers", "charge", {"queue": "payments", ...})``.
+
+        Raises:
+            ScenarioError: the name is taken, a key unknown or missing, or a value cannot be; names the place.
+        """
+        _check_name(section, name)
+        self._check_new(section, name)
+        self._put(section, name, table)
+
+    def _put(self, section: str, name: str, table: object) -> None:
+        at = place(section, name)
+        if not isinstance(table, Mapping):
+            raise ScenarioError(at, f"{table!r} is not a table; write [{at}] and its keys below")
+        if section in _PARTS:
+            if "name" in table:
+                raise ScenarioError(f"{at}.name", unknown("key", "name", keys(_PARTS[section])))
+            self._names(section)[name] = read(_PARTS[section], at, {"name": name, **table}, self.folder)
+            self._tables[at] = dict(table)
+        else:
+            alone = Topology()
+            getattr(alone, section)[name] = dict(table)
+            self._model().build(alone)
+            self._names(section)[name] = dict(table)
+
+    def _check_new(self, section: str, name: str) -> None:
+        """Publishers and consumers share their names, which are also those of lines in a report."""
+        taken = _PARTS if section in _PARTS else (section,)
+        for other in taken:
+            if name in self._names(other):
+                raise ScenarioError(place(section, name), f"{place(other, name)} is declared already; choose another name")
+
+    def _names(self, section: str) -> dict[str, Any]:
+        names: dict[str, Any] = getattr(self if section in _PARTS else self.topology, section)
+        return names
+
+    def _model(self) -> Dialect:
+        return dialects.load(self.dialect)
+
+    # Variants
+
+    def with_(self, path: str, value: object) -> "Scenario":
+        """A copy in which one value is another: ``with_("consumers.charge.count", 9)``.
+
+        Args:
+            path: section, name and key; a key inside a table may follow: ``consumers.charge.retry.attempts``. Or ``run.seed``.
+            value: as in the scenario file, or built.
+
+        Raises:
+            ScenarioError: there is no such place, or the value cannot be.
+        """
+        section, name, steps = self._locate(path)
+        changed = self._copy()
+        changed._change(section, name, lambda given: _replaced(given, steps, value, path))  # noqa: SLF001 - one of our own
+        return changed
+
+    def _change(self, section: str, name: str, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
+        if section == "run":
+            self._tables["run"] = table = change(self._tables["run"])
+            self.run = read(RunSpec, "run", table)
+        else:
+            given = self._tables[place(section, name)] if section in _PARTS else self._names(section)[name]
+            self._put(section, name, change(given))
+
+    def _locate(self, path: str) -> tuple[str, str, list[str]]:
+        """Section, name and keys of a path; of several names that fit, the longest counts."""
+        section, _, rest = path.partition(".")
+        if section not in (*SECTIONS, "run"):
+            raise ScenarioError(path, unknown("section", section, (*SECTIONS, "run")))
+        if section == "run":
+            return section, "", _keys_of(path, rest, RunSpec)
+        fits = [(name, form) for name in self._names(section) for form in (name, f'"{name}"') if rest.startswith(f"{form}.")]
+        if not fits:
+            raise ScenarioError(path, unknown(section.removesuffix("s"), rest.rpartition(".")[0] or rest, self._names(section)))
+        name, form = max(fits, key=lambda fit: len(fit[1]))
+        return section, name, _keys_of(path, rest[len(form) + 1 :], _PARTS.get(section))
+
+    def _copy(self) -> "Scenario":
+        twin = copy.copy(self)
+        topology = self.topology
+        twin.topology = Topology(dict(topology.exchanges), dict(topology.queues), list(topology.bindings))
+        twin.publishers, twin.consumers = dict(self.publishers), dict(self.consumers)
+        twin.expectations, twin._tables = list(self.expectations), dict(self._tables)  # noqa: SLF001 - one of our own
+        return twin
+
+    # Whether it all fits together
+
+    def validate(self, *, run: bool = True) -> None:
+        """Check that the parts fit together and, with ``run``, that the run has an end.
+
+        Raises:
+            ScenarioError: someone refers to a queue or an exchange that does not exist, nothing publishes,
+                or the run would not end. Names the place.
+        """
+        for number, binding in enumerate(self.topology.bindings):
+            self._check_queue(f"bindings[{number}].queue", binding["queue"])
+        for name, consumer in self.consumers.items():
+            self._check_queue(f"{place('consumers', name)}.queue", consumer.queue)
+        broker = self._model().build(self.topology)
+        for name in self.publishers:
+            self._check_publisher(name, broker)
+        if run:
+            self._check_run()
+
+    def _check_queue(self, at: str, queue: str) -> None:
+        if queue not in self.topology.queues:
+            raise ScenarioError(at, unknown("queue", queue, self.topology.queues))
+
+    def _check_publisher(self, name: str, broker: Broker) -> None:
+        """Publish one message in earnest: the broker itself knows best what it refuses."""
+        spec, at = self.publishers[name], place("publishers", name)
+        if spec.to is not None:
+            self._check_queue(f"{at}.to", spec.to)
+        try:
+            self._model().publisher(broker, name, spec.address)()
+        except ScenarioError:
+            raise ScenarioError(f"{at}.exchange", unknown("exchange", str(spec.exchange), self.topology.exchanges)) from None
+        except SimbusError as error:
+            raise ScenarioError(at, str(error)) from None
+
+    def _check_run(self) -> None:
+        if not self.publishers:
+            raise ScenarioError("publishers", 'nothing publishes; add [publishers.orders] with arrivals = "poisson 20/s"')
+        endless = [place("publishers", name) for name, each in self.publishers.items() if not each.arrivals.finite]
+        if self.run.duration is None and endless:
+            remedy = 'write duration = "4h", or replay a recorded trace'
+            raise ScenarioError("run.duration", f"is missing, and the arrivals of {endless[0]} never end; {remedy}")
+        if self.run.duration is None and self.run.warmup:
+            text = duration_text(self.run.warmup)
+            raise ScenarioError(
+                "run.warmup", f"{text}, but a run that ends with its arrivals has none; leave it out or give a duration"
+            )
+
+
+def place(section: str, name: str) -> str:
+    """How the file names an entity: ``queues.payments``, ``queues."order.email.queue"``."""
+    plain = name and all(letter.isalnum() or letter in "-_" for letter in name)
+    return f"{section}.{name}" if plain else f"{section}.{json.dumps(name, ensure_ascii=False)}"
+
+
+def _check_name(at: str, name: object) -> None:
+    if not isinstance(name, str) or not name or not name.isprintable():
+        raise ScenarioError(at, f"{name!r} is not a name; write text of printable letters that is not empty")
+
+
+def _said(given: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in given.items() if value is not None}
+
+
+def _keys_of(path: str, rest: str, part: type[BaseModel] | None) -> list[str]:
+    steps = rest.split(".")
+    if part is not None and steps[0] not in keys(part):
+        raise ScenarioError(path, unknown("key", steps[0], keys(part)))
+    return steps
+
+
+def _replaced(table: Mapping[str, Any], steps: list[str], value: object, path: str) -> dict[str, Any]:
+    """A copy of nested tables with one value replaced; the tables themselves stay as they are."""
+    key, *deeper = steps
+    if not deeper:
+        return {**table, key: value}
+    inner = table.get(key)
+    if not isinstance(inner, Mapping):
+        raise ScenarioError(path, f"{key} was not given as a table, so there is no {deeper[0]!r} in it; replace {key} as a whole")
+    return {**table, key: _replaced(inner, deeper, value, path)}

@@ -1,0 +1,125 @@
+"""The report is one self-contained page that shows every verdict and trusts no name."""
+
+import html
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+
+import pytest
+
+from simbus.analysis.report import render
+from tests.bookstore_result import EXPECTATIONS, QUEUES, bookstore, renamed
+
+HOSTILE = "_<script>alert(1)</script> & $x^{$ \"q\" 'q' {{7*7}}"
+
+
+class Elements(HTMLParser):
+    """Every start tag with its attributes, and the text between tags."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.tags, self.text = [], ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        self.text += data
+
+
+@pytest.fixture(scope="module")
+def result():
+    return replace(bookstore(), text='name = "Bookstore" # <b>as written</b>')
+
+
+@pytest.fixture(scope="module")
+def page(result):
+    return render(result)
+
+
+def test_the_page_needs_nothing_but_itself(page):
+    for tag, attributes in Elements(page).tags:
+        assert tag not in {"script", "link", "iframe", "img", "object"}
+        addresses = [attributes.get(name) or "#" for name in ("src", "href", "xlink:href", "action", "srcset")]
+        assert all(address.startswith("#") for address in addresses)
+    assert not re.findall(r"url\((?!#)", page)
+    assert "@import" not in page
+    assert "default-src 'none'" in page
+
+
+def test_the_page_is_under_a_megabyte(page):
+    assert len(page.encode()) < 1_000_000
+
+
+def test_the_page_is_the_same_each_time(result, page):
+    assert render(result) == page
+
+
+def test_every_verdict_stands_before_the_tables(page):
+    head = Elements(page[page.index("<body>") : page.index("<h2>")]).text
+    assert "3 of 4 expectations hold, 1 fails." in head
+    for text in EXPECTATIONS:
+        assert text in head
+    assert head.count("✓ holds") == 3
+    assert head.count("✗ fails") == 1
+
+
+def test_every_queue_every_metric_and_every_plot_is_shown(page):
+    text = Elements(page).text
+    for queue in QUEUES:
+        assert queue in text
+    for word in ("throughput", "utilisation", "Wait", "Residence", "p50", "p95", "p99", "depth", "duplicates", "unconsumed"):
+        assert word in text
+    assert page.count("<svg") == 3 + len(QUEUES)
+    for described in re.findall(r'role="img" aria-label="([^"]*)"', page):
+        assert described
+
+
+def test_scenario_seed_and_versions_close_the_page(page):
+    end = Elements(page[page.index("How to get it again") :]).text
+    for word in ("seed", "numpy", "simpy", "trace hash", "# <b>as written</b>"):
+        assert word in end
+
+
+def test_a_hostile_name_stays_text(result):
+    page = render(replace(renamed(result, "order.email.queue", HOSTILE), scenario="<img src=x onerror=alert(1)>"))
+    elements = Elements(page)
+    assert not {"script", "img"} & {tag for tag, _ in elements.tags}
+    assert HOSTILE in elements.text
+    assert html.escape("<img src=x onerror=alert(1)>") in page
+
+
+def test_wide_tables_scroll_inside_their_container(page):
+    assert page.count("<table") == page.count('class="scroll"')
+
+
+def test_the_page_has_a_dark_side_and_fits_a_phone(page):
+    assert "prefers-color-scheme: dark" in page
+    assert 'name="viewport"' in page
+    assert "currentColor" in page
+    assert "#010203" not in page
+
+
+@pytest.mark.parametrize(
+    ("expectations", "headline"),
+    [
+        ((), "The scenario states no expectation."),
+        (EXPECTATIONS[:1], "The expectation holds."),
+        (EXPECTATIONS[:2], "All 2 expectations hold."),
+        (EXPECTATIONS[2:3], "The expectation fails."),
+    ],
+)
+def test_the_headline_counts(expectations, headline):
+    assert headline in bookstore(replications=3, expectations=expectations)._repr_html_()
+
+
+def test_an_undecided_expectation_says_what_would_decide_it():
+    page = render(bookstore(replications=1))
+    assert "are undecided" in page
+    assert "± ?" in Elements(page).text
+
+
+def test_a_result_without_any_observation_still_gives_a_page(result):
+    empty = replace(result, replications=tuple(replace(run, values={}, curves={}) for run in result.replications))
+    assert "0 of 4 expectations hold, 4 are undecided." in render(empty)

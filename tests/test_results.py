@@ -1,0 +1,182 @@
+"""A result answers questions about queues, windows and expectations, and survives pickling."""
+
+import io
+import json
+import math
+import pickle
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from simbus.analysis import formats
+from simbus.analysis.estimates import Estimate, student_t
+from simbus.analysis.findings import Settings
+from simbus.analysis.replication import Replication
+from simbus.analysis.results import Result
+from simbus.analysis.tables import show
+from simbus.errors import ScenarioError
+from tests.bookstore_result import EXPECTATIONS, QUEUES, bookstore, renamed
+
+
+@pytest.fixture(scope="module")
+def result():
+    return bookstore()
+
+
+def small(*values, **curves):
+    runs = tuple(Replication(i, v, {k: np.array(c) for k, c in curves.items()}, str(i)) for i, v in enumerate(values))
+    return Result("small", Settings(seed=1), runs, ("a",), ("a",))
+
+
+def test_the_summary_has_a_row_per_queue_with_mean_and_limits(result):
+    summary = result.summary()
+    assert list(summary.index) == list(QUEUES)
+    row = summary.loc["order.inventory.queue", "wait.p99"]
+    assert row["mean"] - row["half_width"] == pytest.approx(row["low"])
+    assert row["mean"] + row["half_width"] == pytest.approx(row["high"])
+
+
+def test_an_estimate_is_the_interval_over_the_replications(result):
+    values = [run.values["audit.queue.wait.p95"] for run in result.replications]
+    assert result.estimate("audit.queue.wait.p95") == student_t(values)
+
+
+def test_the_window_and_the_loss_are_frames_too(result):
+    assert list(result.window().columns) == ["mean", "half_width", "low", "high"]
+    assert result.window().loc["mean", "mean"] > 0
+    assert result.loss().loc["order.email.queue", ("loss", "high")] == pytest.approx(3 / (20 * 288_000), rel=0.002)
+
+
+def test_a_metric_that_a_replication_lacks_is_left_out_and_counted():
+    estimate = small({"a.wait.p99": 1.0}, {"a.wait.p99": 3.0}, {}).estimate("a.wait.p99")
+    assert (estimate.mean, estimate.n, estimate.missing) == (2.0, 2, 1)
+
+
+def test_a_metric_that_no_replication_has_is_unknown():
+    assert math.isnan(small({}, {}).estimate("a.wait.p99").mean)
+
+
+def test_a_quantile_that_was_not_recorded_is_read_off_the_curve():
+    from simbus.analysis.replication import PROBABILITIES
+
+    result = small({"a.wait.p50": 7.0}, {"a.wait.p50": 7.0}, **{"a.wait.quantiles": 10 * PROBABILITIES})
+    assert result.estimate("a.wait.p90").mean == 9.0
+    assert result.estimate("a.wait.p99.9").mean == 9.99
+    assert result.estimate("a.wait.p50").mean == 7.0  # recorded
+    assert math.isnan(result.estimate("a.wait.p12.34").mean)
+
+
+def test_a_queue_and_a_consumer_group_of_one_name_are_told_apart():
+    result = small({"a.utilisation": 0.5, "consumers.a.utilisation": 0.25})
+    assert result.estimate("queues.a.utilisation").mean == 0.5
+    assert result.estimate("consumers.a.utilisation").mean == 0.25
+    with pytest.raises(ScenarioError, match="may mean"):
+        result.estimate("a.utilisation")
+
+
+def test_verdicts_come_in_the_order_of_the_expectations(result):
+    verdicts = result.verdicts()
+    assert [verdict.expectation.text for verdict in verdicts] == list(EXPECTATIONS)
+    assert [verdict.outcome for verdict in verdicts] == ["holds", "holds", "fails", "holds"]
+
+
+def test_a_new_expectation_can_be_held_against_an_old_result(result):
+    assert result.verdict("order.inventory.queue.wait.p90 < 10s").outcome == "holds"
+
+
+def test_the_trace_hash_is_that_of_all_replications_in_order(result):
+    swapped = replace(result, replications=result.replications[::-1])
+    assert len(result.trace_hash) == 64
+    assert result.trace_hash == bookstore().trace_hash != swapped.trace_hash
+
+
+def test_a_result_survives_pickling(result):
+    again = pickle.loads(pickle.dumps(result))  # noqa: S301
+    assert again.to_json() == result.to_json()
+
+
+def test_the_result_as_json_is_strict_json_that_names_seed_scenario_and_versions(result):
+    document = json.loads(json.dumps(result.to_json(), allow_nan=False))
+    assert (document["scenario"], document["seed"], document["replications"]) == ("Bookstore", 1, 20)
+    assert set(document["versions"]) == {"python", "simbus", "simpy", "numpy"}
+    assert [each["outcome"] for each in document["expectations"]] == ["holds", "holds", "fails", "holds"]
+    assert document["estimates"]["queues.order.inventory.queue.wait.p99"]["n"] == 20
+    assert document["estimates"]["window.max"]["mean"] == "never"
+    assert document["estimates"]["queues.dead-letter-queue.utilisation"]["mean"] is None
+
+
+def test_few_observations_few_replications_and_saturation_are_said(result):
+    cautions = small({"a.wait.n": 500.0, "a.utilisation": 0.999}).cautions()
+    assert ["p99" in cautions[0], "saturated" in cautions[1], "replications" in cautions[2]] == [True] * 3
+    assert result.cautions() == []
+
+
+@pytest.mark.parametrize("plot", ["latency", "depth", "loss", "window"])
+def test_every_plot_draws_on_the_axes_it_is_given_and_names_its_units(result, plot):
+    from matplotlib.figure import Figure
+
+    axes = Figure().subplots()
+    queue = ("order.inventory.queue",) if plot in {"latency", "depth"} else ()
+    assert getattr(result.plot, plot)(*queue, ax=axes) is axes
+    assert axes.has_data()
+    assert axes.get_xlabel()
+
+
+@pytest.mark.parametrize("plot", ["latency", "depth", "loss", "window"])
+def test_a_plot_of_nothing_is_empty_and_no_error(plot):
+    from matplotlib.figure import Figure
+
+    figure = Figure()
+    queue = ("a",) if plot == "depth" else ()
+    getattr(small({}).plot, plot)(*queue, ax=figure.subplots())
+    figure.canvas.draw()
+
+
+def test_a_notebook_shows_verdicts_and_tables(result):
+    html = result._repr_html_()
+    assert "3 of 4 expectations hold, 1 fails." in html
+    assert "<html" not in html
+
+
+def test_the_terminal_shows_a_table_per_question_without_breaking_numbers(result):
+    console = Console(width=100, record=True, file=io.StringIO())
+    show(renamed(result, "audit.queue", "[red]audit[/red]"), console)
+    text = console.export_text()
+    assert "[red]audit[/red]" in text
+    for title in ("Load and depth", "Wait", "Residence", "Loss by cause", "Consistency window"):
+        assert title in text
+
+
+@pytest.mark.parametrize(
+    ("estimate", "unit", "text"),
+    [
+        (Estimate(1.234, 1.194, 1.274, 20), "time", "1.23 ± 0.04 s"),
+        (Estimate(0.0345, 0.0333, 0.0357, 20), "time", "34.5 ± 1.2 ms"),
+        (Estimate(7_200, 7_100, 7_300, 20), "time", "2.00 ± 0.03 h"),
+        (Estimate(12.3, 12.2996, 12.3004, 20), "time", "12.3 ± 0.0 s"),
+        (Estimate(20, 19.98, 20.02, 20), "rate", "20.00 ± 0.02 /s"),
+        (Estimate(0.002, 0.001, 0.003, 20), "rate", "7.20 ± 3.60 /h"),
+        (Estimate(51_234, 51_000, 51_468, 20), "count", "51,234 ± 234"),
+        (Estimate(0.0012, 0.0008, 0.0016, 20), "share", "0.120 ± 0.040 %"),
+        (Estimate(0, 0, 0.003, 20), "share", "0 (< 0.3 %)"),
+        (Estimate(0, 0, 0, 20), "time", "0 s"),
+        (Estimate(2.5, -math.inf, math.inf, 1), "time", "2.50 ± ? s"),
+        (Estimate(math.nan, -math.inf, math.inf, 0, 20), "time", "–"),
+        (Estimate(math.inf, 2.5, math.inf, 20), "time", "2.5 s to never"),
+        (Estimate(math.inf, math.inf, math.inf, 20), "time", "never"),
+        (Estimate(1.0, 0.5, 1.5, 17, missing=3), "time", "1.00 ± 0.50 s (n=17)"),
+    ],
+)
+def test_an_interval_reads_as_mean_half_width_and_unit(estimate, unit, text):
+    assert formats.interval(estimate, unit) == text
+
+
+def test_importing_the_analysis_imports_no_heavy_library():
+    heavy = "pandas matplotlib scipy jinja2 rich"
+    code = f"import sys, simbus.analysis.results, simbus.analysis.report; print(*set('{heavy}'.split()) & sys.modules.keys())"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == []

@@ -1,0 +1,293 @@
+"""Which queues a message reaches: the tables of what RabbitMQ 3.10.8 and 4.0.5 were observed to do."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+from brokers import new_channel
+from hypothesis import given
+from hypothesis import strategies as st
+
+from simbus.effects import Published
+from simbus.rabbitmq.effects import Returned
+from simbus.rabbitmq.errors import ChannelError
+from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.routing import MOST_REMEMBERED_KEYS, headers_match, topic_matches
+
+
+def bound(type="topic", **keys):
+    """A channel with an exchange ``x`` of that type, and a queue for each name, bound with its keys."""
+    channel = new_channel()
+    channel.exchange_declare("x", type)
+    for queue, bindings in keys.items():
+        channel.queue_declare(queue)
+        for key in bindings:
+            channel.queue_bind(queue, "x", key)
+    channel.vhost.node.effects.clear()
+    return channel
+
+
+def reached(channel, key="", exchange="x", **properties):
+    channel.publish(exchange, key, b"", Properties(**properties))
+    return next(effect.queues for effect in reversed(channel.vhost.node.effects) if isinstance(effect, Published))
+
+
+@pytest.mark.parametrize(
+    ("pattern", "key", "matches"),
+    [
+        ("order.*", "order.placed", True),
+        ("order.*", "order", False),
+        ("order.*", "order.placed.now", False),
+        ("a.*", "a.", True),
+        ("*.*", ".", True),
+        ("*", "", False),
+        ("*", "a", True),
+        ("#", "", True),
+        ("#", "a.b.c", True),
+        ("a.#", "a", True),
+        ("a.#", "a.b.c", True),
+        ("a.#", "b", False),
+        ("#.*", "", False),
+        ("#.*", "a", True),
+        ("#.*", "a.b.c", True),
+        ("*.#", "", False),
+        ("*.#", "a", True),
+        ("*.#", "a.b", True),
+        ("a#", "ab", False),
+        ("a#", "a#", True),
+        ("a.**", "a.b", False),
+        ("a.**", "a.**", True),
+        ("Order", "order", False),
+        ("", "", True),
+        ("", "a", False),
+        ("#.#", "", True),
+        ("a.#.b", "a.b", True),
+        ("a.#.b", "a.x.y.b", True),
+        ("a.#.b", "a.x.y", False),
+        ("*", "#", True),
+    ],
+)
+def test_a_topic_pattern_matches_as_rabbitmq_was_observed_to(pattern, key, matches):
+    assert topic_matches(pattern, key) is matches
+
+
+def as_regex(pattern):
+    """An independent reading of AMQP's patterns: each word is prefixed with a dot, so that ``#`` may take none."""
+    word = {"*": r"\.[^.]*", "#": r"(?:\.[^.]*)*"}
+    steps = pattern.split(".") if pattern else []
+    return re.compile("".join(word.get(step, r"\." + re.escape(step)) for step in steps))
+
+
+words = st.sampled_from(["", "a", "b", "*", "#", "a#", "**"])
+keys = st.lists(words, max_size=6).map(".".join)
+
+
+@given(pattern=keys, key=keys)
+def test_a_topic_pattern_matches_as_a_regular_expression_does(pattern, key):
+    assert topic_matches(pattern, key) is bool(as_regex(pattern).fullmatch("." + key if key else ""))
+
+
+def test_many_hashes_do_not_make_a_pattern_slow():
+    assert not topic_matches(".".join(["#", "a"] * 200), ".".join(["a"] * 150 + ["b"]))
+
+
+def test_a_topic_exchange_routes_by_pattern():
+    channel = bound(inventory=["order.*"], email=["order.placed"], audit=["#"])
+    assert reached(channel, "order.placed") == ("inventory", "email", "audit")
+    assert reached(channel, "order.cancelled") == ("inventory", "audit")
+    assert reached(channel, "stock") == ("audit",)
+
+
+def test_a_direct_exchange_routes_by_the_equal_key_only():
+    channel = bound("direct", a=["k", "*"], b=["K", ""])
+    assert reached(channel, "k") == ("a",)
+    assert reached(channel, "") == ("b",)
+    assert reached(channel, "other") == ()
+
+
+def test_a_fanout_exchange_ignores_the_key():
+    channel = bound("fanout", a=["k"], b=[""])
+    assert reached(channel, "anything") == ("a", "b")
+
+
+def test_the_default_exchange_reaches_the_queue_of_that_name():
+    channel = bound("direct", a=[], b=[])
+    assert reached(channel, "b", exchange="") == ("b",)
+    assert reached(channel, "nosuch", exchange="") == ()
+
+
+def test_a_message_is_queued_once_however_many_bindings_match():
+    channel = bound(audit=["#", "order.*", "*.placed", "order.placed"])
+    assert reached(channel, "order.placed") == ("audit",)
+    assert len(channel.vhost.queues["audit"].ready) == 1
+
+
+def test_a_new_or_removed_binding_changes_the_route_of_a_key_already_used():
+    channel = bound(a=["k"], b=[])
+    assert reached(channel, "k") == ("a",)
+    channel.queue_bind("b", "x", "#")
+    assert reached(channel, "k") == ("a", "b")
+    channel.queue_unbind("a", "x", "k")
+    assert reached(channel, "k") == ("b",)
+    channel.queue_delete("b")
+    assert reached(channel, "k") == ()
+
+
+def test_an_exchange_does_not_remember_endlessly_many_keys():
+    channel = bound(a=["order.*"])
+    exchange = channel.vhost.exchanges["x"]
+    for number in range(MOST_REMEMBERED_KEYS + 5):
+        assert exchange.route(f"order.{number}", {}).names == ("a",)
+    assert len(exchange._remembered) <= MOST_REMEMBERED_KEYS
+
+
+WHEN = datetime(2024, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "headers", "matches"),
+    [
+        ({}, {}, True),
+        ({}, {"a": 1}, True),
+        ({"a": 1, "b": 2}, {"a": 1, "b": 2, "c": 3}, True),
+        ({"a": 1, "b": 2}, {"a": 1}, False),
+        ({"x-match": "all", "a": 1}, {"a": 1}, True),
+        ({"x-match": "any", "a": 1, "b": 2}, {"b": 2}, True),
+        ({"x-match": "any", "a": 1, "b": 2}, {"b": 3}, False),
+        ({"x-match": "any"}, {"a": 1}, False),
+        ({"x-match": "all", "x-h": "v"}, {}, True),
+        ({"x-match": "any", "x-h": "v"}, {"x-h": "v"}, False),
+        ({"x-match": "all-with-x", "x-h": "v"}, {}, False),
+        ({"x-match": "all-with-x", "x-h": "v"}, {"x-h": "v"}, True),
+        ({"x-match": "any-with-x", "x-h": "v", "a": 1}, {"x-h": "v"}, True),
+        ({"a": None}, {"a": "anything"}, True),
+        ({"a": None}, {}, False),
+        ({"a": 2}, {"a": "2"}, False),
+        ({"a": 2}, {"a": 2**40}, False),
+        ({"a": 1}, {"a": True}, False),
+        ({"a": "é"}, {"a": "é".encode()}, True),
+        ({"a": {"b": [1, "x", WHEN]}}, {"a": {"b": [1, "x", WHEN]}}, True),
+        ({"a": {"b": [1, "x"]}}, {"a": {"b": ["x", 1]}}, False),
+    ],
+)
+def test_a_headers_binding_matches_as_rabbitmq_was_observed_to(arguments, headers, matches):
+    assert headers_match(arguments, headers) is matches
+
+
+def test_a_headers_exchange_routes_each_message_by_its_own_headers():
+    channel = new_channel()
+    channel.exchange_declare("x", "headers")
+    channel.queue_declare("q")
+    channel.queue_bind("q", "x", "ignored", {"colour": "red"})
+    assert reached(channel, "k", headers={"colour": "red"}) == ("q",)
+    assert reached(channel, "k", headers={"colour": "blue"}) == ()
+    assert reached(channel, "k") == ()
+
+
+@pytest.mark.parametrize(
+    ("match", "text"),
+    [
+        ("some", 'Invalid x-match field value <<"some">>; expected all, any, all-with-x, or any-with-x'),
+        (5, "Invalid x-match field type signedint (value 5); expected longstr"),
+    ],
+)
+def test_a_headers_exchange_refuses_an_unknown_match(match, text):
+    channel = bound("headers", q=[])
+    with pytest.raises(ChannelError) as refusal:
+        channel.queue_bind("q", "x", "", {"x-match": match})
+    assert (refusal.value.reply_code, refusal.value.reason) == (406, text)
+
+
+def test_only_a_headers_exchange_looks_at_the_match():
+    bound("direct", q=[]).queue_bind("q", "x", "k", {"x-match": "some"})
+
+
+def test_bindings_with_different_arguments_are_different_bindings():
+    channel = bound("direct", q=[])
+    channel.queue_bind("q", "x", "k", {"a": 1})
+    channel.queue_bind("q", "x", "k", {"a": True})
+    channel.queue_bind("q", "x", "k", {"a": 1})
+    assert len(channel.vhost.exchanges["x"].bindings) == 2
+    channel.queue_unbind("q", "x", "k")
+    assert reached(channel, "k") == ("q",)
+    channel.queue_unbind("q", "x", "k", {"a": 1})
+    channel.queue_unbind("q", "x", "k", {"a": True})
+    assert reached(channel, "k") == ()
+
+
+def test_unbinding_what_is_not_there_is_no_error():
+    channel = bound("direct", q=["k"])
+    channel.queue_unbind("q", "x", "other")
+    channel.queue_unbind("q", "nosuch", "k")
+    channel.queue_unbind("nosuch", "x", "k")
+    assert reached(channel, "k") == ("q",)
+
+
+def test_an_auto_delete_exchange_goes_with_its_last_binding_and_not_before_it_had_one():
+    channel = new_channel()
+    channel.exchange_declare("x", "fanout", auto_delete=True)
+    channel.queue_declare("a")
+    channel.queue_declare("b")
+    channel.queue_unbind("a", "x")
+    assert "x" in channel.vhost.exchanges
+    channel.queue_bind("a", "x")
+    channel.queue_bind("b", "x")
+    channel.queue_unbind("a", "x")
+    assert "x" in channel.vhost.exchanges
+    channel.queue_delete("b")
+    assert "x" not in channel.vhost.exchanges
+
+
+def test_deleting_an_exchange_removes_its_bindings_for_good():
+    channel = bound("direct", q=["k"])
+    channel.exchange_delete("x")
+    channel.exchange_declare("x", "direct")
+    assert reached(channel, "k") == ()
+
+
+def test_every_vhost_has_the_predeclared_exchanges_and_they_are_durable():
+    channel = new_channel()
+    for name, type in (("direct", "direct"), ("fanout", "fanout"), ("topic", "topic"), ("headers", "headers"), ("match", "headers")):
+        channel.exchange_declare(f"amq.{name}", type, durable=True)
+
+
+def test_a_mandatory_message_without_a_queue_is_returned_to_its_channel():
+    channel = bound("direct", q=["k"])
+    number = channel.publish("x", "nosuch", b"7", mandatory=True)
+    assert [type(effect) for effect in channel.vhost.node.effects] == [Published, Returned]
+    returned = channel.vhost.node.effects[-1]
+    assert (returned.message_id, returned.channel, returned.message.body) == (number, channel.number, b"7")
+    assert (returned.reply_code, returned.reply_text) == (312, "NO_ROUTE")
+
+
+@pytest.mark.parametrize("arguments", [{"x-message-ttl": 0}, {"x-max-length": 0}, {"x-max-length": 0, "x-overflow": "reject-publish"}])
+def test_a_mandatory_message_that_was_routed_and_then_dropped_is_not_returned(arguments):
+    channel = new_channel()
+    channel.queue_declare("q", arguments=arguments)
+    channel.publish("", "q", b"", mandatory=True)
+    assert not any(isinstance(effect, Returned) for effect in channel.vhost.node.effects)
+
+
+def test_what_an_exchange_cannot_route_goes_on_to_its_alternate_exchange():
+    channel = bound("direct", q=["k"])
+    channel.exchange_declare("first", "direct", arguments={"alternate-exchange": "second"})
+    channel.exchange_declare("second", "direct", arguments={"alternate-exchange": "x"})
+    assert reached(channel, "k", exchange="first") == ("q",)
+    copy = channel.vhost.queues["q"].ready[0]
+    assert (copy.message.exchange, copy.message.routing_key) == ("first", "k")
+
+
+def test_a_message_that_circular_or_missing_alternate_exchanges_cannot_route_is_returned():
+    channel = new_channel()
+    for name, alternate in (("a", "b"), ("b", "a"), ("c", "c"), ("d", "nosuch")):
+        channel.exchange_declare(name, "fanout", arguments={"alternate-exchange": alternate})
+    for name in "abcd":
+        channel.publish(name, "k", b"", mandatory=True)
+    assert [effect.message.exchange for effect in channel.vhost.node.effects if isinstance(effect, Returned)] == list("abcd")
+
+
+def test_the_order_of_binding_cannot_be_seen_in_the_route():
+    one = bound("fanout", a=[""], b=[""])
+    other = bound("fanout", a=[], b=[""])
+    other.queue_bind("a", "x", "")
+    assert reached(one) == reached(other) == ("a", "b")
