@@ -249,7 +249,7 @@ def orphans(package: Package) -> list[str]:
     Entry points of the distribution are entered from outside. A string that is a module's full name counts as an
     import of it, here only: that is how the facade and the table of dialects load what they name.
     """
-    reached = {"simbus", *package.entry_points}
+    reached = {"simbus", "simbus.__main__", *package.entry_points}  # __main__ is `python -m simbus`
     for module in package.modules.values():
         reached |= {target for target, _ in package.edges(module)} | {text for text, _ in module.strings}
     reached |= {name.rsplit(".", depth)[0] for name in reached for depth in range(1, name.count(".") + 1)}  # their packages

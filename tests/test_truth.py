@@ -93,6 +93,7 @@ def test_a_ttl_loses_the_share_that_theory_says(seed):
 def test_requeueing_at_once_is_feedback(seed):
     """Takacs: every attempt fails with p = 0.2 and goes to the head again; L = lam / (mu (1 - p) - lam) = 3 at lambda 0.6."""
     scenario = markovian(1, "0.6/s").with_("consumers.server.failure", 0.2)
-    depth = simulate(scenario, duration="16h", warmup="10min", replications=10, seed=seed, confidence=0.999).estimate("work.depth.mean")
+    result = simulate(scenario, duration="16h", warmup="10min", replications=10, seed=seed, confidence=0.999)
+    depth = result.estimate("work.depth.mean")
     assert depth.low <= 3 <= depth.high
     assert depth.half_width <= 0.2 * 3

@@ -73,7 +73,7 @@ def after_expiry(broker: dialect.Broker, queue: str) -> Sequence[str]:
     if options.message_ttl is None or options.dead_letter_exchange is None:
         return ()
     key = options.dead_letter_routing_key
-    # Without a key of its own a copy keeps the one it was published with, which is not known here: a queue's own name is the usual one.
+    # Without such a key a copy keeps the one it was published with. It is not known here; a queue's own name is the usual one.
     return _destinations(cast(Broker, broker), options.dead_letter_exchange, queue if key is None else key)
 
 

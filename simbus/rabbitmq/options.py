@@ -173,6 +173,7 @@ def declare_exchange(
 ) -> None:
     """Declare an exchange (direct, fanout, topic or headers); errors as :func:`declare_queue`."""
     _check_flags(durable=durable, auto_delete=auto_delete, internal=internal)
+    _text(type, "type")
     table = _merged(arguments, exchange_arguments(options))
     channel.exchange_declare(name, type, durable=durable, auto_delete=auto_delete, internal=internal, arguments=table)
 

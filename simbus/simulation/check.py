@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from simbus.analysis.expectations import Expectation, parse
 from simbus.analysis.metrics import quantile
 from simbus.simulation.load import Load, capacity, load, utilisation
-from simbus.simulation.scenario import Scenario, place
-from simbus.simulation.specs import ConsumerSpec
+from simbus.simulation.scenario import Scenario
+from simbus.simulation.specs import ConsumerSpec, dotted
 from simbus.units import SECOND, format_duration
 
 __all__ = ["expectations", "utilisation", "warnings"]
@@ -42,7 +42,7 @@ def _unroutable(scenario: Scenario, offered: Load) -> Iterator[str]:
         if name in offered.unroutable:
             key, exchange = publisher.routing_key or "", publisher.exchange
             yield (
-                f"{place('publishers', name)}.routing_key: {key!r} reaches no queue from exchange {exchange!r}, "
+                f"{dotted('publishers', name)}.routing_key: {key!r} reaches no queue from exchange {exchange!r}, "
                 "so every message is lost; bind a queue to it"
             )
 
@@ -50,7 +50,7 @@ def _unroutable(scenario: Scenario, offered: Load) -> Iterator[str]:
 def _idle(scenario: Scenario, offered: Load) -> Iterator[str]:
     for name, consumer in scenario.consumers.items():
         if not offered.arrivals.get(consumer.queue):
-            yield f"{place('consumers', name)}.queue: nothing reaches {consumer.queue!r}; bind it, or publish to it"
+            yield f"{dotted('consumers', name)}.queue: nothing reaches {consumer.queue!r}; bind it, or publish to it"
 
 
 def _overloaded(scenario: Scenario, offered: Load) -> Iterator[str]:
@@ -59,7 +59,7 @@ def _overloaded(scenario: Scenario, offered: Load) -> Iterator[str]:
         if busy >= 1:
             arriving, finished = offered.arrivals[queue], sum(capacity(group) for group in groups.values())
             yield (
-                f"{place('queues', queue)}: utilisation {busy:.2f}, retries counted: {arriving:.3g} messages arrive a second and "
+                f"{dotted('queues', queue)}: utilisation {busy:.2f}, retries counted: {arriving:.3g} messages arrive a second and "
                 f"{', '.join(groups)} can finish {finished:.3g}, so it grows without end; add consumers, or make them faster"
             )
 
@@ -70,7 +70,7 @@ def _without_consumer(scenario: Scenario, offered: Load) -> Iterator[str]:
     for queue, rate in offered.published.items():
         if queue not in served and queue not in offered.passing:
             yield (
-                f"{place('queues', queue)}: {rate:.3g} messages arrive a second and no one consumes them, so they "
+                f"{dotted('queues', queue)}: {rate:.3g} messages arrive a second and no one consumes them, so they "
                 "count as lost (unconsumed); add a consumer if that is not meant"
             )
 

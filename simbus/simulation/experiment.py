@@ -22,7 +22,6 @@ from simbus.analysis.replication import Replication
 from simbus.analysis.results import Result, Settings
 from simbus.errors import ScenarioError
 from simbus.simulation.driver import Driver, Handler
-from simbus.simulation.failures import Retry
 from simbus.simulation.scenario import ConsumerSpec, RunSpec, Scenario
 from simbus.simulation.streams import Streams, draws
 from simbus.units import SECOND
@@ -33,7 +32,7 @@ if TYPE_CHECKING:
 Progress = Callable[[int, int], None]
 
 
-def simulate(  # noqa: PLR0913 - the settings of a run, all by keyword
+def simulate(
     scenario: Scenario,
     *,
     duration: str | timedelta | None = None,
@@ -90,7 +89,7 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
     recorder = Recorder(
         queues=tuple(scenario.topology.queues),
         served=_served(scenario, kind, broker),
-        groups={name: (spec.queue, spec.count * spec.concurrency) for name, spec in scenario.consumers.items()},
+        groups={name: (spec.queue, spec.servers) for name, spec in scenario.consumers.items()},
         warmup=run.warmup,
         end=end,
     )
@@ -119,8 +118,7 @@ def _handler(name: str, spec: ConsumerSpec, streams: Streams) -> Handler:
         return draws(streams.generator(f"consumers.{name}", purpose), lambda generator, n: generator.random(n))
 
     service = draws(streams.generator(f"consumers.{name}", "service"), spec.service.sample)
-    retry = spec.retry or Retry()
-    return Handler(name, spec.concurrency, service, spec.failure, retry, uniform("failure"), uniform("jitter"))
+    return Handler(name, spec.concurrency, service, spec.failure, spec.retry, uniform("failure"), uniform("jitter"))
 
 
 def _served(scenario: Scenario, kind: dialect.Dialect, broker: dialect.Broker) -> set[str]:
@@ -149,9 +147,7 @@ def _result(scenario: Scenario, run: RunSpec, asked: tuple[Expectation, ...], fo
     )
 
 
-def _replications(
-    tasks: Sequence[tuple[Scenario, int, int]], jobs: int, progress: Progress | None
-) -> list[Replication]:
+def _replications(tasks: Sequence[tuple[Scenario, int, int]], jobs: int, progress: Progress | None) -> list[Replication]:
     """Run the tasks, in this process or in others, and answer in their order."""
     if jobs < 1:
         raise ScenarioError("jobs", f"{jobs} is not a number of processes; write 1 or more")
@@ -223,7 +219,9 @@ class Sweep:
         for point in self.points:
             if point.result.verdict(where).outcome == "holds":
                 return point
-        raise ScenarioError("where", f"{where!r} holds for none of the {len(self.points)} designs; widen the range of the factors")
+        raise ScenarioError(
+            "where", f"{where!r} holds for none of {len(self.points)} designs; widen the range of the factors"
+        )
 
 
 def sweep(

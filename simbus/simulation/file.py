@@ -12,7 +12,8 @@ from typing import Any
 
 from simbus.dialect import DEFAULT
 from simbus.errors import ScenarioError
-from simbus.simulation.scenario import SECTIONS, Scenario, place
+from simbus.simulation.scenario import SECTIONS, Scenario
+from simbus.simulation.specs import dotted
 from simbus.simulation.words import unknown
 
 _KEYS = ("name", "dialect", "definitions", "run", "expect", "exchanges", "queues", "bindings", "publishers", "consumers")
@@ -105,8 +106,8 @@ def _check_quotes(section: str, name: str, table: object) -> None:
     tail = list(_nested(table))
     if tail:
         whole = ".".join([name, *tail])
-        remedy = f"a name with dots must be quoted, or TOML nests it; write [{place(section, whole)}]"
-        raise ScenarioError(f"{section}.{whole}", remedy)
+        remedy = f"a name with dots must be quoted, or TOML nests it; write [{dotted(section, whole)}]"
+        raise ScenarioError(dotted(section, name, *tail), remedy)
 
 
 def _nested(table: object) -> Iterator[str]:

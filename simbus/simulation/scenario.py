@@ -21,11 +21,11 @@ from pydantic import BaseModel
 from simbus import dialect as dialects
 from simbus.dialect import Broker, Dialect, Topology
 from simbus.errors import ScenarioError, SimbusError
-from simbus.simulation.specs import Binding, ConsumerSpec, PublisherSpec, RunSpec, keys, read
+from simbus.simulation.specs import Binding, ConsumerSpec, PublisherSpec, RunSpec, dotted, keys, read
 from simbus.simulation.words import unknown
 from simbus.units import duration_text
 
-__all__ = ["ConsumerSpec", "PublisherSpec", "RunSpec", "Scenario", "place"]
+__all__ = ["ConsumerSpec", "PublisherSpec", "RunSpec", "Scenario"]
 
 _PARTS: dict[str, type[PublisherSpec] | type[ConsumerSpec]] = {"publishers": PublisherSpec, "consumers": ConsumerSpec}
 SECTIONS = ("exchanges", "queues", "publishers", "consumers")
@@ -120,10 +120,11 @@ class Scenario:
         """
         try:
             added = self._model().read_definitions(self._document(source))
-            self._model().build(added)
+            self._build(added)
         except ScenarioError as error:
             shown = f"{source}: " if isinstance(source, str | PathLike) else ""
-            raise ScenarioError("definitions", f"{shown}{': '.join(filter(None, [error.place, error.problem]))}") from None
+            problem = ": ".join(filter(None, [error.place, error.problem]))
+            raise ScenarioError("definitions", _printable(f"{shown}{problem}")) from None
         for section in ("exchanges", "queues"):
             for name in getattr(added, section):
                 self._check_new(section, name)
@@ -230,7 +231,7 @@ class Scenario:
         self._put(section, name, table)
 
     def _put(self, section: str, name: str, table: object) -> None:
-        at = place(section, name)
+        at = dotted(section, name)
         if not isinstance(table, Mapping):
             raise ScenarioError(at, f"{table!r} is not a table; write [{at}] and its keys below")
         if section in _PARTS:
@@ -241,7 +242,7 @@ class Scenario:
         else:
             alone = Topology()
             getattr(alone, section)[name] = dict(table)
-            self._model().build(alone)
+            self._build(alone)
             self._names(section)[name] = dict(table)
 
     def _check_new(self, section: str, name: str) -> None:
@@ -249,7 +250,7 @@ class Scenario:
         taken = _PARTS if section in _PARTS else (section,)
         for other in taken:
             if name in self._names(other):
-                raise ScenarioError(place(section, name), f"{place(other, name)} is declared already; choose another name")
+                raise ScenarioError(dotted(section, name), f"{dotted(other, name)} is declared already; choose another name")
 
     def _names(self, section: str) -> dict[str, Any]:
         names: dict[str, Any] = getattr(self if section in _PARTS else self.topology, section)
@@ -257,6 +258,13 @@ class Scenario:
 
     def _model(self) -> Dialect:
         return dialects.load(self.dialect)
+
+    def _build(self, topology: Topology) -> Broker:
+        """Ask the broker, whose own wording may hold whatever stands in a name."""
+        try:
+            return self._model().build(topology)
+        except ScenarioError as error:
+            raise ScenarioError(_printable(error.place), _printable(error.problem)) from None
 
     # Variants
 
@@ -280,7 +288,7 @@ class Scenario:
             self._tables["run"] = table = change(self._tables["run"])
             self.run = read(RunSpec, "run", table)
         else:
-            given = self._tables[place(section, name)] if section in _PARTS else self._names(section)[name]
+            given = self._tables[dotted(section, name)] if section in _PARTS else self._names(section)[name]
             self._put(section, name, change(given))
 
     def _locate(self, path: str) -> tuple[str, str, list[str]]:
@@ -316,12 +324,22 @@ class Scenario:
         for number, binding in enumerate(self.topology.bindings):
             self._check_queue(f"bindings[{number}].queue", binding["queue"])
         for name, consumer in self.consumers.items():
-            self._check_queue(f"{place('consumers', name)}.queue", consumer.queue)
-        broker = self._model().build(self.topology)
+            self._check_queue(f"{dotted('consumers', name)}.queue", consumer.queue)
+        broker = self._build_all()
         for name in self.publishers:
             self._check_publisher(name, broker)
         if run:
             self._check_run()
+
+    def _build_all(self) -> Broker:
+        try:
+            return self._build(self.topology)
+        except ScenarioError as error:
+            for number, binding in enumerate(self.topology.bindings):
+                at, exchange = f"bindings[{number}]", binding["exchange"]
+                if error.place == at and exchange not in self.topology.exchanges:
+                    raise ScenarioError(f"{at}.exchange", unknown("exchange", exchange, self.topology.exchanges)) from None
+            raise
 
     def _check_queue(self, at: str, queue: str) -> None:
         if queue not in self.topology.queues:
@@ -329,7 +347,7 @@ class Scenario:
 
     def _check_publisher(self, name: str, broker: Broker) -> None:
         """Publish one message in earnest: the broker itself knows best what it refuses."""
-        spec, at = self.publishers[name], place("publishers", name)
+        spec, at = self.publishers[name], dotted("publishers", name)
         if spec.to is not None:
             self._check_queue(f"{at}.to", spec.to)
         try:
@@ -342,7 +360,7 @@ class Scenario:
     def _check_run(self) -> None:
         if not self.publishers:
             raise ScenarioError("publishers", 'nothing publishes; add [publishers.orders] with arrivals = "poisson 20/s"')
-        endless = [place("publishers", name) for name, each in self.publishers.items() if not each.arrivals.finite]
+        endless = [dotted("publishers", name) for name, each in self.publishers.items() if not each.arrivals.finite]
         if self.run.duration is None and endless:
             remedy = 'write duration = "4h", or replay a recorded trace'
             raise ScenarioError("run.duration", f"is missing, and the arrivals of {endless[0]} never end; {remedy}")
@@ -353,15 +371,14 @@ class Scenario:
             )
 
 
-def place(section: str, name: str) -> str:
-    """How the file names an entity: ``queues.payments``, ``queues."order.email.queue"``."""
-    plain = name and all(letter.isalnum() or letter in "-_" for letter in name)
-    return f"{section}.{name}" if plain else f"{section}.{json.dumps(name, ensure_ascii=False)}"
-
-
 def _check_name(at: str, name: object) -> None:
     if not isinstance(name, str) or not name or not name.isprintable():
         raise ScenarioError(at, f"{name!r} is not a name; write text of printable letters that is not empty")
+
+
+def _printable(text: str) -> str:
+    """The text with everything escaped that would break its line or not be seen."""
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _said(given: dict[str, Any]) -> dict[str, Any]:

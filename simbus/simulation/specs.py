@@ -4,6 +4,7 @@ Each part is a pydantic model that knows its own keys and reads human units; wha
 business of ``scenario``. Whatever is wrong leaves here as one :class:`ScenarioError` of one line.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, Self, TypeVar
@@ -177,6 +178,16 @@ def read(model: type[M], place: str, table: object, folder: Path | None = None) 
         _translate(error, model, place)
 
 
+def dotted(*steps: str) -> str:
+    """A place as the file writes it: ``queues.payments``, ``queues."order.email.queue"``."""
+    return ".".join(_step(step) for step in steps)
+
+
+def _step(name: str) -> str:
+    plain = name and all(letter.isalnum() or letter in "-_" for letter in name)
+    return name if plain and name.isprintable() else json.dumps(name, ensure_ascii=not name.isprintable())
+
+
 def keys(model: type[BaseModel]) -> list[str]:
     """The keys that a part may have in the file; its name stands in front of them."""
     return [key for key in model.model_fields if key != "name"]
@@ -188,7 +199,7 @@ def _translate(error: ValidationError, model: type[BaseModel], place: str) -> No
     first = details[0]
     key = str(first["loc"][0]) if first["loc"] else ""
     cause = first.get("ctx", {}).get("error")
-    where = f"{place}.{key}" if key else place
+    where = f"{place}.{dotted(key)}" if first["loc"] else place
     if first["type"] == "extra_forbidden":
         raise ScenarioError(where, unknown("key", key, keys(model))) from None
     if first["type"] == "missing":

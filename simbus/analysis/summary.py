@@ -1,0 +1,185 @@
+"""From what was observed to a replication's numbers: means, quantiles, shares and curves.
+
+Pure functions of ``Observed``. What a number means is written in ``metrics``; intervals over
+replications are made in ``estimates``. Times become seconds here and nowhere before.
+"""
+
+import math
+from array import array
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from simbus.analysis.observed import GroupObserved, Observed, QueueObserved
+from simbus.analysis.replication import BINS, PROBABILITIES, Replication
+from simbus.units import SECOND
+
+Floats = NDArray[np.float64]
+_USUAL = (0.5, 0.95, 0.99)
+
+
+def summarise(seen: Observed, index: int, quantiles: Iterable[float], trace_hash: str) -> Replication:
+    """The replication with that index; ``quantiles`` are probabilities asked for beside the usual ones."""
+    wanted = sorted({*_USUAL, *quantiles})
+    closed = np.append(_seconds(seen.windows), np.full(seen.never_closing, math.inf))
+    still_open = (seen.end - np.array(seen.open_since, dtype=np.float64)) / SECOND
+    values = _of_messages(seen) | _prefixed("window", _of_windows(closed, still_open, wanted))
+    for queue in seen.queues.values():
+        values |= _prefixed(queue.name, _of_queue(seen, queue, wanted))
+    for group in seen.groups.values():
+        values |= _prefixed(f"consumers.{group.name}", _of_group(seen, group))
+    curves = _curves(seen) | {"window.quantiles": survival_quantiles(closed, still_open, PROBABILITIES)}
+    return Replication(index, values, curves, trace_hash)
+
+
+def _prefixed(prefix: str, values: dict[str, float]) -> dict[str, float]:
+    return {f"{prefix}.{name}": value for name, value in values.items()}
+
+
+def _of_messages(seen: Observed) -> dict[str, float]:
+    return {
+        "messages.rate": seen.published * SECOND / (seen.end - seen.warmup),
+        "messages.n": float(seen.published),
+        "messages.unroutable": _ratio(seen.unroutable, seen.published),
+    }
+
+
+def _of_windows(closed: Floats, still_open: Floats, wanted: Sequence[float]) -> dict[str, float]:
+    n = len(closed) + len(still_open)
+    never = int(np.isinf(closed).sum())
+    quantiles = survival_quantiles(closed, still_open, np.array(wanted))
+    return {
+        **_by_percent(wanted, quantiles),
+        "mean": math.inf if never else _mean(closed),
+        "max": float(closed.max()) if len(closed) else math.nan,
+        "n": float(n),
+        "never": _ratio(never, n),
+        "open": _ratio(len(still_open), n),
+    }
+
+
+def _of_queue(seen: Observed, queue: QueueObserved, wanted: Sequence[float]) -> dict[str, float]:
+    seconds = (seen.end - seen.warmup) / SECOND
+    ready = _average(seen, queue.depth.ready_at_edges)
+    unacked = _average(seen, queue.depth.unacked_at_edges)
+    values = {
+        "arrival_rate": queue.enqueued / seconds,
+        "throughput": queue.acked / seconds,
+        "utilisation": _utilisation(seen, [group for group in seen.groups.values() if group.queue == queue.name]),
+        "depth.mean": ready + unacked,
+        "depth.max": float(queue.depth.most),
+        "ready.mean": ready,
+        "unacked.mean": unacked,
+        "attempts.mean": _ratio(queue.attempts, queue.settled),
+        "duplicates": _ratio(queue.repeated, queue.applied),
+        "duplicates.n": float(queue.applied),
+    }
+    return values | _losses(queue) | _times(queue, wanted)
+
+
+def _losses(queue: QueueObserved) -> dict[str, float]:
+    return {
+        "loss": _ratio(sum(queue.lost.values()), queue.obligations),
+        "loss.n": float(queue.obligations),
+        "waiting": _ratio(queue.waiting, queue.obligations),
+        **{f"loss.{cause}": _ratio(count, queue.obligations) for cause, count in queue.lost.items()},
+    }
+
+
+def _times(queue: QueueObserved, wanted: Sequence[float]) -> dict[str, float]:
+    columns = {
+        "wait": queue.waits,
+        "first_wait": queue.first_waits,
+        "service": queue.services,
+        "residence": queue.residences,
+    }
+    values: dict[str, float] = {}
+    for name, column in columns.items():
+        values |= _prefixed(name, _spread(_seconds(column), wanted))
+    return values
+
+
+def _spread(values: Floats, wanted: Sequence[float]) -> dict[str, float]:
+    return {
+        **_by_percent(wanted, _quantiles(values, np.array(wanted))),
+        "mean": _mean(values),
+        "max": float(values.max()) if len(values) else math.nan,
+        "n": float(len(values)),
+    }
+
+
+def _by_percent(probabilities: Sequence[float], quantiles: Floats) -> dict[str, float]:
+    return {f"p{round(p * 100, 6):g}": float(value) for p, value in zip(probabilities, quantiles, strict=True)}
+
+
+def _of_group(seen: Observed, group: GroupObserved) -> dict[str, float]:
+    return {
+        "utilisation": _utilisation(seen, [group]),
+        "attempts": float(group.attempts),
+        "failures": float(group.failures),
+    }
+
+
+def _utilisation(seen: Observed, groups: Sequence[GroupObserved]) -> float:
+    servers = sum(group.servers for group in groups)
+    return sum(_average(seen, group.busy.at_edges) for group in groups) / servers if servers else math.nan
+
+
+def _average(seen: Observed, at_edges: "array[int]") -> float:
+    """The average over the measured time of what has this integral at the edges."""
+    return (at_edges[-1] - at_edges[seen.edges.index(seen.warmup)]) / (seen.end - seen.warmup)
+
+
+def _curves(seen: Observed) -> dict[str, Floats]:
+    bins = [seen.edges.index(seen.end * i // BINS) for i in range(BINS + 1)]
+    edges = np.array(seen.edges, dtype=np.float64)[bins]
+    curves: dict[str, Floats] = {"time": (edges[:-1] + edges[1:]) / 2 / SECOND}
+    for queue in seen.queues.values():
+        levels = {"ready": queue.depth.ready_at_edges, "unacked": queue.depth.unacked_at_edges}
+        means = {name: np.diff(np.array(areas, dtype=np.float64)[bins]) / np.diff(edges) for name, areas in levels.items()}
+        means["depth"] = means["ready"] + means["unacked"]
+        curves |= {f"{queue.name}.{name}.over_time": mean for name, mean in means.items()}
+        for name, column in (("wait", queue.waits), ("residence", queue.residences)):
+            curves[f"{queue.name}.{name}.quantiles"] = _quantiles(_seconds(column), PROBABILITIES)
+    return curves
+
+
+def _seconds(column: "array[int]") -> Floats:
+    return np.frombuffer(column, dtype=np.int64) / SECOND if len(column) else np.empty(0)
+
+
+def _ratio(part: float, whole: float) -> float:
+    return part / whole if whole else math.nan
+
+
+def _mean(values: Floats) -> float:
+    return float(values.mean()) if len(values) else math.nan
+
+
+def _quantiles(values: Floats, probabilities: Floats) -> Floats:
+    """Quantiles by linear interpolation (type 7 of Hyndman and Fan 1996); nan without values."""
+    return np.quantile(values, probabilities) if len(values) else np.full(len(probabilities), math.nan)
+
+
+def survival_quantiles(closed: Floats, still_open: Floats, probabilities: Floats) -> Floats:
+    """Quantiles of times of which some are infinite and some only known to exceed an age.
+
+    The product-limit estimate (Kaplan and Meier 1958), of which the p-quantile is the first time at which
+    at least p have ended. Beyond what was observed the answer is infinite: nobody has seen it end.
+
+    Args:
+        closed: times that ended, and ``inf`` for those that never will.
+        still_open: ages of those that may still end.
+        probabilities: of the quantiles.
+    """
+    if not len(closed) + len(still_open):
+        return np.full(len(probabilities), math.nan)
+    times = np.concatenate([closed, still_open])
+    ended = np.concatenate([np.isfinite(closed), np.zeros(len(still_open), dtype=bool)])
+    order = np.lexsort((~ended, times))  # at equal times, what ended comes first
+    times, ended = times[order], ended[order]
+    at_risk = np.arange(len(times), 0, -1)
+    share_ended = 1 - np.cumprod(np.where(ended, 1 - 1 / at_risk, 1.0))
+    first = np.searchsorted(share_ended, probabilities - 1e-12)
+    return np.where(first < len(times), times[np.minimum(first, len(times) - 1)], math.inf)

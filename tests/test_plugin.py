@@ -1,0 +1,154 @@
+"""The pytest plugin, seen by running pytest inside pytest."""
+
+import pytest
+
+FAILING = """
+    def test_an_offer_is_taken(rabbitmq):
+        rabbitmq.declare_queue("offers", message_ttl="30min", dead_letter_exchange="", dead_letter_routing_key="expired")
+        rabbitmq.declare_queue("expired")
+        rabbitmq.publish("", "offers", {"seat": "12A"})
+        rabbitmq.advance("1h")
+        assert rabbitmq.queue("offers").ready == 1
+"""
+
+UNEXPECTED = """
+    def test_nothing(rabbitmq):
+        rabbitmq.declare_queue("q")
+
+        @rabbitmq.consumer("q")
+        def handle(message):
+            if not message.redelivered:
+                raise ValueError("no such column")
+
+        rabbitmq.publish("", "q")
+"""
+
+
+@pytest.fixture
+def run(pytester):
+    """Run a file of tests and answer the result."""
+
+    def write_and_run(source, *options):
+        pytester.makepyfile(source)
+        return pytester.runpytest_inprocess("-p", "no:cacheprovider", *options)
+
+    return write_and_run
+
+
+def test_every_test_has_a_broker_of_its_own(run):
+    result = run("""
+        def test_one(rabbitmq):
+            rabbitmq.declare_queue("q")
+            rabbitmq.advance("1h")
+
+        def test_two(rabbitmq):
+            assert rabbitmq.state().splitlines()[2:] == ["queue  type  ready  unacked  consumers"]
+            assert rabbitmq.now.hour == 0
+    """)
+    result.assert_outcomes(passed=2)
+
+
+def test_the_report_of_a_failure_shows_the_broker_and_its_messages(run):
+    result = run(FAILING)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*rabbitmq: the broker's state*",
+            "virtual time 2000-01-01 01:00:00 UTC, +1 h since the start",
+            "queue    type     ready  unacked  consumers",
+            "offers   classic      0        0  –",
+            "expired  classic      1        0  –",
+            "*rabbitmq: the timeline of its messages*",
+            'message 1 to (default exchange)/offers: {"seat": "12A"}',
+            "     +0 s  published to (default exchange)/offers, routed to offers",
+            "           enqueued in offers",
+            "  +30 min  removed from offers: expired, dead-lettered",
+            "           enqueued in expired",
+        ],
+        consecutive=False,
+    )
+
+
+def test_a_test_that_passes_shows_nothing(run):
+    result = run("def test_nothing(rabbitmq): rabbitmq.publish('', 'nowhere')", "-rA")
+    result.stdout.no_fnmatch_line("*timeline*")
+
+
+def test_a_test_without_a_broker_fails_as_ever(run):
+    result = run("def test_nothing(): assert False")
+    result.assert_outcomes(failed=1)
+    result.stdout.no_fnmatch_line("*rabbitmq*")
+
+
+def test_what_a_handler_raised_unexpectedly_fails_the_test_at_its_end(run):
+    result = run(UNEXPECTED)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        [
+            "*ValueError: no such column",
+            "*HandlerFailed: the handler handle of queue 'q' raised an exception that the test neither expected nor read*",
+            "*If that is meant, say so with raises=ValueError, or read handle.exceptions",
+            "*rabbitmq: the timeline of its messages*",
+            "*handle raised ValueError: no such column",
+        ]
+    )
+
+
+def test_a_test_that_failed_is_not_failed_again_by_its_handlers(run):
+    result = run(UNEXPECTED + "        assert False")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["handle raised ValueError; the last was ValueError: no such column"])
+
+
+@pytest.mark.parametrize("end", ["pytest.skip('enough')", "pytest.xfail('known')"])
+def test_a_test_that_was_skipped_or_expected_to_fail_is_not_failed_by_its_handlers(run, end):
+    result = run("    import pytest\n" + UNEXPECTED + f"        {end}")
+    assert result.ret == 0
+
+
+def test_an_outcome_of_pytest_in_a_handler_is_the_outcome_of_the_test(run):
+    result = run("""
+        import pytest
+
+        @pytest.mark.parametrize("end", [pytest.skip, pytest.fail, pytest.xfail])
+        def test_nothing(rabbitmq, end):
+            rabbitmq.declare_queue("q")
+            rabbitmq.consumer("q")(lambda message: end("enough"))
+            rabbitmq.publish("", "q")
+    """)
+    result.assert_outcomes(skipped=1, failed=1, xfailed=1)
+
+
+def test_a_failed_assertion_in_a_handler_shows_the_handlers_line_and_no_machinery(run):
+    result = run("""
+        def test_nothing(rabbitmq):
+            rabbitmq.declare_queue("q")
+
+            @rabbitmq.consumer("q")
+            def handle(message):
+                assert message.text == "hello"
+
+            rabbitmq.publish("", "q", "goodbye")
+    """)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(['>*rabbitmq.publish("", "q", "goodbye")', '>*assert message.text == "hello"', "*goodbye*"])
+    result.stdout.no_fnmatch_line("*simbus*.py:*")
+
+
+def test_an_event_loop_for_async_handlers_is_closed_at_the_end(run):
+    result = run(
+        """
+        def test_nothing(rabbitmq):
+            rabbitmq.declare_queue("q")
+
+            @rabbitmq.consumer("q")
+            async def handle(message):
+                pass
+
+            rabbitmq.publish("", "q")
+            assert handle.attempts == 1
+        """,
+        "-W",
+        "error",
+    )
+    result.assert_outcomes(passed=1)
