@@ -19,12 +19,14 @@ class ScenarioError(SimbusError, ValueError):
 
     Args:
         place: where it is, in the words of the file: ``consumers.charge.service``.
-        problem: what is wrong and how to mend it, one line.
+        problem: what is wrong and how to mend it.
         file: the file's name, when there is one.
+
+    It is one line whatever stands in the names that it repeats: what cannot be printed is escaped.
     """
 
     def __init__(self, place: str, problem: str, file: str | None = None) -> None:
-        self.place, self.problem, self.file = place, problem, file
+        self.place, self.problem, self.file = _printable(place), _printable(problem), file
         super().__init__(": ".join(part for part in (file, place, problem) if part))
 
     def __reduce__(self) -> tuple[type["ScenarioError"], tuple[str, str, str | None]]:
@@ -57,3 +59,7 @@ class HandlerFailed(SimbusError):
 
 class HandlerRunning(SimbusError, RuntimeError):
     """What was asked for cannot be done from inside a handler."""
+
+
+def _printable(text: str) -> str:
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

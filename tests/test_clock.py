@@ -3,7 +3,7 @@
 import pytest
 
 from simbus.clock import VirtualClock
-from simbus.effects import Delivered, Removed
+from simbus.effects import Delivered, Effect, Removed
 from simbus.errors import HandlerRunning
 from simbus.rabbitmq.broker import Broker
 from simbus.units import SECOND
@@ -14,7 +14,7 @@ class World:
 
     def __init__(self):
         self.broker = Broker()
-        self.seen = []
+        self.seen: list[Effect] = []
         self.clock = VirtualClock(self.broker, self.seen.extend)
         self.channel = self.broker.open_connection().open_channel()
 
@@ -81,7 +81,8 @@ def test_a_retry_through_a_delay_queue_takes_its_third_attempt_in_one_run(world)
 
 def test_what_a_receiver_causes_is_handed_out_after_it_returned(world):
     world.channel.queue_declare("q")
-    began, ended = [], []
+    began: list[int] = []
+    ended: list[int] = []
 
     def publish_another(delivered):
         began.append(delivered.message.id)

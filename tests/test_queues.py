@@ -184,7 +184,7 @@ def test_only_ready_messages_count_for_a_limit_and_a_requeue_over_it_trims_the_h
 def test_all_that_one_nack_returns_is_in_its_place_before_the_head_is_trimmed(broker, channel, type):
     # With 2, then 1, to come back: trimming after each would drop only 2 in a classic queue and keep 1, which now fits.
     declare(channel, "q", type, max_length_bytes=10)
-    first, second = consumer(broker, "q", "X", 1), None
+    first = consumer(broker, "q", "X", 1)
     publish(channel, "q", "1")
     second = consumer(broker, "q", "Y", 2)
     publish(channel, "q", "2222222222")

@@ -126,14 +126,12 @@ class Recorder:
 
     def _pass_edges(self, now: float) -> None:
         """Note every integral at the edges up to now."""
-        while self._next_edge <= now:
-            edge = self._seen.edges[self._passed]
+        edges = self._seen.edges
+        while self._passed < len(edges) and edges[self._passed] <= now:
             for level in self._levels:
-                level.mark(edge, self._warmup)
+                level.mark(edges[self._passed], self._warmup)
             self._passed += 1
-            self._next_edge = self._seen.edges[self._passed] if self._passed < len(self._seen.edges) else math.inf
-            if self._next_edge == math.inf:
-                return
+        self._next_edge = edges[self._passed] if self._passed < len(edges) else math.inf
 
     def _hash_tape(self) -> None:
         self._hash.update(self._tape.tobytes())

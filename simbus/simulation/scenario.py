@@ -120,11 +120,11 @@ class Scenario:
         """
         try:
             added = self._model().read_definitions(self._document(source))
-            self._build(added)
+            self._model().build(added)
         except ScenarioError as error:
             shown = f"{source}: " if isinstance(source, str | PathLike) else ""
             problem = ": ".join(filter(None, [error.place, error.problem]))
-            raise ScenarioError("definitions", _printable(f"{shown}{problem}")) from None
+            raise ScenarioError("definitions", f"{shown}{problem}") from None
         for section in ("exchanges", "queues"):
             for name in getattr(added, section):
                 self._check_new(section, name)
@@ -242,7 +242,7 @@ class Scenario:
         else:
             alone = Topology()
             getattr(alone, section)[name] = dict(table)
-            self._build(alone)
+            self._model().build(alone)
             self._names(section)[name] = dict(table)
 
     def _check_new(self, section: str, name: str) -> None:
@@ -258,13 +258,6 @@ class Scenario:
 
     def _model(self) -> Dialect:
         return dialects.load(self.dialect)
-
-    def _build(self, topology: Topology) -> Broker:
-        """Ask the broker, whose own wording may hold whatever stands in a name."""
-        try:
-            return self._model().build(topology)
-        except ScenarioError as error:
-            raise ScenarioError(_printable(error.place), _printable(error.problem)) from None
 
     # Variants
 
@@ -325,15 +318,15 @@ class Scenario:
             self._check_queue(f"bindings[{number}].queue", binding["queue"])
         for name, consumer in self.consumers.items():
             self._check_queue(f"{dotted('consumers', name)}.queue", consumer.queue)
-        broker = self._build_all()
+        broker = self._build()
         for name in self.publishers:
             self._check_publisher(name, broker)
         if run:
             self._check_run()
 
-    def _build_all(self) -> Broker:
+    def _build(self) -> Broker:
         try:
-            return self._build(self.topology)
+            return self._model().build(self.topology)
         except ScenarioError as error:
             for number, binding in enumerate(self.topology.bindings):
                 at, exchange = f"bindings[{number}]", binding["exchange"]
@@ -374,11 +367,6 @@ class Scenario:
 def _check_name(at: str, name: object) -> None:
     if not isinstance(name, str) or not name or not name.isprintable():
         raise ScenarioError(at, f"{name!r} is not a name; write text of printable letters that is not empty")
-
-
-def _printable(text: str) -> str:
-    """The text with everything escaped that would break its line or not be seen."""
-    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def _said(given: dict[str, Any]) -> dict[str, Any]:

@@ -46,12 +46,18 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class _Delivery:
-    """A delivery that a handler or a get can settle; ``settled`` once it has."""
+    """A delivery to a handler or a get, which can settle it."""
 
     front: "RabbitMQ"
     channel: Channel
     tag: int
+    message_id: int
     settled: bool = False
+
+    @property
+    def open(self) -> bool:
+        """Whether it still waits to be settled; the end of its channel requeued it."""
+        return not (self.settled or self.channel.closed)
 
     def ack(self) -> None:
         self.settled = True
@@ -90,8 +96,7 @@ class RabbitMQ:
         self._published: list[PublishedMessage] = []
         self._returned: list[ReturnedMessage] = []
         self._handlers: list[tuple[Handler, Channel]] = []
-        self._interrupted: list[_Delivery] = []  # innermost last; more than the running one only after an exception left
-        self._handling: Delivered | None = None
+        self._in_hand: _Delivery | None = None  # the running handler's, or that of the handler which an exception left
         self._guard = LivelockGuard()
         self._coroutines = Coroutines()
 
@@ -325,7 +330,9 @@ class RabbitMQ:
         return (
             None
             if got is None
-            else _delivered(got.delivery, None if no_ack else _Delivery(self, channel, got.delivery.delivery_tag))
+            else _delivered(
+                got.delivery, None if no_ack else _Delivery(self, channel, got.delivery.delivery_tag, got.delivery.message_id)
+            )
         )
 
     # The test as a client
@@ -358,10 +365,10 @@ class RabbitMQ:
                 self._clock.detach(channel.number)
 
     def _settle(self) -> None:
-        while self._interrupted and not self._clock.acting:
-            delivery = self._interrupted.pop()
-            if not (delivery.settled or delivery.channel.closed):
-                delivery.channel.nack(delivery.tag)
+        if self._in_hand is not None and not self._clock.acting:
+            left, self._in_hand = self._in_hand, None
+            if left.open:
+                left.channel.nack(left.tag)
         self._clock.settle()
 
     def _note(self, effects: Sequence[Effect]) -> None:
@@ -369,8 +376,8 @@ class RabbitMQ:
         for effect in effects:
             if isinstance(effect, Published):
                 self._published.append(PublishedMessage(effect.message, list(effect.queues), moment(effect.at)))
-                if self._handling is not None:
-                    self._guard.published(effect.message_id, self._handling.message_id, effect.at)
+                if self._in_hand is not None:
+                    self._guard.published(effect.message_id, self._in_hand.message_id, effect.at)
             elif isinstance(effect, Returned):
                 self._returned.append(ReturnedMessage(effect.message, moment(effect.at), effect.reply_code, effect.reply_text))
 
@@ -411,17 +418,12 @@ class RabbitMQ:
         if isinstance(effect, ConsumerCancelled):
             handler.cancelled = True
         elif isinstance(effect, Delivered):
-            delivery = _Delivery(self, channel, effect.delivery_tag)
-            self._interrupted.append(delivery)  # until the handler has come to an end that means ack or requeue
-            self._handling = effect
-            try:
-                self._handle(handler, delivery, effect)
-            finally:
-                self._handling = None
-            self._interrupted.remove(delivery)
+            delivery = self._in_hand = _Delivery(self, channel, effect.delivery_tag, effect.message_id)
+            self._handle(handler, delivery, effect)
+            self._in_hand = None  # not in a finally: when an exception leaves, the next verb gives it back
 
     def _handle(self, handler: Handler, delivery: _Delivery, delivered: Delivered) -> None:
-        if handler.cancelled and not delivery.channel.closed:  # it cancelled itself and had been sent more
+        if handler.cancelled and delivery.open:  # it cancelled itself and had been sent more
             delivery.nack(requeue=True)
             return
         message = _delivered(delivered, delivery)
@@ -434,10 +436,10 @@ class RabbitMQ:
             if leaves_at_once(type(error)) or not isinstance(error, Exception):
                 raise
             handler.keep(error)
-            if not (delivery.settled or delivery.channel.closed):
+            if delivery.open:
                 delivery.nack(requeue=True)
         else:
-            if not (delivery.settled or delivery.channel.closed):
+            if delivery.open:
                 delivery.ack()
 
     def _note_raised(self, handler: Handler, delivered: Delivered, error: BaseException) -> None:
