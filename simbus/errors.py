@@ -27,7 +27,7 @@ class ScenarioError(SimbusError, ValueError):
 
     def __init__(self, place: str, problem: str, file: str | None = None) -> None:
         self.place, self.problem, self.file = _printable(place), _printable(problem), file
-        super().__init__(": ".join(part for part in (file, place, problem) if part))
+        super().__init__(": ".join(part for part in (file, self.place, self.problem) if part))
 
     def __reduce__(self) -> tuple[type["ScenarioError"], tuple[str, str, str | None]]:
         """Errors cross process borders when replications run in parallel."""

@@ -4,10 +4,13 @@ import asyncio
 import subprocess
 import sys
 import unittest
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 
 import hypothesis
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simbus.errors import HandlerFailed, HandlerRunning, Livelock, UnitError
 from simbus.rabbitmq.errors import ChannelError, ConnectionError  # noqa: A004 - AMQP's word
@@ -602,6 +605,34 @@ def test_after_a_failed_assertion_the_message_comes_back_and_nothing_is_lost(rab
     assert queue.depth == 0
     assert handle.exceptions == []
     rabbitmq._broker.check()
+
+
+@given(outcomes=st.lists(st.sampled_from(["return", "raise", "assert", "reject"]), max_size=40), prefetch=st.integers(1, 4))
+def test_whatever_handlers_do_every_message_is_settled_once(outcomes, prefetch):
+    rabbitmq = RabbitMQ()
+    queue = rabbitmq.declare_queue("q", dead_letter_exchange="", dead_letter_routing_key="dead")
+    dead = rabbitmq.declare_queue("dead")
+    left, acked = list(outcomes), []
+
+    @rabbitmq.consumer("q", prefetch=prefetch)
+    def handle(message):
+        outcome = left.pop() if left else "return"
+        assert outcome != "assert"
+        if outcome == "raise":
+            raise CardDeclined
+        if outcome == "reject":
+            message.reject(requeue=False)
+        else:
+            acked.append(message.text)
+
+    for number in range(10):
+        with suppress(AssertionError):
+            rabbitmq.publish("", "q", str(number))
+    while queue.depth:
+        with suppress(AssertionError):
+            rabbitmq.advance("1s")
+    rabbitmq._broker.check()
+    assert sorted([*acked, *(message.text for message in dead)]) == [str(number) for number in range(10)]
 
 
 def test_a_failed_assertion_leaves_advance_where_it_happened(rabbitmq):

@@ -327,13 +327,11 @@ class RabbitMQ:
         """Take the head of a queue; see :meth:`QueueView.get`."""
         channel = self._channel
         got = self._do(channel, Channel.get, queue, no_ack=no_ack)
-        return (
-            None
-            if got is None
-            else _delivered(
-                got.delivery, None if no_ack else _Delivery(self, channel, got.delivery.delivery_tag, got.delivery.message_id)
-            )
-        )
+        if got is None:
+            return None
+        delivered = got.delivery
+        delivery = None if no_ack else _Delivery(self, channel, delivered.delivery_tag, delivered.message_id)
+        return _delivered(delivered, delivery)
 
     # The test as a client
 

@@ -1,0 +1,236 @@
+"""What will not work is said before it is simulated, and the arithmetic behind it is that of the simulation."""
+
+import math
+
+import pytest
+
+from simbus.errors import ScenarioError
+from simbus.simulation.check import utilisation, warnings
+from simbus.simulation.experiment import simulate
+from simbus.simulation.load import capacity, load, work
+from simbus.simulation.scenario import Scenario
+from simbus.simulation.specs import ConsumerSpec, read
+from simbus.simulation.workloads import Replay
+from simbus.units import SECOND
+
+
+def consumer(**given):
+    return read(ConsumerSpec, "consumers.c", {"name": "c", "queue": "orders", "service": "constant 100ms", **given})
+
+
+def bookstore(**inventory):
+    """An order flow with dead-lettering: 20 orders a second to one consumer of 30 ms."""
+    shop = Scenario("Bookstore", run={"duration": "4h", "warmup": "20min"})
+    shop.exchange("shop", "topic")
+    shop.queue("orders", dead_letter_exchange="", dead_letter_routing_key="dead")
+    shop.queue("dead")
+    shop.bind("orders", "shop", "order.*")
+    shop.publisher("web", exchange="shop", routing_key="order.placed", arrivals="poisson 20/s")
+    shop.consumer("inventory", **{"queue": "orders", "prefetch": 1, "service": "lognormal mean=30ms cv=1", **inventory})
+    return shop
+
+
+IN_HANDLER = {"how": "in-handler", "attempts": 3, "backoff": "exponential 1s"}
+
+
+# The work of one message
+
+
+def test_without_failures_a_message_is_one_service():
+    need = work(consumer())
+    assert (need.attempts, need.rejected, need.server, need.slot) == (1, 0, 0.1, 0.1)
+
+
+def test_retries_in_the_handler_hold_the_server_for_service_and_back_off():
+    need = work(consumer(failure={"transient": 0.1, "permanent": 0.01}, retry=IN_HANDLER))
+    assert need.attempts == pytest.approx(1 + 0.1 + 0.01)
+    assert need.server == pytest.approx(0.1 * 1.11 + 1 * 0.1 + 2 * 0.01)
+    assert need.rejected == pytest.approx(0.01 * 1.11 + 0.1**3)
+    assert need.slot == need.server
+
+
+def test_retries_by_requeue_leave_the_server_free_in_the_back_off_but_hold_the_prefetch():
+    need = work(consumer(failure=0.1, retry={**IN_HANDLER, "how": "requeue"}))
+    assert need.server == pytest.approx(0.1 * 1.11)
+    assert need.slot == pytest.approx(0.1 * 1.11 + 1 * 0.1 + 2 * 0.01)
+
+
+def test_the_outcomes_of_a_message_enumerated_one_by_one_give_the_same_work():
+    p, r, backoffs = 0.3, 0.05, (1.0, 2.0, 4.0)
+    need = work(consumer(failure={"transient": p, "permanent": r}, retry={**IN_HANDLER, "attempts": 4}))
+    busy = rejected = 0.0
+    for attempts in range(1, 5):  # the message ends with this attempt
+        reached = p ** (attempts - 1)
+        ends = 1.0 if attempts == 4 else 1 - p
+        busy += reached * ends * (0.1 * attempts + sum(backoffs[: attempts - 1]))
+        rejected += reached * (r + (p if attempts == 4 else 0))
+    assert need.server == pytest.approx(busy)
+    assert need.rejected == pytest.approx(rejected)
+
+
+def test_endless_retries_take_a_geometric_number_of_attempts():
+    need = work(consumer(failure=0.2))
+    assert (need.attempts, need.rejected) == (pytest.approx(1.25), 0)
+    assert work(consumer(failure=1)).attempts == math.inf
+    assert capacity(consumer(failure=1)) == 0
+    assert work(consumer(failure=1, retry="requeue attempts=3")).attempts == 3
+
+
+def test_jitter_shortens_back_offs_by_half_of_it_on_average():
+    plain = work(consumer(failure=0.1, retry="in-handler attempts=2 backoff='fixed 1s'"))
+    jittered = work(consumer(failure=0.1, retry="in-handler attempts=2 backoff='fixed 1s jitter=0.4'"))
+    assert plain.server - jittered.server == pytest.approx(0.1 * 0.2)
+
+
+def test_capacity_is_limited_by_servers_and_by_prefetch():
+    assert capacity(consumer(count=2, concurrency=3)) == pytest.approx(60)
+    assert capacity(consumer(count=2, concurrency=3, prefetch=1)) == pytest.approx(20)
+    waits = {"failure": 0.5, "retry": "requeue attempts=2 backoff='fixed 2s'"}  # 150 ms of service, 1 s of back-off
+    assert capacity(consumer(**waits)) == pytest.approx(1 / 0.15)
+    assert capacity(consumer(**waits, prefetch=1)) == pytest.approx(1 / 1.15)
+
+
+# The load of a scenario
+
+
+def test_the_bookstores_inventory_is_busy_for_seven_tenths_of_its_time():
+    shop = bookstore(failure={"transient": 0.005, "permanent": 0.0005}, retry=IN_HANDLER)
+    assert utilisation(shop) == {"inventory": pytest.approx(20 * (0.030 * 1.005025 + 1 * 0.005 + 2 * 0.000025))}
+
+
+def test_dead_letters_arrive_where_the_broker_sends_them():
+    shop = bookstore(failure={"permanent": 0.1})
+    assert load(shop).arrivals == {"orders": 20, "dead": pytest.approx(2)}
+    shop.consumer("undertaker", queue="dead", service="constant 100ms")
+    assert utilisation(shop)["undertaker"] == pytest.approx(0.2)
+
+
+def test_messages_that_come_back_through_a_delay_queue_arrive_again():
+    shop = Scenario("x")
+    shop.queue("work", dead_letter_exchange="", dead_letter_routing_key="later")
+    shop.queue("later", message_ttl="10s", dead_letter_exchange="", dead_letter_routing_key="work")
+    shop.publisher("web", to="work", arrivals="poisson 9/s")
+    shop.consumer("worker", queue="work", service="constant 10ms", failure=0.1, retry="requeue attempts=1")
+    assert load(shop).arrivals == {"work": pytest.approx(10), "later": pytest.approx(1)}
+    assert utilisation(shop) == {"worker": pytest.approx(0.1)}
+
+
+def test_groups_of_one_queue_share_its_load():
+    shop = bookstore(count=1)
+    shop.consumer("second", queue="orders", service="constant 60ms")
+    assert utilisation(shop) == pytest.approx({"inventory": 20 / 50, "second": 20 / 50})
+
+
+def test_every_queue_that_a_message_reaches_gets_a_copy():
+    shop = bookstore()
+    shop.queue("audit")
+    shop.bind("audit", "shop", "#")
+    shop.publisher("admin", exchange="shop", routing_key="stock.counted", arrivals="constant_rate 5/s")
+    assert load(shop).arrivals == {"orders": 20, "audit": 25}
+
+
+@pytest.mark.parametrize(
+    ("retry", "failure"),
+    [
+        (IN_HANDLER, {"transient": 0.1, "permanent": 0.02}),
+        ({"how": "in-handler", "attempts": 4, "backoff": "exponential 50ms factor=3 limit=200ms jitter=0.5"}, 0.3),
+        ({"how": "requeue", "attempts": 3}, {"transient": 0.2, "permanent": 0.02}),
+        ({"how": "requeue"}, 0.3),
+    ],
+    ids=["in the handler", "in the handler, limit and jitter", "by requeue", "by requeue without an end"],
+)
+def test_the_simulation_is_as_busy_as_the_arithmetic_says(seed, retry, failure):
+    shop = bookstore(count=4, failure=failure, retry=retry).with_("publishers.web.arrivals", "poisson 8/s")
+    result = simulate(shop, duration="20min", warmup="1min", replications=10, seed=seed, confidence=0.999)
+    busy, dead = result.estimate("consumers.inventory.utilisation"), result.estimate("dead.arrival_rate")
+    assert busy.low <= utilisation(shop)["inventory"] <= busy.high
+    assert dead.low <= load(shop).arrivals["dead" if dead.mean else "orders"] * (dead.mean > 0) <= dead.high
+
+
+# The warnings
+
+
+def test_a_scenario_that_works_gives_no_warning():
+    assert warnings(bookstore()) == []
+
+
+def test_a_routing_key_that_reaches_no_queue():
+    [lost, idle] = warnings(bookstore().with_("publishers.web.routing_key", "stock.counted"))
+    assert lost == (
+        "publishers.web.routing_key: 'stock.counted' reaches no queue from exchange 'shop', "
+        "so every message is lost; bind a queue to it"
+    )
+    assert idle == "consumers.inventory.queue: nothing reaches 'orders'; bind it, or publish to it"
+
+
+def test_consumers_that_cannot_keep_up_retries_counted():
+    assert warnings(bookstore(service="constant 49ms")) == []
+    [warning] = warnings(bookstore(service="constant 49ms", failure=0.05))
+    assert warning.startswith("queues.orders: utilisation 1.03, retries counted: 20 messages arrive a second and inventory can finish ")
+    assert warning.endswith("so it grows without end; add consumers, or make them faster")
+
+
+def test_a_prefetch_that_is_full_of_messages_in_back_off():
+    slow = {"failure": 0.05, "retry": "requeue attempts=2 backoff='fixed 1s'"}
+    assert warnings(bookstore(**slow, prefetch=10)) == []
+    [warning] = warnings(bookstore(**slow, prefetch=1))
+    assert "queues.orders: utilisation 1.63" in warning
+
+
+def test_a_queue_that_no_one_consumes_unless_it_holds_dead_letters():
+    shop = bookstore(failure={"permanent": 0.1})
+    shop.queue("audit")
+    shop.bind("audit", "shop", "#")
+    [warning] = warnings(shop)
+    assert warning.startswith("queues.audit: 20 messages arrive a second and no one consumes them")
+
+
+def test_a_delay_queue_needs_no_consumer():
+    shop = Scenario("x", run={"duration": "4h"})
+    shop.queue("later", message_ttl="10s", dead_letter_exchange="", dead_letter_routing_key="work")
+    shop.queue("work")
+    shop.publisher("web", to="later", arrivals="poisson 9/s")
+    shop.consumer("worker", queue="work", service="constant 10ms")
+    assert warnings(shop) == []
+
+
+def test_an_expectation_that_can_never_be_decided():
+    shop = bookstore(failure={"permanent": 0.1})
+    shop.expect("dead.depth.max < 100")
+    assert warnings(shop) == []
+    shop.expect("dead.wait.p99 < 5s")
+    [warning] = warnings(shop)
+    assert warning == "expect: 'dead.wait.p99 < 5s' can never be decided, because 'dead' has no consumer; add one"
+
+
+def test_a_run_that_is_too_short_for_its_quantile():
+    shop = bookstore().with_("run.duration", "5min")
+    shop.expect("orders.wait.p99 < 5s")
+    assert warnings(shop) == []
+    shop.expect("orders.wait.p99.9 < 5s")  # 6,000 waits, 6 of them beyond
+    [warning] = warnings(shop)
+    assert warning.startswith("run.duration: too short for 'orders.wait.p99.9 < 5s', fewer than 10 observations beyond the quantile")
+    assert warning.endswith("make it 8.33 min or longer")
+
+
+def test_a_run_that_is_too_short_to_settle():
+    [warning] = warnings(bookstore(service="constant 49ms").with_("run.duration", "1h"))
+    assert warning == "run.duration: too short for 'orders' to settle at utilisation 0.98; make it 3.4 h or longer"
+
+
+def test_a_trace_is_as_long_as_it_is():
+    shop = bookstore(service="constant 49ms")
+    shop.expect("orders.wait.p99 < 5s")
+    trace = shop.with_("publishers.web.arrivals", Replay("x.csv", 1, "order", (0, SECOND))).with_("run.duration", None)
+    assert warnings(trace.with_("run.warmup", "0s")) == []
+    at_once = trace.with_("publishers.web.arrivals", Replay("x.csv", 1, "order", (0, 0))).with_("run.warmup", "0s")
+    assert utilisation(at_once) == {"inventory": math.inf}
+
+
+def test_what_cannot_run_is_an_error_and_no_warning():
+    shop = bookstore()
+    shop.expect("ordres.wait.p99 < 5s")
+    with pytest.raises(ScenarioError, match=r"expect: unknown metric 'ordres.wait.p99'; did you mean 'orders.wait.p99'?"):
+        warnings(shop)
+    with pytest.raises(ScenarioError, match=r"consumers.inventory.queue: unknown queue 'order'"):
+        warnings(bookstore(queue="order"))
