@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from simbus.simulation.scenario import Scenario
 
 HOLDS, FAILS, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
+_FILE = click.Path(path_type=Path, readable=False)  # whoever reads it says better why it cannot be read
 _WIDE = 160  # columns of a table that no terminal limits
 
 _RUN_EPILOG = """\b
@@ -90,13 +91,13 @@ def simbus(context: click.Context) -> None:
 
 
 @simbus.command(epilog=_RUN_EPILOG)
-@click.argument("file", type=click.Path(path_type=Path))
+@click.argument("file", type=_FILE)
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", help="What all random numbers derive from, instead of the file's."
 )
 @click.option("--replications", type=click.IntRange(min=1), metavar="N", help="Independent runs, instead of the file's number.")
-@click.option("--html", type=click.Path(path_type=Path), metavar="FILE", help="Write the report to FILE, a self-contained page.")
-@click.option("--json", "json_", type=click.Path(path_type=Path), metavar="FILE", help="Write every estimate to FILE.")
+@click.option("--html", type=_FILE, metavar="FILE", help="Write the report to FILE, a self-contained page.")
+@click.option("--json", "json_", type=_FILE, metavar="FILE", help="Write every estimate to FILE.")
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -128,6 +129,8 @@ def run(
     """
     with _complaints():
         scenario = _scenario(file)
+    if html and html == json_:
+        raise BadInput(f"{html}: cannot hold both the report and the estimates; name two files")
     for path in filter(None, (html, json_)):
         _check_writable(path, file)
     with _complaints(file):
@@ -142,7 +145,7 @@ def run(
 
 
 @simbus.command(epilog=_CHECK_EPILOG)
-@click.argument("files", type=click.Path(path_type=Path), nargs=-1, required=True, metavar="FILE...")
+@click.argument("files", type=_FILE, nargs=-1, required=True, metavar="FILE...")
 @click.pass_context
 def check(context: click.Context, files: tuple[Path, ...]) -> None:
     """Validate scenario files, and warn of what will not work.

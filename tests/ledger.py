@@ -48,9 +48,6 @@ class Ledger:
         """How many copies of a queue were ``enqueued``, ``acked``, ``refused``, or removed for a cause."""
         return self.counts[queue, what]
 
-    def in_queue(self, queue: str, where: str) -> set[int]:
-        return {number for number, copy in self.copies.items() if copy.queue == queue and copy.where == where}
-
     # One method for each kind of effect
 
     def _published(self, e: Any) -> None:
@@ -142,7 +139,9 @@ class Ledger:
     def _check_messages(self) -> None:
         for number, message in self.messages.items():
             seen = message.enqueued + message.refused
-            assert sorted(seen) == sorted(message.queues), f"message {number}: enqueued or refused once in each queue it was routed to"
+            assert sorted(seen) == sorted(message.queues), (
+                f"message {number}: enqueued or refused once in each queue it was routed to"
+            )
         assert len(self.messages) == sum(self.outcomes().values())
 
     def outcomes(self) -> dict[str, int]:
@@ -155,11 +154,13 @@ class Ledger:
         }
 
     def _check_broker(self, broker: Any) -> None:
-        for name, queue in broker.vhost().queues.items():
-            assert {copy.id for copy in queue.ready} == self.in_queue(name, READY), f"{name}: ready"
-            assert set(queue.unacked) == self.in_queue(name, UNACKED), f"{name}: unacked"
-        held = {number for number, copy in self.copies.items() if copy.where in (READY, UNACKED)}
+        books: dict[tuple[str, str], set[int]] = {}
+        for number, copy in self.copies.items():
+            books.setdefault((copy.queue, copy.where), set()).add(number)
         queues = broker.vhost().queues
-        assert all(self.copies[number].queue in queues for number in held), "copies in queues that are gone"
+        for name, queue in queues.items():
+            assert {copy.id for copy in queue.ready} == books.get((name, READY), set()), f"{name}: ready"
+            assert set(queue.unacked) == books.get((name, UNACKED), set()), f"{name}: unacked"
+        assert all(name in queues for name, where in books if where in (READY, UNACKED)), "copies in queues that are gone"
         node = broker.vhost().node
         assert self.outcomes() == {"unroutable": node.unroutable, "refused": node.refused, "routed": node.routed}

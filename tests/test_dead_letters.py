@@ -3,13 +3,13 @@
 from datetime import UTC, datetime
 
 import pytest
-from brokers import TYPES, consumer, declare, get, new_channel, publish, ready, removed, walk
-from ledger import Ledger
 
 from simbus.effects import Enqueued, Refused, Removed
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.messages import Properties
 from simbus.units import SECOND
+from tests.brokers import TYPES, consumer, declare, get, new_channel, publish, ready, removed, walk
+from tests.ledger import Ledger
 
 both_types = pytest.mark.parametrize("type", TYPES)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -53,7 +53,9 @@ def test_a_message_that_is_rejected_is_dead_lettered(broker, channel, type, verb
     broker.take_effects()
     getattr(channel, verb)(get(channel, "q", 1)["1"], requeue=False)
     assert history(channel, "dead") == [("rejected", "q", 1)]
-    removal, arrival = (e for e in broker.take_effects() if isinstance(e, Removed | Enqueued))
+    effects = broker.take_effects()
+    [removal] = (e for e in effects if isinstance(e, Removed))
+    [arrival] = (e for e in effects if isinstance(e, Enqueued))
     assert (removal.cause, removal.children) == ("rejected", (arrival.copy_id,))
     assert (arrival.parent_id, arrival.message_id) == (removal.copy_id, removal.message_id)
     assert ready(channel, "dead") == "1"  # not redelivered: the new copy starts afresh
@@ -240,7 +242,9 @@ def test_the_history_field_by_field(broker, channel, type):
     declare_to(channel, "mid", "end", type, message_ttl=2000)
     declare_to(channel, "src", "mid", type)
     channel.queue_bind("src", "gx", "s")
-    sent = Properties(expiration="60000", delivery_mode=2, message_id="m", priority=3, headers={"zz": 1, "aa": [2]}, content_type="text/plain")
+    sent = Properties(
+        expiration="60000", delivery_mode=2, message_id="m", priority=3, headers={"zz": 1, "aa": [2]}, content_type="text/plain"
+    )
     channel.publish("gx", "s", b"body", sent)
     reject(channel, "src")
     walk(broker, 2000)
@@ -262,7 +266,9 @@ def test_the_history_field_by_field(broker, channel, type):
         "x-last-death-reason": "expired",
     }
     properties = copy.message.properties
-    assert properties == Properties(delivery_mode=2, message_id="m", priority=3, content_type="text/plain", headers=properties.headers)
+    assert properties == Properties(
+        delivery_mode=2, message_id="m", priority=3, content_type="text/plain", headers=properties.headers
+    )
     assert (copy.message.exchange, copy.message.routing_key, copy.message.body) == ("", "end", b"body")
 
 
@@ -371,7 +377,7 @@ def test_a_reject_keeps_a_circle_alive(channel, type):
 
 @both_types
 def test_a_reject_before_the_circle_does_not_keep_it_alive(broker, channel, type):
-    """s -rejected-> a -expired-> b -expired-> a ends, and so does a -rejected-> b -expired-> c -expired-> b."""
+    """Neither s -rejected-> a -expired-> b -expired-> a goes on, nor a -rejected-> b -expired-> c -expired-> b."""
     declare_to(channel, "s", "a", type)
     declare_to(channel, "a", "b", type, message_ttl=10)
     declare_to(channel, "b", "a", type, message_ttl=10)

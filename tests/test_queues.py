@@ -4,7 +4,6 @@ The tables are what RabbitMQ 4.0.5 was observed to do; ``1*`` is a message that 
 """
 
 import pytest
-from brokers import TYPES, consumer, declare, delivered, get, new_channel, publish, ready, refused, removed, tags_of, walk
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +11,7 @@ from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.errors import ChannelError
 from simbus.rabbitmq.messages import Properties
 from simbus.units import MILLISECOND
+from tests.brokers import TYPES, consumer, declare, delivered, get, new_channel, publish, ready, refused, removed, tags_of, walk
 
 both_types = pytest.mark.parametrize("type", TYPES)
 
@@ -156,7 +156,7 @@ def test_an_expiration_may_have_leading_zeros_and_a_plus(broker, channel, expira
     assert broker.next_deadline == milliseconds * MILLISECOND
 
 
-# Limits: drop-head
+# Dropping heads
 
 
 @both_types
@@ -236,7 +236,7 @@ def test_heads_are_dropped_as_consumers_would_see_them(channel):
         assert ready(channel, type) == left
 
 
-# Limits: reject-publish
+# Refusing publishers
 
 
 def fill(channel, queue, bodies):

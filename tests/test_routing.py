@@ -4,7 +4,6 @@ import re
 from datetime import UTC, datetime
 
 import pytest
-from brokers import new_channel
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,6 +12,7 @@ from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.errors import ChannelError
 from simbus.rabbitmq.messages import Properties
 from simbus.rabbitmq.routing import MOST_REMEMBERED_KEYS, headers_match, topic_matches
+from tests.brokers import new_channel
 
 
 def bound(type="topic", **keys):
@@ -247,7 +247,13 @@ def test_deleting_an_exchange_removes_its_bindings_for_good():
 
 def test_every_vhost_has_the_predeclared_exchanges_and_they_are_durable():
     channel = new_channel()
-    for name, type in (("direct", "direct"), ("fanout", "fanout"), ("topic", "topic"), ("headers", "headers"), ("match", "headers")):
+    for name, type in (
+        ("direct", "direct"),
+        ("fanout", "fanout"),
+        ("topic", "topic"),
+        ("headers", "headers"),
+        ("match", "headers"),
+    ):
         channel.exchange_declare(f"amq.{name}", type, durable=True)
 
 
@@ -260,7 +266,9 @@ def test_a_mandatory_message_without_a_queue_is_returned_to_its_channel():
     assert (returned.reply_code, returned.reply_text) == (312, "NO_ROUTE")
 
 
-@pytest.mark.parametrize("arguments", [{"x-message-ttl": 0}, {"x-max-length": 0}, {"x-max-length": 0, "x-overflow": "reject-publish"}])
+@pytest.mark.parametrize(
+    "arguments", [{"x-message-ttl": 0}, {"x-max-length": 0}, {"x-max-length": 0, "x-overflow": "reject-publish"}]
+)
 def test_a_mandatory_message_that_was_routed_and_then_dropped_is_not_returned(arguments):
     channel = new_channel()
     channel.queue_declare("q", arguments=arguments)

@@ -74,8 +74,13 @@ def test_run_settings_are_read_with_their_units():
 
 
 def test_a_scenario_can_be_sent_to_another_process(shop):
-    twin = pickle.loads(pickle.dumps(shop))
-    assert (twin.consumers, twin.publishers, twin.topology, twin.run) == (shop.consumers, shop.publishers, shop.topology, shop.run)
+    twin = pickle.loads(pickle.dumps(shop))  # noqa: S301 - our own bytes
+    assert (twin.consumers, twin.publishers, twin.topology, twin.run) == (
+        shop.consumers,
+        shop.publishers,
+        shop.topology,
+        shop.run,
+    )
     assert twin.with_("consumers.charge.count", 9).consumers["charge"].count == 9
 
 
@@ -100,7 +105,7 @@ def test_the_order_of_calls_is_free():
         ("service", 30, "consumers.c.service: 30 is neither text, a table nor a built object; start with one of: constant"),
         ("service", "lognormal 30ms", "consumers.c.service: lognormal needs cv; write lognormal cv=..."),
         ("service", "lognormal maen=30ms cv=1", "consumers.c.service: unknown parameter 'maen'; did you mean 'mean'?"),
-        ("service", "exponential 30", "consumers.c.service: mean: 30 has no unit; write \"30s\""),
+        ("service", "exponential 30", 'consumers.c.service: mean: 30 has no unit; write "30s"'),
         ("service", poisson("1/s"), "consumers.c.service: Poisson(rate=1.0) is neither"),
         ("failure", 1.5, "consumers.c.failure: transient: 1.5 is not between 0 and 1"),
         ("failure", {"often": 1}, "consumers.c.failure: unknown kind of failure 'often'; known: transient, permanent"),
@@ -116,10 +121,10 @@ def test_a_consumer_that_cannot_be_is_refused_at_once(key, value, problem):
 @pytest.mark.parametrize(
     ("given", "problem"),
     [
-        ({"arrivals": "poisson 120"}, "publishers.p.arrivals: rate: 120 is not a rate; write for example \"120/s\""),
+        ({"arrivals": "poisson 120"}, 'publishers.p.arrivals: rate: 120 is not a rate; write for example "120/s"'),
         ({"arrivals": "poison 120/s"}, "publishers.p.arrivals: unknown name 'poison'; did you mean 'poisson'?"),
         ({"arrivals": "replay nowhere.csv"}, "publishers.p.arrivals: nowhere.csv: file: cannot be read (No such file"),
-        ({"size": "1 gross"}, 'publishers.p.size: \'1 gross\' is not a size; write for example "50MB"'),
+        ({"size": "1 gross"}, "publishers.p.size: '1 gross' is not a size; write for example \"50MB\""),
         ({"exchange": "shop"}, 'publishers.p: needs an address, one of two: exchange = "orders", or to = "payments"'),
         ({"to": None}, "publishers.p: needs an address, one of two"),
         ({"routing_key": "k"}, "publishers.p.routing_key: to already names the queue"),
@@ -213,7 +218,9 @@ def test_a_run_needs_an_end(shop):
 def test_a_replayed_trace_is_an_end_and_has_no_warm_up(shop):
     trace = shop.with_("publishers.web.arrivals", Replay("orders.csv", 1, "order", (0, SECOND)))
     trace.validate()
-    assert refusal(trace.with_("run.warmup", "1min").validate).startswith("run.warmup: 1min, but a run that ends with its arrivals")
+    assert refusal(trace.with_("run.warmup", "1min").validate).startswith(
+        "run.warmup: 1min, but a run that ends with its arrivals"
+    )
 
 
 def test_a_run_needs_a_publisher():
@@ -225,7 +232,10 @@ def test_a_variant_differs_in_one_value_and_leaves_the_original_alone(shop):
     assert (bigger.consumers["charge"].count, shop.consumers["charge"].count) == (9, 8)
     assert bigger.with_("consumers.charge.count", 8).consumers == shop.consumers
     assert shop.with_("publishers.web.arrivals", "constant_rate 5/s").publishers["web"].arrivals == ConstantRate(5.0)
-    assert shop.with_("queues.payments.max_length", 7).topology.queues["payments"] == {"max_length": 7, "overflow": "reject-publish"}
+    assert shop.with_("queues.payments.max_length", 7).topology.queues["payments"] == {
+        "max_length": 7,
+        "overflow": "reject-publish",
+    }
     assert shop.with_("run.seed", 5).run.seed == 5
     assert shop.topology.queues["payments"]["max_length"] == 50_000
 
@@ -253,7 +263,11 @@ def test_a_path_finds_names_with_dots_the_longest_first(shop):
         ("consumers.charge", 9, "unknown consumer 'charge'"),
         ("consumers.charge.cuont", 9, "unknown key 'cuont'; did you mean 'count'?"),
         ("consumers.charge.count", 0, "0 is not a whole number from 1"),
-        ("consumers.charge.service.mean", "1s", "service was not given as a table, so there is no 'mean' in it; replace service as a whole"),
+        (
+            "consumers.charge.service.mean",
+            "1s",
+            "service was not given as a table, so there is no 'mean' in it; replace service as a whole",
+        ),
         ("queues.payments.max_lenght", 5, "did you mean 'max_length'?"),
         ("run.durration", "1h", "unknown key 'durration'; did you mean 'duration'?"),
         ("run", 1, "unknown key ''"),

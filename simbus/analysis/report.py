@@ -19,8 +19,7 @@ from simbus.analysis import metrics
 from simbus.analysis.findings import Findings
 from simbus.analysis.formats import value
 from simbus.analysis.plots import Plots
-from simbus.analysis.tables import expectations, tables
-from simbus.units import format_duration
+from simbus.analysis.tables import expectations, headline, setting, tables
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -55,38 +54,14 @@ def _facts(result: Findings) -> dict[str, Any]:
     outcomes = Counter(verdict.outcome for verdict in result.verdicts())
     return {
         "scenario": result.scenario,
-        "setting": _setting(result),
-        "headline": _headline(outcomes),
+        "setting": setting(result),
+        "headline": headline(outcomes),
         "outcome": next((each for each in ("fails", "undecided", "holds") if outcomes[each]), "none"),
         "expectations": expectations(result),
         "tables": tables(result),
         "cautions": result.cautions(),
         "confidence": value(result.settings.confidence, "share"),
     }
-
-
-def _headline(outcomes: Counter[Any]) -> str:
-    """One sentence: ``3 of 4 expectations hold, 1 is undecided``."""
-    total = outcomes.total()
-    if not total:
-        return "The scenario states no expectation."
-    if outcomes["holds"] == total:
-        return "The expectation holds." if total == 1 else f"All {total} expectations hold."
-    if total == 1:
-        return "The expectation fails." if outcomes["fails"] else "The expectation is undecided."
-    parts = [f"{outcomes['holds']} of {total} expectations hold"]
-    parts += [f"{n} {'fails' if n == 1 else 'fail'}" for n in (outcomes["fails"],) if n]
-    parts += [f"{n} {'is' if n == 1 else 'are'} undecided" for n in (outcomes["undecided"],) if n]
-    return f"{', '.join(parts)}."
-
-
-def _setting(result: Findings) -> str:
-    """How it was run: ``20 replications of 4 h after a warm-up of 20 min, seed 1``."""
-    settings, n = result.settings, len(result.replications)
-    text = f"{n} replication{'s' if n != 1 else ''}"
-    text += " until the arrivals end" if settings.duration is None else f" of {format_duration(settings.duration)}"
-    text += f" after a warm-up of {format_duration(settings.warmup)}" if settings.warmup else ""
-    return f"{text}, seed {settings.seed}"
 
 
 def _meanings() -> list[tuple[str, str]]:

@@ -6,13 +6,15 @@ the page. Numbers become text in ``formats``; they are computed in ``results``.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from simbus.analysis import formats
 from simbus.analysis.findings import Findings
 from simbus.analysis.metrics import CAUSES
+from simbus.units import format_duration
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -63,17 +65,43 @@ def expectations(result: Findings) -> Table:
     return Table("Expectations", ("", "expected", f"found, {formats.value(result.settings.confidence, 'share')} interval"), rows)
 
 
+def headline(outcomes: Counter[Any]) -> str:
+    """One sentence: ``3 of 4 expectations hold, 1 is undecided``."""
+    total = outcomes.total()
+    if not total:
+        return "The scenario states no expectation."
+    if outcomes["holds"] == total:
+        return "The expectation holds." if total == 1 else f"All {total} expectations hold."
+    if total == 1:
+        return "The expectation fails." if outcomes["fails"] else "The expectation is undecided."
+    parts = [f"{outcomes['holds']} of {total} expectations hold"]
+    parts += [f"{n} {'fails' if n == 1 else 'fail'}" for n in (outcomes["fails"],) if n]
+    parts += [f"{n} {'is' if n == 1 else 'are'} undecided" for n in (outcomes["undecided"],) if n]
+    return f"{', '.join(parts)}."
+
+
+def setting(result: Findings) -> str:
+    """How it was run: ``20 replications of 4 h after a warm-up of 20 min, seed 1``."""
+    settings, n = result.settings, len(result.replications)
+    text = f"{n} replication{'s' if n != 1 else ''}"
+    text += " until the arrivals end" if settings.duration is None else f" of {format_duration(settings.duration)}"
+    text += f" after a warm-up of {format_duration(settings.warmup)}" if settings.warmup else ""
+    return f"{text}, seed {settings.seed}"
+
+
 def show(result: Findings, console: Console | None = None) -> None:
     """Print the tables in a terminal; without colour where NO_COLOR is set, as rich does."""
     from rich.console import Console as Terminal
 
     console = console or Terminal()
+    console.print(f"{result.scenario}: {setting(result)}\n", markup=False, highlight=False)
     for table in tables(result):
-        console.print(_rich(table))
+        console.print(_rich(table), "")
     for caution in result.cautions():
-        console.print(f"note: {caution}", markup=False, highlight=False)
+        console.print(f"note: {caution}\n", markup=False, highlight=False)
     if result.expectations:
-        console.print(_rich(expectations(result)))
+        console.print(_rich(expectations(result)), "")
+        console.print(headline(Counter(verdict.outcome for verdict in result.verdicts())), markup=False, highlight=False)
 
 
 def _per_queue(result: Findings, title: str, columns: Sequence[tuple[str, str]]) -> Table:

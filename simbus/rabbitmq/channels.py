@@ -172,6 +172,8 @@ class Channel:
         """
         name = _without_line_ends(queue)
         existing = self.vhost.queues.get(name)
+        if name.startswith("amq.") and not passive:  # even when there is one, with a generated name
+            raise access_refused(f"queue name '{name}' contains reserved prefix 'amq.*'")
         if existing is None and passive:
             raise not_found(f"no queue '{name}' in vhost '{self.vhost.name}'")
         if existing is not None:
@@ -455,11 +457,7 @@ class Channel:
             f"received '{received}' but current is '{current}'"
         )
 
-    def _new_queue(
-        self, name: str, durable: bool, exclusive: bool, auto_delete: bool, arguments: Mapping[str, Any]
-    ) -> Queue:
-        if name.startswith("amq."):
-            raise access_refused(f"queue name '{name}' contains reserved prefix 'amq.*'")
+    def _new_queue(self, name: str, durable: bool, exclusive: bool, auto_delete: bool, arguments: Mapping[str, Any]) -> Queue:
         node = self.vhost.node
         options = queue_options(arguments, name, self.vhost.name)
         if options.type == "quorum":

@@ -5,13 +5,15 @@ Wordings and order of headers are those observed on RabbitMQ 4.0; the history th
 in x-death is not trusted there: the broker keeps its own.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 
 from simbus.rabbitmq.messages import Death, Message
 from simbus.units import SECOND
+
+Entry = TypeVar("Entry")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _HISTORY = ("x-death", *(f"x-{which}-death-{what}" for which in ("first", "last") for what in ("exchange", "queue", "reason")))
@@ -28,16 +30,18 @@ def dead_letter(message: Message, queue: str, reason: str, at: int, exchange: st
         exchange: the dead-letter exchange.
         routing_key: the dead-letter routing key; None keeps the message's own.
     """
-    latest, *earlier = deaths = _with_death(message, queue, reason, at)
+    place = next((i for i, death in enumerate(message.deaths) if death.queue == queue and death.reason == reason), None)
+    latest = _new_death(message, queue, reason, at) if place is None else _repeated(message.deaths[place])
     first = message.first_death or latest
-    properties = replace(message.properties, headers=_headers(message.headers, deaths, first, latest), expiration=None)
+    tables = message.headers["x-death"] if message.deaths else ()  # its entries are in the same order as ``deaths``
+    headers = _headers(message.headers, _to_front(_table(latest), tables, place), first, latest)
     return Message(
         id=message.id,
         exchange=exchange,
         routing_key=message.routing_key if routing_key is None else routing_key,
-        properties=properties,
+        properties=replace(message.properties, headers=headers, expiration=None),
         body=message.body,
-        deaths=(latest, *earlier),
+        deaths=tuple(_to_front(latest, message.deaths, place)),
         first_death=first,
     )
 
@@ -53,21 +57,26 @@ def goes_in_circles(message: Message, queue: str, reason: str) -> bool:
     return since is not None and all(death.reason != "rejected" for death in message.deaths[: since + 1])
 
 
-def _with_death(message: Message, queue: str, reason: str, at: int) -> tuple[Death, ...]:
-    """One entry per queue and reason, the latest first; a repeated one counts up and keeps its first values."""
-    others = tuple(death for death in message.deaths if (death.queue, death.reason) != (queue, reason))
-    for death in message.deaths:
-        if (death.queue, death.reason) == (queue, reason):
-            return replace(death, count=death.count + 1), *others
-    new = Death(
-        queue, reason, 1, at // SECOND, message.exchange, (message.routing_key,), message.properties.expiration
-    )
-    return new, *others
+def _new_death(message: Message, queue: str, reason: str, at: int) -> Death:
+    return Death(queue, reason, 1, at // SECOND, message.exchange, (message.routing_key,), message.properties.expiration)
 
 
-def _headers(headers: Mapping[str, Any], deaths: tuple[Death, ...], first: Death, last: Death) -> dict[str, Any]:
+def _repeated(death: Death) -> Death:
+    """One entry per queue and reason: a repeated one counts up and keeps its first values."""
+    return replace(death, count=death.count + 1)
+
+
+def _to_front(latest: Entry, entries: Sequence[Entry], place: int | None) -> list[Entry]:
+    """The entries with the latest before all others, in place of the one that it repeats.
+
+    No other entry is looked at: a message that went through n queues has n of them.
+    """
+    return [latest, *entries] if place is None else [latest, *entries[:place], *entries[place + 1 :]]
+
+
+def _headers(headers: Mapping[str, Any], tables: list[dict[str, Any]], first: Death, last: Death) -> dict[str, Any]:
     own = {key: value for key, value in headers.items() if key not in _HISTORY}
-    history: dict[str, Any] = {"x-death": [_table(death) for death in deaths]}
+    history: dict[str, Any] = {"x-death": tables}
     for which, death in (("first", first), ("last", last)):
         history |= {
             f"x-{which}-death-exchange": death.exchange,

@@ -43,7 +43,7 @@ class ChannelError(RabbitMQError):
     """The channel is closed by the server; the connection lives."""
 
 
-class ConnectionError(RabbitMQError):  # noqa: A001 - AMQP's word, used only with its module's name
+class ConnectionError(RabbitMQError):
     """The connection is closed by the server."""
 
 

@@ -1,9 +1,11 @@
 """What will not work, said before anything is simulated.
 
-A scenario that cannot run is an error, and ``Scenario.validate`` raises it. Here are the sentences about one that can run and will
-disappoint: what reaches no one, what grows without end, what no run of this length can answer. The arithmetic is in ``load``.
+A scenario that cannot run is an error, and ``Scenario.validate`` raises it. Here are the sentences about one that can run and
+will disappoint: what reaches no one, what grows without end, what no run of this length can answer. The numbers are from
+``load``.
 """
 
+import math
 from collections.abc import Iterator
 
 from simbus.analysis.expectations import Expectation, parse
@@ -54,13 +56,14 @@ def _idle(scenario: Scenario, offered: Load) -> Iterator[str]:
 
 
 def _overloaded(scenario: Scenario, offered: Load) -> Iterator[str]:
+    end = "without end" if scenario.run.duration else "until the arrivals end"
     for queue, groups in _by_queue(scenario).items():
-        busy = offered.utilisation[next(iter(groups))]
-        if busy >= 1:
-            arriving, finished = offered.arrivals[queue], sum(capacity(group) for group in groups.values())
+        busy, arriving = offered.utilisation[next(iter(groups))], offered.arrivals.get(queue, 0.0)
+        if busy >= 1 and arriving < math.inf:  # a whole trace at one instant has no rate
+            finished = sum(capacity(group) for group in groups.values())
             yield (
-                f"{dotted('queues', queue)}: utilisation {busy:.2f}, retries counted: {arriving:.3g} messages arrive a second and "
-                f"{', '.join(groups)} can finish {finished:.3g}, so it grows without end; add consumers, or make them faster"
+                f"{dotted('queues', queue)}: utilisation {busy:.2f}, retries counted: {arriving:.3g} messages arrive a second "
+                f"and {', '.join(groups)} can finish {finished:.3g}, so it grows {end}; add consumers, or make them faster"
             )
 
 

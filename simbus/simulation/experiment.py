@@ -6,11 +6,13 @@ they may run in any process and in any order; what travels back are numbers and 
 """
 
 import itertools
+import signal
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
+from multiprocessing import active_children
 from typing import TYPE_CHECKING, Any
 
 from simbus import dialect
@@ -165,11 +167,14 @@ def _runner(jobs: int, tasks: Sequence[tuple[Scenario, int, int]]) -> Iterator[I
     if jobs == 1:
         yield ((place, run_replication(*task)) for place, task in enumerate(tasks))
         return
-    with ProcessPoolExecutor(jobs) as executor:
+    others = set(active_children())
+    with ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as executor:
         try:
             yield _from_executor(executor, tasks)
-        except BaseException:
+        except BaseException:  # an interrupt too: nobody wants to wait for the replications that are under way
             executor.shutdown(wait=False, cancel_futures=True)
+            for child in set(active_children()) - others:
+                child.terminate()
             raise
 
 
@@ -219,9 +224,7 @@ class Sweep:
         for point in self.points:
             if point.result.verdict(where).outcome == "holds":
                 return point
-        raise ScenarioError(
-            "where", f"{where!r} holds for none of {len(self.points)} designs; widen the range of the factors"
-        )
+        raise ScenarioError("where", f"{where!r} holds for none of {len(self.points)} designs; widen the range of the factors")
 
 
 def sweep(

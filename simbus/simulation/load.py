@@ -54,8 +54,8 @@ def load(scenario: Scenario) -> Load:
         rate = scenario.publishers[name].arrivals.rate
         for queue in path.first:
             published[queue] += rate
-        for queue, share in _balance(scenario, path, rate).items():
-            arrivals[queue] += share
+        for queue, arriving in _balance(scenario, path, rate).items():
+            arrivals[queue] += arriving
     passing = {queue for path in paths.values() for queue in path.onward}
     unroutable = [name for name, path in paths.items() if not path.first]
     return Load(dict(arrivals), dict(published), passing, unroutable, _utilisation(scenario, arrivals))
@@ -173,12 +173,13 @@ def _follow(broker: Broker, consumers: Mapping[int, Subscription], path: _Path) 
 def _balance(scenario: Scenario, path: _Path, rate: float) -> dict[str, float]:
     """Arrivals per second at each queue: from the publisher, and from other queues by the share that leaves them onward."""
     shares = _shares_rejected(scenario)
-    steps = [(queue, target, shares.get(queue, 1.0)) for queue, targets in path.onward.items() for target in targets]
+    leaving = {queue: shares.get(queue, 1.0) for queue in path.onward}
+    steps = [(queue, target, share) for queue, share in leaving.items() if share for target in path.onward[queue]]
     rates = base = dict.fromkeys(path.first, rate)
     for _ in range(_ROUNDS):
         following = defaultdict[str, float](float, base)
         for queue, target, share in steps:
-            following[target] += rates.get(queue, 0.0) * share if share else 0.0
+            following[target] += rates.get(queue, 0.0) * share
         if all(following[queue] == rates.get(queue) for queue in following):
             return dict(following)
         rates = dict(following)

@@ -1,0 +1,256 @@
+"""The command line: exit codes, one line for bad input, tables on one stream and everything else on the other."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from simbus.cli import main
+from simbus.commands import simbus
+
+SCENARIOS = Path(__file__).resolve().parent.parent / "scenarios"
+
+QUICK = """
+name   = "Quick"
+run    = { duration = "1min", warmup = "1s", replications = 3, seed = 1 }
+expect = [%s]
+
+[queues.work]
+[publishers.web]
+to       = "work"
+arrivals = "poisson 20/s"
+[consumers.worker]
+queue   = "work"
+service = "exponential 10ms"
+"""
+HOLDS, FAILS, UNDECIDED = '"work.wait.p99 < 5s"', '"messages.rate < 1/s"', '"messages.rate < 20/s"'
+
+
+@pytest.fixture
+def shop(tmp_path, monkeypatch):
+    """Write quick.toml with these expectations into the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(*expected, text=""):
+        Path("quick.toml").write_text(text or QUICK % ", ".join(expected), "utf-8")
+        return "quick.toml"
+
+    return write
+
+
+@pytest.fixture
+def run(capsys):
+    """Run the command line in this process: the exit code, and what it wrote to both streams."""
+
+    def run(*arguments):
+        code = main([str(each) for each in arguments])
+        return code, *capsys.readouterr()
+
+    return run
+
+
+@pytest.fixture
+def no_simulation(monkeypatch):
+    """Fail when a simulation starts."""
+
+    def simulate(*_, **__):
+        raise AssertionError("it simulates")
+
+    monkeypatch.setattr("simbus.simulation.experiment.simulate", simulate)
+
+
+@pytest.mark.parametrize(
+    ("expected", "options", "code"),
+    [
+        ([], [], 0),
+        ([HOLDS], [], 0),
+        ([HOLDS, FAILS], [], 1),
+        ([HOLDS, UNDECIDED], [], 3),
+        ([FAILS, UNDECIDED], ["--undecided=pass"], 1),
+        ([UNDECIDED], ["--undecided=pass"], 0),
+        ([UNDECIDED], ["--undecided=fail"], 1),
+        ([HOLDS], ["--undecided=fail"], 0),
+    ],
+)
+def test_the_exit_code_tells_whether_the_expectations_hold(run, shop, expected, options, code):
+    assert run("run", shop(*expected), "--jobs=1", *options)[0] == code
+
+
+def test_a_run_prints_its_tables_and_nothing_else(run, shop):
+    code, out, err = run("run", shop(HOLDS, UNDECIDED), "--jobs=1")
+    for title in ("Load and depth", "Wait", "Residence", "Loss and duplicates", "Consistency window", "Expectations"):
+        assert title in out
+    assert "✓ holds      work.wait.p99 < 5s" in out
+    assert "? undecided  messages.rate < 20/s" in out
+    assert "\x1b" not in out
+    assert (code, err) == (3, "")
+
+
+def test_a_run_writes_the_report_and_every_estimate(run, shop):
+    code, _, err = run("run", shop(HOLDS), "--jobs=1", "--html", "report.html", "--json", "report.json")
+    assert (code, err) == (0, "")
+    assert "<title>" in Path("report.html").read_text("utf-8")
+    found = json.loads(Path("report.json").read_text("utf-8"))
+    assert (found["scenario"], found["seed"], found["replications"]) == ("Quick", 1, 3)
+    assert found["estimates"]["queues.work.wait.p99"]
+
+
+def test_the_options_override_the_file(run, shop):
+    run("run", shop(), "--jobs=1", "--seed", 7, "--replications", 2, "--json", "report.json")
+    found = json.loads(Path("report.json").read_text("utf-8"))
+    assert (found["seed"], found["replications"]) == (7, 2)
+
+
+def test_the_number_of_processes_changes_nothing(run, shop):
+    tables = [run("run", shop(HOLDS), "--jobs", jobs)[1] for jobs in (1, 2)]
+    assert tables[0] == tables[1]
+
+
+TIME = 'is not a time; write for example "500ms", "30s", "1h30min" or "24h"'
+KEYS = "queue, service, count, concurrency, prefetch, failure, retry"
+ENDLESS = "is missing, and the arrivals of publishers.web never end"
+
+
+@pytest.mark.parametrize(
+    ("there", "instead", "line"),
+    [
+        ('"work"', '"wrok"', "publishers.web.to: unknown queue 'wrok'; did you mean 'work'? known: work"),
+        ("service", "servcie", f"consumers.worker.servcie: unknown key 'servcie'; did you mean 'service'? known: {KEYS}"),
+        ("10ms", "10mms", f"consumers.worker.service: mean: '10mms' {TIME}"),
+        ('"1min"', "60", 'run.duration: 60 has no unit; write "60s", "60ms" or a timedelta'),
+        ('duration = "1min", warmup = "1s",', "", f'run.duration: {ENDLESS}; write duration = "4h", or replay a recorded trace'),
+        ("work.wait", "wrok.wait", "expect: unknown metric 'wrok.wait.p99'; did you mean 'work.wait.p99'?"),
+        ("p99 < 5s", "p99 < 5", f"expect: the limit of work.wait.p99: '5' {TIME}"),
+    ],
+)
+@pytest.mark.parametrize("command", ["run", "check"])
+@pytest.mark.usefixtures("no_simulation")
+def test_bad_input_is_one_line_with_file_place_and_remedy(run, shop, command, there, instead, line):
+    assert run(command, shop(text=(QUICK % HOLDS).replace(there, instead, 1))) == (2, "", f"simbus: quick.toml: {line}\n")
+
+
+@pytest.mark.usefixtures("no_simulation")
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["--html", "no/report.html"], "no/report.html: cannot be written, there is no folder "),
+        (["--json", "."], ".: is a folder; name a file in it"),
+        (["--html", "quick.toml"], "quick.toml: is the scenario itself; name another file"),
+        (["--html", "same", "--json", "same"], "same: cannot hold both the report and the estimates; name two files"),
+    ],
+)
+def test_an_output_that_cannot_be_written_is_known_before_the_simulation(run, shop, options, problem):
+    code, out, err = run("run", shop(HOLDS), *options)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith(f"simbus: {problem}")
+
+
+@pytest.mark.usefixtures("no_simulation")
+def test_a_folder_without_permission_is_known_before_the_simulation(run, shop, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_: False)  # real permissions do not stop root, as whom many a CI runs
+    code, _, err = run("run", shop(HOLDS), "--html", "report.html")
+    assert (code, err) == (2, "simbus: report.html: cannot be written, permission denied; name another file\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["rnu"], ["rnu", "Try: simbus --help"]),
+        (["run"], ["FILE", "Try: simbus run --help"]),
+        (["check"], ["FILE", "Try: simbus check --help"]),
+        (["run", "x.toml", "--sed", "1"], ["--sed", "Try: simbus run --help"]),
+        (["run", "x.toml", "--replications", "0"], ["--replications", "x>=1", "Try: simbus run --help"]),
+        (["run", "x.toml", "--undecided=maybe"], ["'fail', 'pass'", "Try: simbus run --help"]),
+    ],
+)
+def test_wrong_arguments_are_one_line(run, arguments, words):
+    code, out, err = run(*arguments)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("simbus: ")
+    assert [word for word in words if word not in err] == []
+
+
+def test_a_file_that_is_not_there(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    line = f"simbus: no.toml: there is no such file; looked for {tmp_path / 'no.toml'}\n"
+    assert run("run", "no.toml") == run("check", "no.toml") == (2, "", line)
+
+
+def test_check_tells_that_a_scenario_can_be_run_and_how_busy_it_is(run, shop):
+    shop(HOLDS)
+    bookstore = SCENARIOS / "bookstore.toml"
+    code, out, err = run("check", bookstore, "quick.toml")
+    first, second = out.splitlines()
+    assert first == f"{bookstore}: can be run; utilisation: inventory 0.70, email 0.40, audit 0.04"
+    assert second == "quick.toml: can be run; utilisation: worker 0.20"
+    assert (code, err) == (0, "")
+
+
+def test_check_looks_at_every_file(run, shop):
+    code, out, err = run("check", "no.toml", shop(HOLDS))
+    assert (code, out) == (2, "quick.toml: can be run; utilisation: worker 0.20\n")
+    assert err.startswith("simbus: no.toml: there is no such file")
+
+
+def test_check_and_run_warn_of_what_will_not_work(run, shop):
+    slow = (QUICK % "").replace("10ms", "60ms").replace("replications = 3", "replications = 1")
+    warning = "simbus: quick.toml: warning: queues.work: utilisation 1.20, retries counted: "
+    for command in ("check", "run"):
+        code, _, err = run(command, shop(text=slow))
+        assert err.startswith(warning)
+        assert (code, err.count("\n")) == (0, 1)
+
+
+def test_an_interrupt_ends_it_in_one_line(run, shop, monkeypatch):
+    def simulate(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("simbus.simulation.experiment.simulate", simulate)
+    code, out, err = run("run", shop(HOLDS))
+    assert (code, out, err.split("\n")) == (130, "", ["", "simbus: interrupted", ""])
+
+
+def test_help_reads_as_documentation():
+    result = CliRunner().invoke(simbus, ["run", "--help"])
+    assert result.exit_code == 0
+    for words in ("Exit code:", "0  every expectation of the file holds", "3  none fails, but one is undecided", "Examples:"):
+        assert words in result.output
+    assert CliRunner().invoke(simbus, []).output == CliRunner().invoke(simbus, ["--help"]).output
+
+
+def test_bad_input_reads_the_same_however_the_command_is_called(shop):
+    result = CliRunner().invoke(simbus, ["run", "no.toml"])
+    assert result.exit_code == 2
+    assert result.stderr.startswith("simbus: no.toml: there is no such file; looked for ")
+
+
+def shell(*arguments, **environment):
+    """Run the command line as a process of its own."""
+    program = "import sys; from simbus.cli import main; sys.exit(main())"
+    command = [sys.executable, "-c", program, *map(str, arguments)]
+    return subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        check=False,
+        env={**os.environ, "PYTHONUTF8": "1", **environment},
+    )
+
+
+def test_a_process_exits_with_the_code(shop):
+    done = shell("run", shop(HOLDS, FAILS), "--jobs=2", "--replications=2")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "✗ fails" in done.stdout
+    assert shell("run", "no.toml").returncode == 2
+
+
+def test_no_color_is_honoured_even_where_colour_is_forced(shop):
+    coloured = shell("run", shop(HOLDS), "--jobs=1", FORCE_COLOR="1")
+    plain = shell("run", shop(HOLDS), "--jobs=1", FORCE_COLOR="1", NO_COLOR="1")
+    assert "\x1b[32m" in coloured.stdout
+    assert "\x1b[32m" not in plain.stdout
