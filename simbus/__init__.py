@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from simbus.rabbitmq.fake import RabbitMQ
     from simbus.simulation.distributions import constant, empirical, exponential, gamma, lognormal
     from simbus.simulation.experiment import simulate, sweep
-    from simbus.simulation.failures import Backoff, Failure, Retry
+    from simbus.simulation.failures import exponential_backoff, fixed_backoff, in_handler, requeue
     from simbus.simulation.file import read_scenario
     from simbus.simulation.scenario import Scenario
     from simbus.simulation.workloads import bursts, constant_rate, poisson, replay
@@ -21,21 +21,22 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
-    "Backoff",
-    "Failure",
     "RabbitMQ",
-    "Retry",
     "Scenario",
     "bursts",
     "constant",
     "constant_rate",
     "empirical",
     "exponential",
+    "exponential_backoff",
+    "fixed_backoff",
     "gamma",
+    "in_handler",
     "lognormal",
     "poisson",
     "read_scenario",
     "replay",
+    "requeue",
     "simulate",
     "sweep",
 ]
@@ -44,7 +45,7 @@ _HOMES = {
     "simbus.rabbitmq.fake": ("RabbitMQ",),
     "simbus.simulation.distributions": ("constant", "empirical", "exponential", "gamma", "lognormal"),
     "simbus.simulation.experiment": ("simulate", "sweep"),
-    "simbus.simulation.failures": ("Backoff", "Failure", "Retry"),
+    "simbus.simulation.failures": ("exponential_backoff", "fixed_backoff", "in_handler", "requeue"),
     "simbus.simulation.file": ("read_scenario",),
     "simbus.simulation.scenario": ("Scenario",),
     "simbus.simulation.workloads": ("bursts", "constant_rate", "poisson", "replay"),

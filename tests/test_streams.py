@@ -52,7 +52,7 @@ def test_streams_are_uncorrelated():
     n = 50_000
     names = [(0, "a", "x"), (0, "b", "x"), (0, "a", "y"), (1, "a", "x")]
     table = [Streams(5, replication).generator(entity, purpose).random(n) for replication, entity, purpose in names]
-    correlations = np.corrcoef(table)[np.triu_indices(len(names), 1)]
+    correlations = np.asarray(np.corrcoef(table))[np.triu_indices(len(names), 1)]
     assert np.abs(correlations).max() < 4.5 / np.sqrt(n)
 
 

@@ -69,7 +69,7 @@ QUEUE = {
     "depth.max": Metric("count", "The most copies that a replication held at once."),
     "ready.mean": Metric("count", "Copies that wait in the queue, averaged over time."),
     "unacked.mean": Metric("count", "Copies delivered and not yet settled, averaged over time."),
-    "attempts.mean": Metric("count", "Attempts that a copy takes until it is settled."),
+    "attempts.mean": Metric("count", "Attempts that a copy takes until it is settled, those inside a handler included."),
     "loss": Metric(
         "share",
         "Share of delivery obligations (a message and a queue that it first reached) that end lost: "
@@ -85,7 +85,7 @@ QUEUE = {
 }
 CONSUMER = {
     "utilisation": Metric("share", "Share of the group’s servers’ time that is busy."),
-    "attempts": Metric("count", "Attempts that the group’s handlers start, in the measured time."),
+    "attempts": Metric("count", "Attempts that the group’s handlers end, in the measured time."),
     "failures": Metric("count", "Attempts of the group’s handlers that fail, in the measured time."),
 }
 MESSAGES = {

@@ -52,6 +52,8 @@ class Depth:
         """So many more are ready and unacked."""
         passed = now - self.since
         if passed:
+            if self.ready + self.unacked > self.most:  # what came and went at one instant was never held
+                self.most = self.ready + self.unacked
             self.ready_area += self.ready * passed
             self.unacked_area += self.unacked * passed
             self.since = now

@@ -57,6 +57,7 @@ class _Copy:
     cause: str
     unacked: bool = False
     started_at: int = -1
+    deliveries: int = 0
     attempts: int = 0
 
 
@@ -158,19 +159,17 @@ class Recorder:
         queue, at = self._queues[effect.queue], effect.at
         obligation, cause = self._obligation(effect, queue)
         self._copies[effect.copy_id] = _Copy(effect.message_id, queue, obligation, at, at, cause)
-        depth = queue.depth
-        depth.change(1, 0, at)
-        depth.most = max(depth.most, depth.ready + depth.unacked)
+        queue.depth.change(1, 0, at)
         queue.enqueued += self._warmup <= at <= self._end
 
     def _take_refused(self, effect: Refused) -> None:
-        obligation, cause = self._obligation(effect, self._queues[effect.queue])
-        self._leave(obligation, effect.children, "maxlen" if effect.children else cause or "refused")
+        obligation, _ = self._obligation(effect, self._queues[effect.queue])
+        self._leave(obligation, effect.children, "maxlen" if effect.children else "refused")
 
     def _take_delivered(self, effect: Delivered) -> None:
         copy = self._copies[effect.copy_id]
         copy.unacked = True
-        copy.attempts = effect.attempt
+        copy.deliveries = effect.attempt
         copy.queue.depth.change(-1, 1, effect.at)
 
     def _take_settled(self, effect: Settled) -> None:
@@ -189,7 +188,7 @@ class Recorder:
 
     def _take_removed(self, effect: Removed) -> None:
         copy = self._close(effect.copy_id, effect.at)
-        if copy.attempts:
+        if copy.deliveries:
             self._record_end(copy, effect.at)
         self._leave(copy.obligation, effect.children, effect.cause)
 
@@ -242,9 +241,8 @@ class Recorder:
         copy.started_at = now
         consumers.busy.change(1, now)
         if copy.ready_at >= self._warmup:
-            consumers.attempts += 1
             copy.queue.waits.append(now - copy.ready_at)
-            if copy.attempts == 1:
+            if copy.deliveries == 1:
                 copy.queue.first_waits.append(now - copy.ready_at)
 
     def ended(self, group: str, copy_id: int, now: int) -> None:
@@ -258,12 +256,18 @@ class Recorder:
 
     def failed(self, group: str, copy_id: int) -> None:
         """An attempt failed, transiently or for good; a retry inside the handler is an attempt too."""
-        if self._copies[copy_id].ready_at >= self._warmup:
+        copy = self._copies[copy_id]
+        copy.attempts += 1
+        if copy.ready_at >= self._warmup:
+            self._groups[group].attempts += 1
             self._groups[group].failures += 1
 
-    def applied(self, copy_id: int, now: int) -> None:
-        """The handler's side effect took place."""
+    def applied(self, group: str, copy_id: int, now: int) -> None:
+        """An attempt succeeded: the handler's side effect took place."""
         copy = self._copies[copy_id]
+        copy.attempts += 1
+        if copy.ready_at >= self._warmup:
+            self._groups[group].attempts += 1
         queue, message_id = copy.queue, copy.message_id
         seen = queue.applied_messages
         if message_id >= len(seen):

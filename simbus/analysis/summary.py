@@ -68,7 +68,7 @@ def _of_queue(seen: Observed, queue: QueueObserved, wanted: Sequence[float]) -> 
         "throughput": queue.acked / seconds,
         "utilisation": _utilisation(seen, [group for group in seen.groups.values() if group.queue == queue.name]),
         "depth.mean": ready + unacked,
-        "depth.max": float(queue.depth.most),
+        "depth.max": float(max(queue.depth.most, queue.depth.ready + queue.depth.unacked)),
         "ready.mean": ready,
         "unacked.mean": unacked,
         "attempts.mean": _ratio(queue.attempts, queue.settled),

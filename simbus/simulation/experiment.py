@@ -24,7 +24,7 @@ from simbus.analysis.replication import Replication
 from simbus.analysis.results import Result, Settings
 from simbus.errors import ScenarioError
 from simbus.simulation.driver import Driver, Handler
-from simbus.simulation.scenario import ConsumerSpec, RunSpec, Scenario
+from simbus.simulation.scenario import ConsumerSpec, PublisherSpec, RunSpec, Scenario
 from simbus.simulation.streams import Streams, draws
 from simbus.units import SECOND
 
@@ -87,7 +87,7 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
     kind = dialect.load(scenario.dialect)
     broker = kind.build(scenario.topology)
     run, streams = scenario.run, Streams(seed, index)
-    end = run.warmup + run.duration if run.duration is not None else _last_arrival(scenario)
+    end = run.warmup + run.duration if run.duration is not None else _last_arrival(scenario, streams)
     recorder = Recorder(
         queues=tuple(scenario.topology.queues),
         served=_served(scenario, kind, broker),
@@ -101,18 +101,20 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
         for number in range(1, spec.count + 1):
             driver.add_consumer(kind.subscription(broker, f"{name}.{number}", spec.queue, spec.prefetch), handler)
     for name, publisher in scenario.publishers.items():
-        epochs = publisher.arrivals.epochs(streams.generator(f"publishers.{name}", "arrivals"))
-        driver.add_publisher(epochs, kind.publisher(broker, name, publisher.address))
+        driver.add_publisher(_epochs(name, publisher, streams), kind.publisher(broker, name, publisher.address))
     driver.run(end + 1 if run.duration is not None else None)
     broker.check()
     quantiles = (quantile(each.target.name) for each in _expectations(scenario))
     return recorder.replication(index, [probability for probability in quantiles if probability is not None])
 
 
-def _last_arrival(scenario: Scenario) -> int:
+def _epochs(name: str, spec: PublisherSpec, streams: Streams) -> Iterator[int]:
+    return spec.arrivals.epochs(streams.generator(f"publishers.{name}", "arrivals"))
+
+
+def _last_arrival(scenario: Scenario, streams: Streams) -> int:
     """When the finite arrivals end; at least a second, so that there is time to average over."""
-    nothing_drawn = Streams(0, 0).generator("", "")
-    return max(SECOND, *(max(spec.arrivals.epochs(nothing_drawn)) for spec in scenario.publishers.values()))
+    return max(SECOND, *(max(_epochs(name, spec, streams), default=0) for name, spec in scenario.publishers.items()))
 
 
 def _handler(name: str, spec: ConsumerSpec, streams: Streams) -> Handler:
