@@ -15,17 +15,18 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import pairwise
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 import numpy as np
-from ledger import Ledger
 
 from simbus.analysis.recorder import Recorder
 from simbus.simulation import experiment
 from simbus.simulation.driver import Driver
 from simbus.units import SECOND
+from tests.ledger import Ledger
 
 CAUSES = ("refused", "rejected", "expired", "maxlen", "delivery_limit", "purged", "deleted", "unconsumed")
 ENDS = ("Settled", "Removed", "Refused")
@@ -248,7 +249,7 @@ class Naive:
 
     def _of_applications(self, queue: str) -> dict[str, float]:
         """In the order of the tape, whose message was applied here before."""
-        steps = sorted(step + (copy.message,) for copy in self._in(queue) for step in self._of(copy, "applied"))
+        steps = sorted((*step, copy.message) for copy in self._in(queue) for step in self._of(copy, "applied"))
         messages = [step[-1] for step in steps]
         repeats = [m in messages[:i] for i, m in enumerate(messages) if m in self.published]
         return {"duplicates": _ratio(sum(repeats), len(repeats)), "duplicates.n": len(repeats)}
@@ -283,7 +284,8 @@ class Naive:
         return {"utilisation": self._busy([group]), "attempts": len(outcomes), "failures": outcomes.count("failed")}
 
     def _ready_before(self, copy: Any, place: int) -> int:
-        return max(step[2] for step in self._of(copy, "Enqueued", "Requeued") if step[0] < place)
+        ready: int = max(step[2] for step in self._of(copy, "Enqueued", "Requeued") if step[0] < place)
+        return ready
 
     def _of_windows(self) -> dict[str, float]:
         closed, never, ages = self.windows()
@@ -295,6 +297,7 @@ class Naive:
             "open": _ratio(len(ages), n),
             "mean": math.inf if never else float(np.mean(seconds)) if seconds else math.nan,
             "max": math.inf if never else max(seconds, default=math.nan),
+            **{f"p{percent}": _product_limit(closed, never, ages, percent / 100) for percent in (50, 95, 99)},
         }
 
     # Time
@@ -304,7 +307,7 @@ class Naive:
 
     def _clipped(self, stays: Any) -> float:
         """Sum of sojourns in the measured time, over its length."""
-        spent = sum(max(0, min(to, self.end) - max(since, self.warmup)) for since, to in stays)
+        spent: int = sum(max(0, min(to, self.end) - max(since, self.warmup)) for since, to in stays)
         return spent / (self.end - self.warmup)
 
     def _busy(self, groups: list[str]) -> float:
@@ -316,7 +319,7 @@ class Naive:
     def _most(self, stays: list[tuple[int, int]]) -> int:
         """The most that were there for any length of time, from the end of the warm-up on."""
         instants = sorted({0, self.last, *(at for stay in stays for at in stay)})
-        spans = [(a, b) for a, b in zip(instants, instants[1:], strict=False) if b >= self.warmup]
+        spans = [(a, b) for a, b in pairwise(instants) if b >= self.warmup]
         return max((sum(since <= a and b <= to for since, to in stays) for a, b in spans), default=0)
 
 
@@ -324,12 +327,23 @@ def _at(entry: Any) -> Any:
     return entry[3] if isinstance(entry, tuple) else entry.at
 
 
-def _copy(entry: Any) -> int:
+def _copy(entry: Any) -> Any:
     return entry[2] if isinstance(entry, tuple) else entry.copy_id
 
 
 def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else math.nan
+
+
+def _product_limit(closed: list[int], never: int, ages: list[int], p: float) -> float:
+    """The first time, in seconds, by which at least a share p has closed (Kaplan and Meier 1958)."""
+    still = 1.0
+    for time in sorted(set(closed)):
+        at_risk = never + sum(each >= time for each in [*closed, *ages])
+        still *= 1 - closed.count(time) / at_risk
+        if 1 - still >= p - 1e-12:
+            return time / SECOND
+    return math.inf if closed or never or ages else math.nan
 
 
 def _spread(column: list[int]) -> dict[str, float]:

@@ -1,20 +1,21 @@
 """Random programs of AMQP's verbs: after every step the broker's own books and an independent ledger balance."""
 
-import contextlib
 import os
 import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from simbus.effects import Delivered
 from simbus.rabbitmq.broker import Broker
+from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.errors import ChannelError
 from simbus.rabbitmq.messages import Properties
 from simbus.units import MILLISECOND
@@ -27,40 +28,38 @@ EXCHANGES = ("direct", "fanout", "topic", "headers")
 slots = st.integers(0, 3)
 exchanges = st.sampled_from(EXCHANGES)
 queue_names = st.sampled_from(QUEUES)
-keys = st.sampled_from([*QUEUES, "a.b", "a.#", "*", "#", "", "nosuch"])
+keys = st.sampled_from([*QUEUES, "a.b", "#", "*", ""])
 ttls = st.sampled_from([0, 1, 5, 20])
-matches = st.sampled_from(["all", "any"])
-arguments = st.fixed_dictionaries(
-    {"x-queue-type": st.sampled_from(["classic", "quorum"])},
+traits = st.fixed_dictionaries(
+    {
+        "type": st.sampled_from(["classic", "quorum"]),
+        "dead_letter": st.none() | st.tuples(st.just(""), queue_names) | st.tuples(exchanges, keys),
+        "x-delivery-limit": st.integers(-1, 2),
+    },
     optional={
         "x-message-ttl": ttls,
-        "x-max-length": st.integers(0, 3),
+        "x-max-length": st.integers(0, 4),
         "x-max-length-bytes": st.integers(0, 12),
         "x-overflow": st.sampled_from(["drop-head", "reject-publish", "reject-publish-dlx"]),
-        "x-dead-letter-exchange": st.sampled_from(["", *EXCHANGES, "nosuch"]),
-        "dead-letter-routing-key": queue_names,
-        "delivery-limit": st.integers(-1, 2),
     },
 )
-
-
-def consistent(table):
-    """Only arguments that go together: a dead-letter routing key with its exchange, a delivery limit in a quorum queue."""
-    table = dict(table)
-    key, limit = table.pop("dead-letter-routing-key", None), table.pop("delivery-limit", None)
-    if key is not None and "x-dead-letter-exchange" in table:
-        table["x-dead-letter-routing-key"] = key
-    if limit is not None and table["x-queue-type"] == "quorum":
-        table["x-delivery-limit"] = limit
-    return table
-
-
 properties = st.builds(
     Properties,
     expiration=st.none() | ttls.map(str),
-    headers=st.none()
-    | st.dictionaries(st.sampled_from(["h", "x-first-death-reason"]), st.sampled_from([1, "1", "rejected"]), max_size=2),
+    headers=st.none() | st.dictionaries(st.sampled_from(["h", "i"]), st.sampled_from([1, 2, "1"]), max_size=2),
 )
+
+
+def arguments(traits):
+    """The AMQP arguments for these traits of a queue."""
+    table = dict(traits)
+    table["x-queue-type"] = table.pop("type")
+    dead_letter = table.pop("dead_letter")
+    if dead_letter is not None:
+        table["x-dead-letter-exchange"], table["x-dead-letter-routing-key"] = dead_letter
+    if table["x-queue-type"] == "classic":
+        del table["x-delivery-limit"]
+    return table
 
 
 class Programs(RuleBasedStateMachine):
@@ -72,14 +71,18 @@ class Programs(RuleBasedStateMachine):
         self.message_ttl: dict[str, int] = {}
         self.ledger = Ledger(self.message_ttl)
         self.delivery_tags: dict[int, list[int]] = {}
+        self.channels: list[Channel] = []
         self.admin = self.broker.open_connection().open_channel()
 
-    @initialize(tables=st.tuples(*[arguments] * len(QUEUES)))
-    def begin(self, tables):
+    @initialize(traits=st.tuples(*[traits] * len(QUEUES)))
+    def begin(self, traits):
         for name in EXCHANGES:
             self.admin.exchange_declare(name, name)
-        for queue, table in zip(QUEUES, tables, strict=True):
-            self.declare(queue, table)
+        for queue, its_traits in zip(QUEUES, traits, strict=True):
+            self.declare(queue, its_traits)
+            self.admin.queue_bind(queue, "fanout")
+            self.admin.queue_bind(queue, "topic", f"{queue}.#")
+            self.admin.queue_bind(queue, "headers", "", {"x-match": "any", "h": 1, "i": 2})
         connections = [self.broker.open_connection() for _ in range(2)]
         self.channels = [connection.open_channel() for connection in connections for _ in range(2)]
 
@@ -90,93 +93,98 @@ class Programs(RuleBasedStateMachine):
             if isinstance(effect, Delivered):
                 self.delivery_tags.setdefault(effect.channel, []).append(effect.delivery_tag)
 
-    # Topology
+    def has(self, queue):
+        return queue in self.broker.vhost().queues
 
-    @rule(queue=queue_names, table=arguments)
-    def declare(self, queue, table):
-        if queue not in self.broker.vhost().queues:
-            table = consistent(table)
-            self.admin.queue_declare(queue, durable=True, arguments=table)
-            self.message_ttl.pop(queue, None)
-            if "x-message-ttl" in table:
-                self.message_ttl[queue] = table["x-message-ttl"] * MILLISECOND
-
-    @rule(queue=queue_names, exchange=exchanges, key=keys, value=st.none() | st.integers(1, 2), match=matches)
-    def bind(self, queue, exchange, key, value, match):
-        table = {} if value is None else {"x-match": match, "h": value}
-        with contextlib.suppress(ChannelError):  # there may be no such queue
-            self.admin.queue_bind(queue, exchange, key, table)
-
-    @rule(queue=queue_names, exchange=exchanges, key=keys)
-    def unbind(self, queue, exchange, key):
-        self.admin.queue_unbind(queue, exchange, key)
-
-    @rule(queue=queue_names)
-    def delete(self, queue):
-        self.admin.queue_delete(queue)
-
-    @rule(queue=queue_names)
-    def purge(self, queue):
-        if queue in self.broker.vhost().queues:
-            self.admin.queue_purge(queue)
+    def declare(self, queue, traits):
+        table = arguments(traits)
+        self.admin.queue_declare(queue, durable=True, arguments=table)
+        self.message_ttl.pop(queue, None)
+        if "x-message-ttl" in table:
+            self.message_ttl[queue] = table["x-message-ttl"] * MILLISECOND
 
     # Work
 
-    @rule(slot=slots, exchange=st.just("") | exchanges, key=keys, properties=properties, size=st.integers(0, 6))
-    def publish(self, slot, exchange, key, properties, size):
-        self.channels[slot].publish(exchange, key, b"x" * size, properties, mandatory=size % 2 == 0)
-
-    @rule(slot=slots, queue=queue_names, size=st.integers(0, 3), count=st.integers(2, 6))
-    def publish_many(self, slot, queue, size, count):
+    @rule(slot=slots, queue=queue_names, properties=properties, size=st.integers(0, 4), count=st.integers(1, 4))
+    def publish(self, slot, queue, properties, size, count):
         for _ in range(count):
-            self.channels[slot].publish("", queue, b"x" * size)
+            self.channels[slot].publish("", queue, b"x" * size, properties)
+
+    @rule(slot=slots, exchange=exchanges, key=keys, properties=properties, mandatory=st.booleans())
+    def publish_to_an_exchange(self, slot, exchange, key, properties, mandatory):
+        self.channels[slot].publish(exchange, key, b"xyz", properties, mandatory=mandatory)
 
     @rule(slot=slots, queue=queue_names, prefetch=st.integers(0, 3), no_ack=st.sampled_from([False, False, False, True]))
     def consume(self, slot, queue, prefetch, no_ack):
         channel = self.channels[slot]
-        if queue in self.broker.vhost().queues and len(channel.consumers) < 4:
+        if self.has(queue) and len(channel.consumers) < 4:
             channel.qos(prefetch)
             channel.consume(queue, no_ack=no_ack)
 
-    @rule(slot=slots, data=st.data())
-    def cancel(self, slot, data):
-        channel = self.channels[slot]
-        channel.cancel(data.draw(st.sampled_from([*channel.consumers, "nosuch"])))
-
-    @rule(slot=slots, queue=queue_names, no_ack=st.booleans())
-    def get(self, slot, queue, no_ack):
-        if queue in self.broker.vhost().queues:
+    @rule(slot=slots, queue=queue_names, count=st.integers(1, 3), no_ack=st.sampled_from([False, False, True]))
+    def get(self, slot, queue, count, no_ack):
+        for _ in range(count if self.has(queue) else 0):
             self.channels[slot].get(queue, no_ack=no_ack)
 
+    @precondition(lambda self: any(channel.unacked for channel in self.channels))
+    @rule(how=st.sampled_from(["ack", "reject", "requeue"]), multiple=st.booleans(), data=st.data())
+    def settle(self, how, multiple, data):
+        channel = data.draw(st.sampled_from([channel for channel in self.channels if channel.unacked]))
+        tag = data.draw(st.sampled_from([*channel.unacked, *([0] if multiple else [])]))
+        self.settle_on(channel, tag, how, multiple)
+
     @rule(slot=slots, how=st.sampled_from(["ack", "reject", "requeue"]), multiple=st.booleans(), data=st.data())
-    def settle(self, slot, how, multiple, data):
-        """A tag that is outstanding, or one that is not (any more): it is refused and changes nothing."""
+    def settle_again(self, slot, how, multiple, data):
+        """A tag that is not outstanding any more is refused, and that changes nothing."""
         channel = self.channels[slot]
-        tag = data.draw(st.sampled_from([*self.delivery_tags.get(channel.number, [])[-8:], 0]))
-        known = tag in channel.unacked or (multiple and not tag)
-        before = snapshot(self.broker)
-        with contextlib.nullcontext() if known else pytest.raises(ChannelError, match=f"^406 .* unknown delivery tag {tag}$"):
-            if how == "ack":
-                channel.ack(tag, multiple=multiple)
-            else:
-                channel.nack(tag, multiple=multiple, requeue=how == "requeue")
-        assert known or snapshot(self.broker) == before
+        tag = data.draw(st.sampled_from([*self.delivery_tags.get(channel.number, []), 99_999]))
+        if tag not in channel.unacked:
+            before = snapshot(self.broker)
+            with pytest.raises(ChannelError, match=f"^406 .* unknown delivery tag {tag}$"):
+                self.settle_on(channel, tag, how, multiple)
+            assert snapshot(self.broker) == before
 
-    @rule(slot=slots)
-    def recover(self, slot):
-        self.channels[slot].recover()
+    def settle_on(self, channel, tag, how, multiple):
+        if how == "ack":
+            channel.ack(tag, multiple=multiple)
+        else:
+            channel.nack(tag, multiple=multiple, requeue=how == "requeue")
 
-    @rule(slot=slots, new_connection=st.booleans())
-    def close_channel(self, slot, new_connection):
+    # Change
+
+    @rule(
+        what=st.sampled_from(["declare", "delete", "purge", "bind", "unbind"]),
+        queue=queue_names,
+        exchange=exchanges,
+        key=keys,
+        traits=traits,
+    )
+    def change_the_topology(self, what, queue, exchange, key, traits):
+        if what == "declare" and not self.has(queue):
+            self.declare(queue, traits)
+        elif what == "bind" and self.has(queue):
+            self.admin.queue_bind(queue, exchange, key)
+        elif what == "unbind":
+            self.admin.queue_unbind(queue, exchange, key)
+        elif what == "purge" and self.has(queue):
+            self.admin.queue_purge(queue)
+        elif what == "delete":
+            self.admin.queue_delete(queue)
+
+    @rule(slot=slots, what=st.sampled_from(["cancel", "cancel", "recover", "channel", "channel", "connection"]))
+    def end(self, slot, what):
         channel = self.channels[slot]
-        channel.close()
-        self.channels[slot] = (self.broker.open_connection() if new_connection else channel.connection).open_channel()
-
-    @rule(slot=slots)
-    def close_connection(self, slot):
-        self.channels[slot].connection.close()
-        connection = self.broker.open_connection()
-        self.channels = [connection.open_channel() if channel.closed else channel for channel in self.channels]
+        if what == "cancel":
+            channel.cancel(next(iter(channel.consumers), "nosuch"))
+        elif what == "recover":
+            channel.recover()
+        elif what == "channel":
+            channel.close()
+            self.channels[slot] = channel.connection.open_channel()
+        else:
+            channel.connection.close()
+            connection = self.broker.open_connection()
+            self.channels = [connection.open_channel() if channel.closed else channel for channel in self.channels]
 
     # Time
 
@@ -196,7 +204,110 @@ class Programs(RuleBasedStateMachine):
 
 
 TestPrograms = Programs.TestCase
-TestPrograms.settings = settings(max_examples=120, stateful_step_count=40, suppress_health_check=[HealthCheck.too_slow])
+TestPrograms.settings = settings(max_examples=120, stateful_step_count=50, suppress_health_check=[HealthCheck.too_slow])
+
+
+# Long programs: no shrinking, but a hundred times the steps. What they do depends on their seed alone.
+
+
+class LongProgram:
+    """Random queues, and random verbs of three channels that keep them busy."""
+
+    def __init__(self, seed):
+        self.random = Random(seed)  # noqa: S311 - for a program, not for a secret
+        self.broker = Broker()
+        self.message_ttl: dict[str, int] = {}
+        self.admin = self.broker.open_connection().open_channel()
+        self.channels = [self.broker.open_connection().open_channel() for _ in range(3)]
+        self.admin.exchange_declare("everywhere", "fanout")
+        self.admin.exchange_declare("by headers", "headers")
+        for queue in QUEUES:
+            self.declare(queue)
+
+    def declare(self, queue):
+        choose = self.random.choice
+        table: dict[str, Any] = {
+            "x-queue-type": choose(["classic", "quorum"]),
+            "x-message-ttl": choose([None, None, 0, 4, 20]),
+            "x-max-length": choose([None, None, 1, 3, 5]),
+            "x-max-length-bytes": choose([None, None, None, 9]),
+            "x-overflow": choose([None, "drop-head", "reject-publish", "reject-publish-dlx"]),
+            "x-dead-letter-exchange": choose([None, "", "", "everywhere", "by headers"]),
+        }
+        if table["x-dead-letter-exchange"] is not None:
+            table["x-dead-letter-routing-key"] = choose(QUEUES)
+        if table["x-queue-type"] == "quorum":
+            table["x-delivery-limit"] = choose([-1, 0, 1, 2, 5])
+        table = {name: value for name, value in table.items() if value is not None}
+        self.admin.queue_declare(queue, durable=True, arguments=table)
+        self.admin.queue_bind(queue, "everywhere")
+        self.admin.queue_bind(queue, "by headers", "", {"x-match": choose(["any", "all"]), "h": choose([1, 2]), "i": "2"})
+        self.message_ttl.pop(queue, None)
+        if "x-message-ttl" in table:
+            self.message_ttl[queue] = table["x-message-ttl"] * MILLISECOND
+
+    def step(self):
+        channel, queue, chance = self.random.choice(self.channels), self.random.choice(QUEUES), self.random.random()
+        if chance < 0.4:
+            self.publish(channel, queue)
+        elif chance < 0.75:
+            self.consume(channel, queue)
+        elif chance < 0.9:
+            target = self.broker.now + 2 * MILLISECOND
+            deadline = self.broker.next_deadline
+            self.broker.advance(target if deadline is None else min(target, deadline))
+        else:
+            self.disturb(channel, queue)
+
+    def publish(self, channel, queue):
+        choose = self.random.choice
+        exchange, key = choose([("", queue), ("", queue), ("everywhere", ""), ("by headers", "")])
+        size = self.random.choice([0, 1, 5])
+        sent = Properties(expiration=choose([None, None, "0", "3", "15"]), headers=choose([None, {"h": 1}, {"h": 2, "i": "2"}]))
+        channel.publish(exchange, key, b"x" * size, sent, mandatory=choose([True, False]))
+
+    def consume(self, channel, queue):
+        what = self.random.choice(["consume", "get", "ack", "ack", "nack", "nack", "reject"])
+        tag = self.random.choice([*channel.unacked, 0])
+        multiple = not tag or self.random.random() < 0.3
+        if what == "consume" and len(channel.consumers) < 3:
+            channel.qos(self.random.choice([0, 1, 1, 3]))
+            channel.consume(queue, no_ack=self.random.random() < 0.1)
+        elif what == "get":
+            channel.get(queue, no_ack=self.random.random() < 0.3)
+        elif what == "ack":
+            channel.ack(tag, multiple=multiple)
+        elif what != "consume":
+            channel.nack(tag, multiple=multiple, requeue=what == "nack")
+
+    def disturb(self, channel, queue):
+        what = self.random.choice(["cancel", "cancel", "cancel", "close", "close", "purge", "delete"])
+        if what == "cancel":
+            channel.cancel(next(iter(channel.consumers), ""))
+        elif what == "close":
+            self.random.choice([channel, channel.connection]).close()
+            self.channels = [self.broker.open_connection().open_channel() if c.closed else c for c in self.channels]
+        elif what == "purge":
+            self.admin.queue_purge(queue)
+        else:
+            self.admin.queue_delete(queue)
+            self.declare(queue)
+
+
+def test_the_books_balance_after_every_step_of_long_programs(seed):
+    happened: Counter[str] = Counter()
+    for number in range(60):
+        program = LongProgram(seed + number)
+        ledger = Ledger(program.message_ttl)
+        for _ in range(300):
+            program.step()
+            effects = program.broker.take_effects()
+            ledger.feed(effects)
+            program.broker.check()
+            happened.update(getattr(effect, "cause", type(effect).__name__) for effect in effects)
+        ledger.check(program.broker)
+    rare = {"Returned", "Refused", "ConsumerCancelled", "delivery_limit", "rejected", "expired", "maxlen", "purged", "deleted"}
+    assert all(happened[what] > 50 for what in rare), happened  # or else the programs are no test
 
 
 # Determinism
@@ -208,67 +319,16 @@ print(hashlib.sha256(repr(effects_of_a_program(7)).encode()).hexdigest())
 """
 
 
-def effects_of_a_program(seed, steps=600):
-    """The effects of a program that depends on ``seed`` alone; each of its queues has some trait of its own."""
-    random = Random(seed)  # noqa: S311 - for a program, not for a secret
-    broker = Broker()
-    channels = [broker.open_connection().open_channel() for _ in range(3)]
-    _declare_for_program(channels[0])
-    for _ in range(steps):
-        _step(random, broker, random.choice(channels), random.choice(QUEUES))
-        channels = [broker.open_connection().open_channel() if channel.closed else channel for channel in channels]
-    broker.check()
-    return broker.take_effects()
+def effects_of_a_program(seed):
+    program = LongProgram(seed)
+    for _ in range(400):
+        program.step()
+    return program.broker.take_effects()
 
 
-def _step(random, broker, channel, queue):
-    what = random.choice(["publish", "fan out", "by headers", "consume", "ack", "nack", "advance", "advance", "close"])
-    tag = random.choice([*channel.unacked, 0])
-    if what == "publish":
-        channel.publish("", queue, b"x")
-    elif what == "fan out":
-        channel.publish("topic", queue, b"xyz", Properties(expiration="3"))
-    elif what == "by headers":
-        channel.publish("headers", "k", b"", Properties(headers={"h": 1, "i": "2"}))
-    elif what == "consume" and len(channel.consumers) < 3:
-        channel.consume(queue)
-    elif what == "ack":
-        channel.ack(tag, multiple=True)
-    elif what == "nack":
-        channel.nack(tag, multiple=True, requeue=random.random() < 0.5)
-    elif what == "advance":
-        target = broker.now + 2 * MILLISECOND
-        broker.advance(target if broker.next_deadline is None else min(target, broker.next_deadline))
-    elif what == "close" and random.random() < 0.2:
-        channel.connection.close()
-
-
-def _declare_for_program(channel):
-    traits = (
-        {"x-max-length": 2},
-        {"x-message-ttl": 4},
-        {"x-queue-type": "quorum"},
-        {"x-max-length": 3, "x-overflow": "reject-publish-dlx"},
-    )
-    for name in EXCHANGES:
-        channel.exchange_declare(name, name)
-    channel.qos(2)
-    for number, queue in enumerate(QUEUES):
-        target = QUEUES[number - 1]
-        dead_letters = {"x-dead-letter-exchange": "", "x-dead-letter-routing-key": target}
-        channel.queue_declare(queue, durable=True, arguments=traits[number] | dead_letters)
-        channel.queue_bind(queue, "topic", "#")
-        channel.queue_bind(queue, "headers", "", {"x-match": "any", "h": number, "i": "2"})
-
-
-@given(seed=st.integers(0, 2**32))
-@settings(max_examples=20)
 def test_the_same_program_twice_gives_equal_effects(seed):
-    effects = effects_of_a_program(seed, steps=150)
-    assert effects == effects_of_a_program(seed, steps=150)
-    ledger = Ledger()
-    ledger.feed(effects)
-    ledger.check()
+    for number in range(10):
+        assert effects_of_a_program(seed + number) == effects_of_a_program(seed + number)
 
 
 def test_a_program_has_the_same_effects_in_processes_with_different_hashes():
@@ -288,6 +348,3 @@ def test_a_program_has_the_same_effects_in_processes_with_different_hashes():
     ]
     assert hashes[0] == hashes[1]
     assert len(hashes[0].strip()) == 64
-    effects = effects_of_a_program(7)
-    kinds = Counter(type(effect).__name__ for effect in effects)
-    assert all(kinds[kind] for kind in ("Enqueued", "Refused", "Delivered", "Settled", "Requeued", "Removed")), kinds

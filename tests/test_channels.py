@@ -10,7 +10,7 @@ from simbus.rabbitmq.channels import MAX_MESSAGE_SIZE
 from simbus.rabbitmq.effects import ConsumerCancelled
 from simbus.rabbitmq.errors import ChannelError, ConnectionError, RabbitMQError  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.messages import Properties
-from tests.brokers import TYPES, consumer, declare, delivered, get, new_channel, publish, ready, removed, snapshot, tags_of
+from tests.brokers import TYPES, consumer, declare, delivered, get, new_channel, publish, ready, removed, snapshot, tags_of, walk
 
 both_types = pytest.mark.parametrize("type", TYPES)
 LOCKED = (
@@ -570,6 +570,21 @@ def test_acks_after_the_queue_is_gone_are_accepted(broker, channel):
     worker.nack(tags["A2"])
     worker.cancel("A")
     assert ready(channel, "q") == ""
+    broker.check()
+
+
+@pytest.mark.parametrize("end", ["close", "recover"])
+def test_a_deleted_queue_and_its_successor_of_the_same_name_are_two(broker, channel, end):
+    worker = new_channel(broker)
+    for body in "12":
+        channel.queue_delete("q")
+        declare(channel, "q", message_ttl=100)
+        publish(channel, "q", body)
+        get(worker, "q", 1)
+    walk(broker, 100)
+    getattr(worker, end)()
+    assert ready(channel, "q") == ""
+    assert removed(broker.take_effects()) == ["deleted", "expired"]
     broker.check()
 
 

@@ -5,16 +5,22 @@ import subprocess
 import sys
 
 PROGRAM = """
-from simbus import Scenario, exponential, poisson, simulate
+from simbus import Scenario, bursts, exponential, poisson, simulate
 
-shop = Scenario("fan-out with failures")
+shop = Scenario("fan-out, dead letters and headers")
 shop.exchange("orders", type="topic")
-shop.queue("dead")
+shop.exchange("by headers", type="headers")
+shop.exchange("dead letters", type="fanout")
+for name in ("dead", "dead too"):
+    shop.queue(name, type="quorum")
+    shop.bind(name, "dead letters")
 for name, pattern in (("stock", "order.*"), ("mail", "order.placed"), ("audit", "#")):
-    shop.queue(name, message_ttl="2s", dead_letter_exchange="", dead_letter_routing_key="dead")
+    shop.queue(name, message_ttl="2s", dead_letter_exchange="dead letters")
     shop.bind(name, "orders", pattern)
+    shop.bind(name, "by headers", arguments={"x-match": "all"})
     failure = {"transient": 0.1, "permanent": 0.01}
     shop.consumer(name, queue=name, count=2, prefetch=3, service=exponential("50ms"), failure=failure)
+shop.publisher("batch", exchange="by headers", arrivals=bursts(size=20, every="1s"))
 shop.publisher("web", exchange="orders", routing_key="order.placed", arrivals=poisson("30/s"))
 print(simulate(shop, duration="20s", replications=2, seed=%d).trace_hash)
 """

@@ -8,15 +8,16 @@ import math
 from pathlib import Path
 
 import pytest
-from naive import Naive, watched
 
 from simbus import Scenario, exponential, lognormal, poisson, replay, simulate, sweep
 from simbus.cli import main
 from simbus.simulation.check import utilisation
 from simbus.simulation.experiment import run_replication
 from simbus.simulation.file import read_scenario
+from simbus.simulation.streams import Streams
 from simbus.simulation.workloads import Replay
 from simbus.units import MILLISECOND, SECOND
+from tests.naive import Naive, watched
 
 SCENARIOS = Path(__file__).resolve().parent.parent / "scenarios"
 
@@ -36,8 +37,9 @@ def test_the_python_example_runs_as_it_is_written(monkeypatch):
     result = simulate(shop, duration="30s", warmup="5s", replications=3, seed=1)
     summary = result.summary()
     assert list(summary.index) == ["payments"]
-    assert summary.loc["payments", ("throughput", "mean")] == pytest.approx(120, rel=0.1)
-    assert summary.loc["payments", ("throughput", "half_width")] > 0
+    throughput = summary["throughput"].loc["payments"]
+    assert throughput["mean"] == pytest.approx(120, rel=0.1)
+    assert throughput["half_width"] > 0
     axes = result.plot.depth("payments")
     assert axes.lines
     assert [verdict.outcome for verdict in result.verdicts()] == ["holds"]
@@ -260,10 +262,23 @@ def test_adding_queues_publishers_and_groups_changes_no_draw_of_another(before, 
     assert of("consumers.stock.", alone) == of("consumers.stock.", beside)
 
 
-def test_two_groups_alike_draw_from_streams_of_their_own(seed):
-    _, run = taped(shop(with_more=True), seed)
-    times = {group: [now for _, who, _, now in run.notices("ended") if who == group] for group in ("mailers", "auditers")}
-    assert set(times["mailers"]).isdisjoint(times["auditers"])
+def test_every_party_draws_from_streams_of_its_own(monkeypatch, seed):
+    asked, generator = [], Streams.generator
+
+    def spy(streams, entity, purpose):
+        asked.append((entity, purpose))
+        return generator(streams, entity, purpose)
+
+    monkeypatch.setattr(Streams, "generator", spy)
+    run_replication(shop(with_more=True), seed, 0)
+    assert len(set(asked)) == len(asked) == 2 + 3 * 3
+
+
+def test_two_groups_alike_take_different_times(seed):
+    scenario = shop(with_more=True).with_("consumers.mailers.failure", 0).with_("consumers.auditers.failure", 0)
+    values = run_replication(scenario, seed, 0).values
+    assert values["mail.service.n"] > 300
+    assert values["mail.service.mean"] != pytest.approx(values["audit.service.mean"], rel=1e-6)
 
 
 def test_one_more_consumer_meets_the_same_arrivals_and_the_same_services(seed):

@@ -90,6 +90,7 @@ class Broker:
         assert node.messages == node.unroutable + node.refused + node.routed, "published = unroutable + refused + routed"
         waking = [queue for _, _, queue in node.deadlines]
         assert len({queue.index for queue in waking}) == len(waking), "at most one wake-up per queue"
+        assert not any(queue.gone for queue in waking), "no wake-up for a queue that is gone"
         for queue in queues:
             _check_ledger(queue)
             _check_ready(queue, node.now)

@@ -105,7 +105,7 @@ class Channel:
         for queue in [self._end(consumer) for consumer in list(self.consumers.values())]:
             self._delete_when_unused(queue)  # before anything is requeued: what it held goes with it (observed on 4.0.5)
         held, self.unacked = self.unacked, {}
-        for group in _grouped(held, lambda _tag, entry: (entry.queue.name,)):
+        for group in _grouped(held, _queue_of):
             self._give_back(group, requeue=True)
 
     # Exchanges
@@ -498,9 +498,15 @@ def _grouped(held: Mapping[int, Unacked], key: Callable[[int, Unacked], tuple[An
     return [groups[name] for name in sorted(groups)]
 
 
-def _settled_with(tag: int, entry: Unacked) -> tuple[str, int, str]:
+def _settled_with(tag: int, entry: Unacked) -> tuple[str, int, int, str]:
     """RabbitMQ settles queue by queue: each get by itself, then the consumers in the order of their tags (observed)."""
-    return (entry.queue.name, tag, "") if entry.consumer is None else (entry.queue.name, sys.maxsize, entry.consumer.tag)
+    get, consumer_tag = (tag, "") if entry.consumer is None else (sys.maxsize, entry.consumer.tag)
+    return *_queue_of(tag, entry), get, consumer_tag
+
+
+def _queue_of(_tag: int, entry: Unacked) -> tuple[str, int]:
+    """A queue's name and number: one that was deleted may have a successor of the same name."""
+    return entry.queue.name, entry.queue.index
 
 
 def _unknown_delivery_tag(tag: int) -> ChannelError:

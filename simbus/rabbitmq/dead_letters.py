@@ -16,7 +16,6 @@ from simbus.units import SECOND
 Entry = TypeVar("Entry")
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_HISTORY = ("x-death", *(f"x-{which}-death-{what}" for which in ("first", "last") for what in ("exchange", "queue", "reason")))
 
 
 def dead_letter(message: Message, queue: str, reason: str, at: int, exchange: str, routing_key: str | None) -> Message:
@@ -75,7 +74,7 @@ def _to_front(latest: Entry, entries: Sequence[Entry], place: int | None) -> lis
 
 
 def _headers(headers: Mapping[str, Any], tables: list[dict[str, Any]], first: Death, last: Death) -> dict[str, Any]:
-    own = {key: value for key, value in headers.items() if key not in _HISTORY}
+    """The message's own headers; what a client says in place of the history is replaced."""
     history: dict[str, Any] = {"x-death": tables}
     for which, death in (("first", first), ("last", last)):
         history |= {
@@ -83,7 +82,7 @@ def _headers(headers: Mapping[str, Any], tables: list[dict[str, Any]], first: De
             f"x-{which}-death-queue": death.queue,
             f"x-{which}-death-reason": death.reason,
         }
-    return own | history
+    return {**headers, **history}
 
 
 def _table(death: Death) -> dict[str, Any]:
