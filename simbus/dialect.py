@@ -74,9 +74,6 @@ class Dialect(Protocol):
     def destinations(self, broker: Broker, address: Mapping[str, Any]) -> Sequence[str]:
         """The queues that ``address`` reaches now; empty when unroutable."""
 
-    def after_expiry(self, broker: Broker, queue: str) -> Sequence[str]:
-        """The queues that a copy goes to when its time in ``queue`` is over; empty when it stays or is lost."""
-
     def subscription(self, broker: Broker, name: str, queue: str, prefetch: int | None) -> Subscription:
         """Start a consumer; ``prefetch`` None is unlimited."""
 

@@ -169,7 +169,8 @@ def check_time(tape):
 
 def check_buffers(tape):
     """A consumer starts on its deliveries in the order in which it got them."""
-    channel, waiting = {}, {}
+    channel: dict[int, int] = {}
+    waiting: dict[int, list[int]] = {}
     for entry in tape.tape:
         if type(entry).__name__ == "Delivered":
             channel[entry.copy_id] = entry.channel

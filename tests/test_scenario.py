@@ -138,7 +138,7 @@ def test_a_publisher_that_cannot_be_is_refused_at_once(given, problem):
     ("run", "problem"),
     [
         ({"duration": 60}, 'run.duration: 60 has no unit; write "60s"'),
-        ({"duration": "0s"}, "run.duration: '0s' measures nothing"),
+        ({"duration": "0s"}, "run.duration: '0s' is too short to measure anything"),
         ({"replications": 0}, "run.replications: 0 is not a whole number from 1"),
         ({"seed": -1}, "run.seed: -1 is not a whole number from 0"),
         ({"confidence": 1}, 'run.confidence: 1 is not between 0.5 and 0.9999; write for example 0.95 or "99%"'),

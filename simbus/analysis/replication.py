@@ -32,7 +32,7 @@ class Replication:
         index: which replication, from 0.
         values: metric by path, in SI units; see ``metrics``.
         curves: arrays by path; see the module.
-        trace_hash: hex digest of everything that happened.
+        trace_hash: hex digest of what happened: which effect, on which copy, when, in order.
     """
 
     index: int

@@ -15,7 +15,7 @@ from simbus.rabbitmq.definitions import read_definitions
 from simbus.rabbitmq.messages import Message, Properties
 from simbus.rabbitmq.options import declare_topology
 
-__all__ = ["after_expiry", "build", "destinations", "publisher", "read_definitions", "subscription"]
+__all__ = ["build", "destinations", "publisher", "read_definitions", "subscription"]
 
 
 class Subscription:
@@ -64,17 +64,9 @@ def publisher(broker: dialect.Broker, name: str, address: Mapping[str, Any]) -> 
 def destinations(broker: dialect.Broker, address: Mapping[str, Any]) -> Sequence[str]:
     """The queues that an address reaches; none when the exchange does not exist."""
     exchange, routing_key = _address(address)
-    return _destinations(cast(Broker, broker), exchange, routing_key)
-
-
-def after_expiry(broker: dialect.Broker, queue: str) -> Sequence[str]:
-    """The queues that a copy goes to when it has expired in ``queue``; none when it stays or is discarded."""
-    options = cast(Broker, broker).vhost().queues[queue].options
-    if options.message_ttl is None or options.dead_letter_exchange is None:
-        return ()
-    key = options.dead_letter_routing_key
-    # Without such a key a copy keeps the one it was published with. It is not known here; a queue's own name is the usual one.
-    return _destinations(cast(Broker, broker), options.dead_letter_exchange, queue if key is None else key)
+    vhost = cast(Broker, broker).vhost()
+    source = vhost.exchanges.get(exchange)
+    return () if source is None else vhost.route(source, Message(0, exchange, routing_key, Properties(), b"")).names
 
 
 def subscription(broker: dialect.Broker, name: str, queue: str, prefetch: int | None) -> Subscription:
@@ -91,9 +83,3 @@ def subscription(broker: dialect.Broker, name: str, queue: str, prefetch: int | 
 def _address(address: Mapping[str, Any]) -> tuple[str, str]:
     to = address.get("to")
     return ("", to) if to is not None else (address.get("exchange", ""), address.get("routing_key", ""))
-
-
-def _destinations(broker: Broker, exchange: str, routing_key: str) -> Sequence[str]:
-    vhost = broker.vhost()
-    source = vhost.exchanges.get(exchange)
-    return () if source is None else vhost.route(source, Message(0, exchange, routing_key, Properties(), b"")).names

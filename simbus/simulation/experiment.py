@@ -24,6 +24,7 @@ from simbus.analysis.replication import Replication
 from simbus.analysis.results import Result, Settings
 from simbus.errors import ScenarioError
 from simbus.simulation.driver import Driver, Handler
+from simbus.simulation.load import served, utilisation
 from simbus.simulation.scenario import ConsumerSpec, PublisherSpec, RunSpec, Scenario
 from simbus.simulation.streams import Streams, draws
 from simbus.units import SECOND
@@ -90,7 +91,7 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
     end = run.warmup + run.duration if run.duration is not None else _last_arrival(scenario, streams)
     recorder = Recorder(
         queues=tuple(scenario.topology.queues),
-        served=_served(scenario, kind, broker),
+        served=served(scenario),
         groups={name: (spec.queue, spec.servers) for name, spec in scenario.consumers.items()},
         warmup=run.warmup,
         end=end,
@@ -123,15 +124,6 @@ def _handler(name: str, spec: ConsumerSpec, streams: Streams) -> Handler:
 
     service = draws(streams.generator(f"consumers.{name}", "service"), spec.service.sample)
     return Handler(name, spec.concurrency, service, spec.failure, spec.retry, uniform("failure"), uniform("jitter"))
-
-
-def _served(scenario: Scenario, kind: dialect.Dialect, broker: dialect.Broker) -> set[str]:
-    """The queues whose copies a consumer will see: those with consumers, and delay queues that lead to one."""
-    served = {spec.queue for spec in scenario.consumers.values()}
-    leads_to = {queue: kind.after_expiry(broker, queue) for queue in scenario.topology.queues}
-    while more := {queue for queue, targets in leads_to.items() if queue not in served and not served.isdisjoint(targets)}:
-        served |= more
-    return served
 
 
 def _expectations(scenario: Scenario) -> tuple[Expectation, ...]:
@@ -188,10 +180,15 @@ def _from_executor(executor: Executor, tasks: Sequence[tuple[Scenario, int, int]
 
 @dataclass(frozen=True)
 class Point:
-    """One design of a sweep: its factors and what came of it."""
+    """One design of a sweep: its factors and what came of it.
+
+    ``overloaded`` names the groups of consumers that cannot keep up, retries counted. However short its run and small
+    its waits, such a design has no steady state.
+    """
 
     factors: dict[str, Any]
     result: Result
+    overloaded: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -215,7 +212,7 @@ class Sweep:
     def smallest(self, where: str) -> Point:
         """The first design, by its factors in the order given, for which an expectation holds.
 
-        Its confidence limit must hold, not its mean.
+        Its confidence limit must hold, not its mean; and its consumers must be able to keep up, unless the arrivals end.
 
         Args:
             where: an expectation, ``"payments.wait.p99 < 5s"``.
@@ -224,7 +221,8 @@ class Sweep:
             ScenarioError: when it holds nowhere; widen the range of the factors.
         """
         for point in self.points:
-            if point.result.verdict(where).outcome == "holds":
+            steady = not point.overloaded or point.result.settings.duration is None
+            if steady and point.result.verdict(where).outcome == "holds":
                 return point
         raise ScenarioError("where", f"{where!r} holds for none of {len(self.points)} designs; widen the range of the factors")
 
@@ -261,7 +259,8 @@ def sweep(
         designs.append((values, design))
     points = []
     for values, design in designs:
-        points.append(Point(values, simulate(design, jobs=jobs, **run)))
+        result = simulate(design, jobs=jobs, **run)
+        points.append(Point(values, result, tuple(name for name, load in utilisation(design).items() if load >= 1)))
         if progress is not None:
             progress(len(points), len(designs))
     return Sweep(tuple(factors), tuple(points))

@@ -66,6 +66,15 @@ def utilisation(scenario: Scenario) -> dict[str, float]:
     return load(scenario).utilisation
 
 
+def served(scenario: Scenario) -> set[str]:
+    """The queues whose copies a consumer will see: those with consumers, and delay queues that lead to one."""
+    found = {consumer.queue for consumer in scenario.consumers.values()}
+    onward = [step for name in scenario.publishers for step in _path(scenario, name).onward.items()]
+    while more := {queue for queue, targets in onward if queue not in found and not found.isdisjoint(targets)}:
+        found |= more
+    return found
+
+
 @dataclass(frozen=True)
 class Work:
     """What one message asks of a group of consumers, on average; times in seconds.

@@ -357,11 +357,19 @@ class Scenario:
         if self.run.duration is None and endless:
             remedy = 'write duration = "4h", or replay a recorded trace'
             raise ScenarioError("run.duration", f"is missing, and the arrivals of {endless[0]} never end; {remedy}")
+        if self.run.duration is None:
+            self._check_that_retries_end()
         if self.run.duration is None and self.run.warmup:
             text = duration_text(self.run.warmup)
             raise ScenarioError(
                 "run.warmup", f"{text}, but a run that ends with its arrivals has none; leave it out or give a duration"
             )
+
+    def _check_that_retries_end(self) -> None:
+        for name, consumer in self.consumers.items():
+            if consumer.failure.transient == 1 and consumer.retry.attempts is None:
+                problem = "every attempt fails and attempts have no end, so the run has none; write retry.attempts, or a duration"
+                raise ScenarioError(dotted("consumers", name), problem)
 
 
 def _check_name(at: str, name: object) -> None:

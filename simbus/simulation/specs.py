@@ -65,8 +65,8 @@ def _seed(value: object, what: str) -> int:
 
 def _length(value: object, what: str) -> int | None:
     nanoseconds = None if value is None else units.duration(value, what)
-    if nanoseconds == 0:
-        raise UnitError(f'{what}: {value!r} measures nothing; write for example "4h"')
+    if nanoseconds is not None and nanoseconds < units.MILLISECOND:
+        raise UnitError(f'{what}: {value!r} is too short to measure anything; write for example "4h"')
     return nanoseconds
 
 
