@@ -1,4 +1,4 @@
-"""How the tests are seeded: repeatable by default, fresh when asked.
+"""Fixtures of several test files, and how the tests are seeded: repeatable by default, fresh when asked.
 
 A statistical test asks for the fixture ``seed``. It is the CRC-32 of the test's node id, so every test has its
 own, the same on every machine and in every run: a failure is a fact and not bad luck. Hypothesis is
@@ -13,6 +13,9 @@ from zlib import crc32
 
 import hypothesis
 import pytest
+
+from simbus.rabbitmq.broker import Broker
+from tests.brokers import new_channel
 
 hypothesis.settings.register_profile("repeatable", derandomize=True, database=None, deadline=None)
 hypothesis.settings.register_profile("fresh", derandomize=False, database=None, deadline=None, print_blob=True)
@@ -41,3 +44,15 @@ def pytest_report_header(config):
 def seed(request):
     """This test's own seed, an int of 32 bits."""
     return crc32(request.node.nodeid.encode(), request.config.option.seed)
+
+
+@pytest.fixture
+def broker():
+    """An empty RabbitMQ, without a driver."""
+    return Broker()
+
+
+@pytest.fixture
+def channel(broker):
+    """A channel of that broker, on a connection of its own."""
+    return new_channel(broker)

@@ -29,16 +29,6 @@ NO_FLAGS = (
 
 
 @pytest.fixture
-def broker():
-    return Broker()
-
-
-@pytest.fixture
-def channel(broker):
-    return new_channel(broker)
-
-
-@pytest.fixture
 def world(broker):
     """A broker with some of everything, and a fresh channel on another connection."""
     owner = new_channel(broker)

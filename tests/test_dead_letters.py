@@ -5,7 +5,6 @@ from datetime import UTC, datetime
 import pytest
 
 from simbus.effects import Enqueued, Refused, Removed
-from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.messages import Properties
 from simbus.units import SECOND
 from tests.brokers import TYPES, consumer, declare, get, new_channel, publish, ready, removed, walk
@@ -13,16 +12,6 @@ from tests.ledger import Ledger
 
 both_types = pytest.mark.parametrize("type", TYPES)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-@pytest.fixture
-def broker():
-    return Broker()
-
-
-@pytest.fixture
-def channel(broker):
-    return new_channel(broker)
 
 
 def declare_to(channel, queue, target, type="classic", **arguments):

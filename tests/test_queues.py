@@ -7,23 +7,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.errors import ChannelError
 from simbus.rabbitmq.messages import Properties
 from simbus.units import MILLISECOND
 from tests.brokers import TYPES, consumer, declare, delivered, get, new_channel, publish, ready, refused, removed, tags_of, walk
 
 both_types = pytest.mark.parametrize("type", TYPES)
-
-
-@pytest.fixture
-def broker():
-    return Broker()
-
-
-@pytest.fixture
-def channel(broker):
-    return new_channel(broker)
 
 
 # TTL

@@ -9,16 +9,6 @@ from simbus.units import MILLISECOND
 from tests.brokers import declare, get, new_channel, publish, ready, removed, walk
 
 
-@pytest.fixture
-def broker():
-    return Broker()
-
-
-@pytest.fixture
-def channel(broker):
-    return new_channel(broker)
-
-
 def test_a_broker_without_work_wants_no_wake_up(broker, channel):
     declare(channel, "q", message_ttl=10)
     assert broker.next_deadline is None

@@ -2,19 +2,8 @@
 
 import pytest
 
-from simbus.rabbitmq.broker import Broker
 from simbus.trace import Trace, elapsed
 from simbus.units import DAY, HOUR, MILLISECOND, MINUTE, SECOND
-
-
-@pytest.fixture
-def broker():
-    return Broker()
-
-
-@pytest.fixture
-def channel(broker):
-    return broker.open_connection().open_channel()
 
 
 def test_a_timeline_tells_the_history_of_a_message(broker, channel):

@@ -88,12 +88,8 @@ class Exponential:
 
 
 @dataclass(frozen=True)
-class Lognormal:
-    """The logarithm is normal: the usual fit for handlers, with a long upper tail.
-
-    ``mean`` (nanoseconds) and ``cv`` are those of the times themselves, not of their logarithms: with
-    s**2 = ln(1 + cv**2) the logarithm has mean ln(mean) - s**2 / 2 and standard deviation s.
-    """
+class _MeanAndCv:
+    """What distributions have in common that are given by mean (nanoseconds) and coefficient of variation."""
 
     mean: int
     cv: float
@@ -106,6 +102,15 @@ class Lognormal:
     def scv(self) -> float:
         """The squared coefficient of variation."""
         return self.cv**2
+
+
+@dataclass(frozen=True)
+class Lognormal(_MeanAndCv):
+    """The logarithm is normal: the usual fit for handlers, with a long upper tail.
+
+    ``mean`` (nanoseconds) and ``cv`` are those of the times themselves, not of their logarithms: with
+    s**2 = ln(1 + cv**2) the logarithm has mean ln(mean) - s**2 / 2 and standard deviation s.
+    """
 
     def sample(self, generator: Generator, n: int) -> Times:
         """``n`` independent draws in nanoseconds."""
@@ -117,20 +122,8 @@ class Lognormal:
 
 
 @dataclass(frozen=True)
-class Gamma:
+class Gamma(_MeanAndCv):
     """Shape 1/cv**2 and scale mean*cv**2: cv 1 is exponential, cv 1/sqrt(k) is Erlang with k stages."""
-
-    mean: int
-    cv: float
-
-    def __post_init__(self) -> None:
-        _check_time(self.mean, "mean")
-        _check_cv(self.cv)
-
-    @property
-    def scv(self) -> float:
-        """The squared coefficient of variation."""
-        return self.cv**2
 
     def sample(self, generator: Generator, n: int) -> Times:
         """``n`` independent draws in nanoseconds."""
