@@ -8,7 +8,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -136,11 +136,11 @@ def run(
     with _complaints(file):
         _warn(file, scenario)
         result = _simulate(scenario, seed, replications, jobs)
-    _show(result)
     if html:
         _write(html, _page(result))
     if json_:
         _write(json_, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+    _show(result)
     context.exit(_exit_code(result, undecided))
 
 
@@ -215,16 +215,18 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
     console = Console(stderr=True)
     columns = (TextColumn("replications"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, transient=True, disable=not console.is_terminal) as bar:
+    # Without auto_refresh, because its thread would run while worker processes are forked.
+    with Progress(*columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal) as bar:
         task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
+        yield lambda done, total: bar.update(task, completed=done, total=total, refresh=True)
 
 
 def _show(result: "Result") -> None:
     from simbus.analysis.tables import show
 
     console = Console()
-    show(result, console if console.is_terminal else Console(width=_WIDE))
+    with suppress(SystemExit):  # rich's answer to a reader that hung up, as `head` does; the verdict stands all the same
+        show(result, console if console.is_terminal else Console(width=_WIDE))
 
 
 def _page(result: "Result") -> str:

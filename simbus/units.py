@@ -163,11 +163,6 @@ def format_duration(nanoseconds: float) -> str:
     return f"{_three_digits(nanoseconds)} ns" if nanoseconds else "0 s"
 
 
-def format_share(value: float) -> str:
-    """A share as percent with three significant digits: ``0.12 %``."""
-    return "–" if math.isnan(value) else f"{_three_digits(100 * value)} %"
-
-
 def _three_digits(number: float) -> str:
     """Three significant digits, without an exponent and without trailing zeros."""
     digits = max(0, 2 - math.floor(math.log10(abs(number)))) if number else 0

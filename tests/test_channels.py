@@ -642,3 +642,41 @@ def test_vhosts_share_nothing_but_time():
     publish(one, "q", "1")
     assert (ready(one, "q"), ready(other, "q")) == ("1", "")
     broker.check()
+
+
+@pytest.mark.parametrize(
+    "verb",
+    [
+        lambda c: c.exchange_declare("x"),
+        lambda c: c.exchange_delete("x"),
+        lambda c: c.queue_declare("q"),
+        lambda c: c.queue_bind("q", "amq.direct"),
+        lambda c: c.queue_unbind("q", "amq.direct"),
+        lambda c: c.queue_purge("q"),
+        lambda c: c.queue_delete("q"),
+        lambda c: c.qos(1),
+        lambda c: c.consume("q"),
+        lambda c: c.cancel("c"),
+        lambda c: c.publish("", "q"),
+        lambda c: c.get("q"),
+        lambda c: c.ack(1),
+        lambda c: c.nack(1),
+        lambda c: c.recover(),
+    ],
+)
+def test_a_closed_channel_does_nothing_more(broker, channel, verb):
+    declare(channel, "q")
+    closed = new_channel(broker)
+    closed.close()
+    before = snapshot(broker)
+    with pytest.raises(ConnectionError, match=r"504 CHANNEL_ERROR - expected 'channel\.open'"):
+        verb(closed)
+    assert snapshot(broker) == before
+    broker.check()
+
+
+def test_a_closed_connection_opens_no_channel(broker):
+    connection = broker.open_connection()
+    connection.close()
+    with pytest.raises(ConnectionError, match="504"):
+        connection.open_channel()

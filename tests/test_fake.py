@@ -948,3 +948,15 @@ def test_two_runs_of_one_program_tell_the_same_story():
     }
     assert len(stories) == 1
     assert "expired" in stories.pop()
+
+
+def test_the_order_service_of_the_bookstore_publishes_persistent_json_with_an_id_and_a_time(rabbitmq):
+    rabbitmq.declare_exchange("bookstore.exchange", "topic")
+    placed = datetime(2026, 11, 23, 12, tzinfo=UTC)
+    order = {"order": 7, "lines": 3}
+    rabbitmq.publish("bookstore.exchange", "order.placed", order, persistent=True, message_id="7", timestamp=placed)
+    [published] = rabbitmq.published(routing_key="order.placed")
+    assert published.json() == order
+    properties = published.properties
+    assert (properties.delivery_mode, properties.content_type, properties.message_id) == (2, "application/json", "7")
+    assert properties.timestamp == placed

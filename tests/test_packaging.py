@@ -109,7 +109,7 @@ def test_the_version_is_the_distributions():
 
 
 def test_the_changelog_has_a_place_for_what_is_unreleased():
-    assert "## [Unreleased]" in (PROJECT / "CHANGELOG.md").read_text("utf-8")
+    assert "## Unreleased" in (PROJECT / "CHANGELOG.md").read_text("utf-8")
 
 
 def test_the_distribution_is_typed_and_carries_the_reports_template():

@@ -397,6 +397,23 @@ def test_a_copy_in_a_delay_queue_waits_whatever_routing_key_brings_it_back(tmp_p
     assert values["delay.waiting"] == 1
 
 
+def test_a_message_that_is_dead_lettered_from_two_queues_into_one_is_a_duplicate_there(tmp_path):
+    dead = {"dead_letter_exchange": "", "dead_letter_routing_key": "dead"}
+    scenario = replayed(tmp_path, range(50))
+    scenario.queue("dead")
+    scenario.exchange("copies", type="fanout")
+    for name in ("stock.copy", "mail.copy"):
+        scenario.queue(name, **dead)
+        scenario.bind(name, "copies")
+        scenario.consumer(name, queue=name, service="constant 1ms", failure={"permanent": 1})
+    scenario.consumer("repair", queue="dead", service="constant 1ms")
+    scenario.publisher("shop", exchange="copies", arrivals="constant_rate 1/s")
+    values, _ = taped(scenario.with_("run.duration", "40s"))
+    assert values["dead.duplicates.n"] == pytest.approx(80, abs=2)
+    assert values["dead.duplicates"] == pytest.approx(0.5, abs=0.02)
+    assert values["orders.duplicates"] == 0
+
+
 def test_a_run_without_end_is_refused(tmp_path):
     scenario = replayed(tmp_path, [0]).with_("consumers.stock.failure", 1)
     with pytest.raises(ScenarioError, match=r"consumers\.stock: every attempt fails and attempts have no end"):

@@ -165,3 +165,10 @@ def test_the_walk_lets_a_retry_through_a_delay_queue_return_each_time(broker, ch
             break
         broker.advance(broker.next_deadline)
     assert attempts == [0, 10, 20, 30, 40, 50, 60]
+
+
+@pytest.mark.parametrize("now", [1.5, 1.0, True, "1"])
+def test_time_is_an_int_and_nothing_like_it(broker, now):
+    with pytest.raises(TypeError, match="int of nanoseconds"):
+        broker.advance(now)
+    assert broker.now == 0

@@ -13,7 +13,6 @@ from simbus.units import (
     duration,
     duration_text,
     format_duration,
-    format_share,
     number,
     number_text,
     rate,
@@ -160,10 +159,6 @@ def test_a_count_is_a_whole_number_from_one(value):
 )
 def test_a_time_is_shown_in_three_digits_and_its_usual_unit(nanoseconds, text):
     assert format_duration(nanoseconds) == text
-
-
-def test_a_share_is_shown_as_percent():
-    assert [format_share(part) for part in (0, 0.00123, 0.5, 1, math.nan)] == ["0 %", "0.123 %", "50 %", "100 %", "–"]
 
 
 @given(st.integers(min_value=1, max_value=10**17))

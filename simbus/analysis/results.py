@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Result", "Settings"]
 
 _SPREAD = ("mean", "p50", "p95", "p99")
-_TIMES = (f"{name}.{statistic}" for name in ("wait", "residence") for statistic in _SPREAD)
+_TIMES = (f"{name}.{statistic}" for name in ("wait", "first_wait", "residence") for statistic in _SPREAD)
 _SUMMARY = ("throughput", "utilisation", "depth.mean", *_TIMES, "loss", "duplicates")
 _WINDOW = (*_SPREAD, "never", "open")
 

@@ -40,10 +40,13 @@ class Table:
 
 def tables(result: Findings) -> list[Table]:
     """Load, wait, residence and loss, a row per queue, and the consistency window of a message."""
-    wait, residence = ([(heading, f"{name}.{quantile}") for heading, quantile in _QUANTILES] for name in ("wait", "residence"))
+    wait, first, residence = (
+        [(heading, f"{name}.{quantile}") for heading, quantile in _QUANTILES] for name in ("wait", "first_wait", "residence")
+    )
     everything = [
         _per_queue(result, "Load and depth", _LOAD),
         _per_queue(result, "Wait", wait),
+        _per_queue(result, "Wait of the first attempt", first),
         _per_queue(result, "Residence", residence),
         _per_queue(result, "Loss and duplicates", _LOSS),
         _by_cause(result),

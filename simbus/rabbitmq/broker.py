@@ -65,9 +65,12 @@ class Broker:
         """Tell the time, in nanoseconds, and do what falls due.
 
         Raises:
+            TypeError: when it is not an int; a float or a NumPy int would creep into every time that follows.
             ValueError: when time would run backwards or past ``next_deadline``, which would reorder what happens.
         """
         node = self._node
+        if type(now) is not int:
+            raise TypeError(f"time is an int of nanoseconds, not {now!r}")
         if now < node.now:
             raise ValueError(f"time cannot run backwards: {now} is before {node.now}")
         deadline = self.next_deadline

@@ -67,6 +67,8 @@ class Connection:
 
     def open_channel(self) -> "Channel":
         """Open a channel; its ``number`` is unique in the whole broker."""
+        if self.closed:
+            raise ConnectionError(504, "the connection is closed")
         self.vhost.node.channels += 1
         channel = Channel(self, self.vhost, self.vhost.node.channels)
         self.channels[channel.number] = channel
@@ -122,6 +124,7 @@ class Channel:
         arguments: Mapping[str, Any] = _NOTHING,
     ) -> None:
         """Declare an exchange, or check that it exists (``passive``); 403, 404 or 406 when refused."""
+        self._check_open()
         exchange = _without_line_ends(exchange)
         if not passive and type not in MATCHERS:
             raise precondition_failed(f"{'unknown' if type else 'invalid'} exchange type '{type}'")
@@ -141,6 +144,7 @@ class Channel:
 
     def exchange_delete(self, exchange: str, *, if_unused: bool = False) -> None:
         """Delete an exchange and its bindings; deleting a missing one is no error."""
+        self._check_open()
         self._check_not_default(exchange)
         existing = self.vhost.exchanges.get(exchange)
         if existing is None:
@@ -170,6 +174,7 @@ class Channel:
                 properties than it has, or bad arguments.
             ConnectionError: 540 for arguments that simbus does not model yet.
         """
+        self._check_open()
         name = _without_line_ends(queue)
         existing = self.vhost.queues.get(name)
         if name.startswith("amq.") and not passive:  # even when there is one, with a generated name
@@ -187,6 +192,7 @@ class Channel:
 
     def queue_bind(self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] = _NOTHING) -> None:
         """Bind a queue to an exchange; binding it again in the same way changes nothing."""
+        self._check_open()
         name = self._queue_name(queue)
         self._check_not_default(exchange)
         source = self._exchange(exchange)
@@ -197,6 +203,7 @@ class Channel:
 
     def queue_unbind(self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] = _NOTHING) -> None:
         """Remove a binding, all parts of which must match; a missing one is no error."""
+        self._check_open()
         name = self._queue_name(queue)
         self._check_not_default(exchange)
         source, target = self.vhost.exchanges.get(exchange), self.vhost.queues.get(name)
@@ -214,6 +221,7 @@ class Channel:
 
     def queue_delete(self, queue: str = "", *, if_unused: bool = False, if_empty: bool = False) -> int:
         """Delete a queue; the number of ready messages it had, 0 when there is no such queue."""
+        self._check_open()
         if self._queue_name(queue) not in self.vhost.queues:
             return 0
         existing = self._queue(queue)
@@ -247,6 +255,8 @@ class Channel:
             ChannelError: 404 no such exchange, 403 internal exchange, 406 bad expiration, user_id or size.
             ConnectionError: 540 for a CC or BCC header, which simbus does not model yet.
         """
+        if self.closed:
+            self._check_open()
         vhost = self.vhost
         target = vhost.exchanges.get(exchange)
         if target is None or target.internal or len(body) > MAX_MESSAGE_SIZE:
@@ -283,6 +293,7 @@ class Channel:
 
     def qos(self, prefetch_count: int) -> None:
         """The prefetch of consumers that start later on this channel; 0 is unlimited."""
+        self._check_open()
         self.prefetch_count = prefetch_count
 
     def consume(self, queue: str = "", consumer_tag: str = "", *, no_ack: bool = False, exclusive: bool = False) -> str:
@@ -307,6 +318,7 @@ class Channel:
 
     def cancel(self, consumer_tag: str) -> None:
         """End a consumer; what it holds stays unacked. An unknown tag is no error."""
+        self._check_open()
         consumer = self.consumers.get(consumer_tag)
         if consumer is not None:
             self._delete_when_unused(self._end(consumer))
@@ -346,6 +358,7 @@ class Channel:
 
     def _take(self, delivery_tag: int, multiple: bool) -> Sequence[Sequence[Unacked]]:
         """The deliveries meant by a tag, out of the unacked, in groups that are settled together."""
+        self._check_open()
         if not multiple:
             entry = self.unacked.pop(delivery_tag, None)
             if entry is None:
@@ -390,6 +403,11 @@ class Channel:
 
     # Checks
 
+    def _check_open(self) -> None:
+        """A closed channel does nothing more; RabbitMQ's answer to a method on one."""
+        if self.closed:
+            raise ConnectionError(504, "expected 'channel.open'")
+
     def _exchange(self, name: str) -> Exchange:
         exchange = self.vhost.exchanges.get(name)
         if exchange is None:
@@ -398,6 +416,7 @@ class Channel:
 
     def _queue(self, name: str) -> Queue:
         """The queue of that name, the empty name being the last one declared here; it must not be another's."""
+        self._check_open()
         name = self._queue_name(name)
         queue = self.vhost.queues.get(name)
         if queue is None:

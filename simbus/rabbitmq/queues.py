@@ -11,19 +11,13 @@ order of their return (observed on 4.0.5).
 from collections import deque
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 from simbus.rabbitmq.arguments import QueueOptions
 from simbus.rabbitmq.messages import Copy
 
 # A quorum queue that refuses a publisher goes on until it is at most this full (observed on 4.0.5).
 LOW_WATERMARK = 0.8
-
-
-class Owner(Protocol):
-    """The channel of a consumer: all that a queue needs to know of it."""
-
-    number: int
 
 
 @dataclass(slots=True, eq=False)

@@ -17,7 +17,7 @@ from simbus.effects import Delivered, Effect, Published
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.effects import ConsumerCancelled, Returned
-from simbus.rabbitmq.errors import ConnectionError, RabbitMQError  # noqa: A004 - AMQP's word
+from simbus.rabbitmq.errors import ConnectionError, RabbitMQError, precondition_failed  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.fake.handlers import Coroutines, Handler, HandlerRaised, leaves_at_once
 from simbus.rabbitmq.fake.livelock import LivelockGuard, livelock
 from simbus.rabbitmq.fake.messages import (
@@ -60,12 +60,19 @@ class _Delivery:
         return not (self.settled or self.channel.closed)
 
     def ack(self) -> None:
+        self._check_channel()
         self.settled = True
         self.front._do(self.channel, Channel.ack, self.tag)  # noqa: SLF001 - the same module
 
     def nack(self, *, requeue: bool) -> None:
+        self._check_channel()
         self.settled = True
         self.front._do(self.channel, Channel.nack, self.tag, requeue=requeue)  # noqa: SLF001 - the same module
+
+    def _check_channel(self) -> None:
+        """The end of its channel requeued the message: on any channel of today its tag means nothing."""
+        if self.channel.closed:
+            raise precondition_failed(f"unknown delivery tag {self.tag}")
 
 
 class RabbitMQ:
