@@ -135,7 +135,7 @@ class Requeued:
 class Removed:
     """A copy left a queue without having been acknowledged.
 
-    ``cause`` is a reason for dead-lettering in the dialect's words, or ``purged`` or ``deleted``;
+    ``cause`` is a reason for dead-lettering in the dialect's words, or ``purged``, ``deleted`` or ``restart``;
     ``children`` are the copies it was dead-lettered to. Without children it was discarded.
     """
 

@@ -21,7 +21,9 @@ FROM = {  # where a copy is when it is removed for a cause
     "rejected": {UNACKED},
     "delivery_limit": {UNACKED},
     "deleted": {READY, UNACKED},
+    "restart": {READY},  # what was unacked has come back before
 }
+LOST = ("purged", "deleted", "restart")  # causes for which nothing is dead-lettered
 
 
 @dataclass
@@ -35,6 +37,8 @@ class Ledger:
     counts: Counter[tuple[str, str]] = field(default_factory=Counter)
     children: dict[int, tuple[int, int]] = field(default_factory=dict)  # announced by a removal and not seen yet
     returned: set[int] = field(default_factory=set)
+    answered: set[int] = field(default_factory=set)
+    confirmed: dict[int, int] = field(default_factory=dict)  # the last delivery tag of each channel
 
     def feed(self, effects: Iterable[Any]) -> None:
         for effect in effects:
@@ -58,7 +62,17 @@ class Ledger:
     def _returned(self, e: Any) -> None:
         assert not self.messages[e.message_id].queues, f"returned, but routed: {e}"
         assert e.message_id not in self.returned, f"returned twice: {e}"
+        assert e.message_id not in self.answered, f"returned after its confirm: {e}"
         self.returned.add(e.message_id)
+
+    def _confirmed(self, e: Any) -> None:
+        message = self.messages[e.message_id]
+        assert e.message_id not in self.answered, f"confirmed twice: {e}"
+        self.answered.add(e.message_id)
+        assert e.ack == (not message.refused), f"refused by {message.refused}: {e}"
+        assert len(message.enqueued) + len(message.refused) == len(message.queues), f"confirmed too early: {e}"
+        assert e.delivery_tag == self.confirmed.get(e.channel, 0) + 1, f"not the next tag: {e}"
+        self.confirmed[e.channel] = e.delivery_tag
 
     def _enqueued(self, e: Any) -> None:
         self._born(e, READY)
@@ -94,7 +108,7 @@ class Ledger:
     def _removed(self, e: Any) -> None:
         self._move(e, FROM[e.cause], GONE)
         self.counts[e.queue, e.cause] += 1
-        assert not (e.children and e.cause in ("purged", "deleted")), f"dead-lettered, but {e.cause}: {e}"
+        assert not (e.children and e.cause in LOST), f"dead-lettered, but {e.cause}: {e}"
         self._announce(e)
 
     def _born(self, e: Any, where: str) -> None:

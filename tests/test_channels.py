@@ -22,6 +22,9 @@ OF_TYPE = "PRECONDITION_FAILED - invalid arg '{}' for queue 'new' in vhost '/' o
 UNEQUAL = "PRECONDITION_FAILED - inequivalent arg '{}' for queue '{}' in vhost '/': received {}"
 UNEQUAL_EXCHANGE = "PRECONDITION_FAILED - inequivalent arg '{}' for exchange 'x' in vhost '/': received {}"
 
+OFFSET = (
+    "406 PRECONDITION_FAILED - invalid arg 'x-stream-offset' for queue 'quorum' in vhost '/' of queue type rabbit_quorum_queue"
+)
 NO_FLAGS = (
     "540 NOT_IMPLEMENTED - cannot delete queue 'quorum' in vhost '/'. queue.delete operations with if-{} flag set are not "
     "supported by quorum queues"
@@ -167,7 +170,50 @@ REFUSALS = {
     "ack many": (lambda c: c.ack(42, multiple=True), ChannelError, "406 PRECONDITION_FAILED - unknown delivery tag 42"),
     "nack": (lambda c: c.nack(42), ChannelError, "406 PRECONDITION_FAILED - unknown delivery tag 42"),
     "reject": (lambda c: c.reject(42), ChannelError, "406 PRECONDITION_FAILED - unknown delivery tag 42"),
+    "exchange bind, both missing": (
+        lambda c: c.exchange_bind("nosuch", "nox"),
+        ChannelError,
+        "404 NOT_FOUND - no exchange 'nox' in vhost '/'",
+    ),
+    "exchange bind, destination missing": (
+        lambda c: c.exchange_bind("nosuch", "x"),
+        ChannelError,
+        "404 NOT_FOUND - no exchange 'nosuch' in vhost '/'",
+    ),
+    "exchange bind, bad match": (
+        lambda c: c.exchange_bind("x", "amq.headers", "", {"x-match": "some"}),
+        ChannelError,
+        '406 PRECONDITION_FAILED - Invalid x-match field value <<"some">>; expected all, any, all-with-x, or any-with-x',
+    ),
+    "consumer priority": (
+        lambda c: c.consume("q", arguments={"x-priority": "5"}),
+        ChannelError,
+        "406 PRECONDITION_FAILED - invalid arg 'x-priority' for queue 'q' in vhost '/': \"expected integer, got longstr\"",
+    ),
+    "consumer priority, void": (
+        lambda c: c.consume("quorum", arguments={"x-priority": None}),
+        ChannelError,
+        "406 PRECONDITION_FAILED - invalid arg 'x-priority' for queue 'quorum' in vhost '/': \"expected integer, got void\"",
+    ),
+    "offset": (
+        lambda c: c.consume("quorum", arguments={"x-stream-offset": "first", "x-priority": "5"}),
+        ChannelError,
+        OFFSET,
+    ),
+    "commit": (lambda c: c.tx_commit(), ChannelError, "406 PRECONDITION_FAILED - channel is not transactional"),
     # 540
+    "immediate": (
+        lambda c: c.publish("nox", "q", immediate=True),
+        ConnectionError,
+        "540 NOT_IMPLEMENTED - immediate=true",
+    ),
+    "flow": (lambda c: c.flow(active=False), ConnectionError, "540 NOT_IMPLEMENTED - active=false"),
+    "recover": (lambda c: c.recover(requeue=False), ConnectionError, "540 NOT_IMPLEMENTED - requeue=false"),
+    "prefetch size": (
+        lambda c: c.qos(1, prefetch_size=10),
+        ConnectionError,
+        "540 NOT_IMPLEMENTED - prefetch_size!=0 (10)",
+    ),
     "if-unused": (lambda c: c.queue_delete("quorum", if_unused=True), ConnectionError, NO_FLAGS.format("unused")),
     "if-empty": (lambda c: c.queue_delete("quorum", if_empty=True), ConnectionError, NO_FLAGS.format("empty")),
 }
@@ -199,6 +245,10 @@ def test_a_refused_verb_says_what_rabbitmq_says_and_changes_nothing(broker, worl
         lambda c: c.exchange_delete(""),
         lambda c: c.queue_bind("q", ""),
         lambda c: c.queue_unbind("q", ""),
+        lambda c: c.exchange_bind("", "x"),
+        lambda c: c.exchange_bind("x", ""),
+        lambda c: c.exchange_unbind("", "x"),
+        lambda c: c.exchange_unbind("nosuch", ""),
     ],
 )
 def test_the_default_exchange_is_not_to_be_touched(broker, world, verb):
@@ -466,6 +516,17 @@ def test_line_ends_are_stripped_from_names(channel):
     assert channel.queue_declare("a\r\nb").queue == "ab"
     channel.exchange_declare("x\r\ny")
     channel.exchange_declare("xy", passive=True)
+    channel.queue_declare("ab\r\n", passive=True)
+    channel.queue_bind("ab\n", "xy\r", "k")
+    channel.exchange_bind("xy\n", "amq.fanout\n")
+    channel.publish("xy", "k", b"1")
+    assert ready(channel, "ab") == "1"
+    with pytest.raises(ChannelError, match="404"):
+        channel.get("ab\n")
+    with pytest.raises(ChannelError, match="404"):
+        channel.publish("xy\n", "k")
+    channel.exchange_delete("xy\n")
+    assert channel.queue_delete("ab\r\n") == 1
 
 
 def test_an_empty_queue_name_is_the_last_queue_declared_on_this_channel(channel):
@@ -504,6 +565,16 @@ def test_exclusive_use_is_refused_either_way_round_but_not_by_quorum_queues(chan
     declare(channel, "quorum", "quorum")
     channel.consume("quorum", exclusive=True)
     channel.consume("quorum", exclusive=True)
+
+
+@both_types
+def test_a_consumer_may_have_any_other_argument_and_no_local_is_ignored(channel, type):
+    declare(channel, "q", type)
+    arguments = {"x-priority": 5, "x-cancel-on-ha-failover": "a", "unknown": 1}
+    channel.consume("q", "t", no_local=True, arguments=arguments)
+    publish(channel, "q", "1")
+    assert list(channel.unacked) == [1]
+    channel.flow(active=True)
 
 
 # Settling

@@ -170,7 +170,7 @@ def test_consumers_that_cannot_keep_up_retries_counted():
     assert warning.startswith(
         "queues.orders: utilisation 1.03, retries counted: 20 messages arrive a second and inventory can finish "
     )
-    assert warning.endswith("so it grows without end; add consumers, or make them faster")
+    assert warning.endswith("so it grows until a limit or a TTL stops it; add consumers, or make them faster")
 
 
 def test_a_prefetch_that_is_full_of_messages_in_back_off():

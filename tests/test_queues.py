@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from simbus.rabbitmq.errors import ChannelError
+from simbus.rabbitmq.errors import ChannelError, ConnectionError  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.messages import Properties
 from simbus.units import MILLISECOND
 from tests.brokers import TYPES, consumer, declare, delivered, get, new_channel, publish, ready, refused, removed, tags_of, walk
@@ -673,3 +673,121 @@ def test_what_the_last_consumer_of_an_auto_delete_queue_held_is_deleted_with_it(
     worker.close()
     assert removed(broker.take_effects()) == ["deleted"]
     assert ready(channel, "dead") == ""
+
+
+# One prefetch for all consumers of a channel (basic.qos with global set), observed on 4.0.5
+
+
+@pytest.fixture
+def shared(channel):
+    """Two queues with four messages each, and a channel that may hold three."""
+    for queue in ("g1", "g2"):
+        declare(channel, queue)
+        publish(channel, queue, "1 2 3 4")
+    channel.qos(3, global_=True)
+    channel.vhost.node.effects.clear()
+    return channel
+
+
+def test_consumers_of_a_channel_share_its_global_prefetch(broker, shared):
+    shared.consume("g1", "B")
+    shared.consume("g2", "A")
+    assert delivered(broker.take_effects()) == "B1 B2 B3"
+    shared.ack(1)
+    assert delivered(broker.take_effects()) == "A1"  # they take turns, in the order of their tags
+    shared.ack(2)
+    assert delivered(broker.take_effects()) == "B4"
+    shared.ack(3)
+    assert delivered(broker.take_effects()) == "A2"
+    broker.check()
+
+
+def test_another_channel_has_its_own(broker, shared):
+    shared.consume("g1", "A")
+    consumer(broker, "g1", "B", 1)
+    assert delivered(broker.take_effects()) == "A1 A2 A3 B4"
+
+
+def test_both_prefetches_apply_together(broker, shared):
+    shared.qos(2)
+    shared.consume("g1", "A")
+    shared.consume("g2", "B")
+    assert delivered(broker.take_effects()) == "A1 A2 B1"
+    shared.ack(3)
+    assert delivered(broker.take_effects()) == "B2"
+    shared.ack(1)
+    assert delivered(broker.take_effects()) == "A3"
+    broker.check()
+
+
+def test_consumers_that_need_not_acknowledge_hold_nothing_but_wait_with_the_others(broker, shared):
+    shared.consume("g1", "A")
+    shared.consume("g2", "N", no_ack=True)
+    assert delivered(broker.take_effects()) == "A1 A2 A3"
+    shared.ack(1)
+    assert delivered(broker.take_effects()) == "A4"
+    shared.ack(2)
+    assert delivered(broker.take_effects()) == "N1 N2 N3 N4"
+    broker.check()
+
+
+def test_a_get_is_not_limited(broker, shared):
+    shared.consume("g1", "A")
+    assert shared.get("g2").delivery.message.body == b"1"
+    broker.check()
+
+
+def test_a_global_prefetch_holds_for_running_consumers_and_can_be_raised_lowered_and_lifted(broker, channel):
+    declare(channel, "q")
+    channel.consume("q", "A")
+    publish(channel, "q", "1 2")
+    channel.qos(3, global_=True)
+    broker.take_effects()
+    publish(channel, "q", "3 4 5 6")
+    assert delivered(broker.take_effects()) == "A3"
+    channel.qos(4, global_=True)
+    assert delivered(broker.take_effects()) == "A4"
+    channel.qos(1, global_=True)
+    channel.ack(1)
+    assert delivered(broker.take_effects()) == ""
+    broker.check()
+    channel.qos(0, global_=True)
+    assert delivered(broker.take_effects()) == "A5 A6"
+    broker.check()
+
+
+def test_what_an_ended_consumer_holds_counts_on(broker, shared):
+    shared.consume("g1", "A")
+    shared.cancel("A")
+    broker.take_effects()
+    shared.consume("g1", "B")
+    assert delivered(broker.take_effects()) == ""
+    shared.ack(2)
+    assert delivered(broker.take_effects()) == "B4"
+    broker.check()
+
+
+def test_a_nack_and_the_end_of_a_queue_give_room_too(broker, shared):
+    shared.consume("g1", "A")
+    shared.consume("g2", "B")
+    shared.nack(3, requeue=False)
+    broker.take_effects()
+    shared.queue_delete("g1")
+    assert delivered(broker.take_effects()) == ""
+    shared.ack(1)
+    assert delivered(broker.take_effects()) == "B1"
+    broker.check()
+
+
+def test_a_quorum_queue_knows_no_global_prefetch(broker, channel):
+    declare(channel, "q", "quorum")
+    channel.consume("q", "A")
+    channel.qos(1, global_=True)  # a consumer that runs already does not mind
+    publish(channel, "q", "1 2")
+    assert delivered(broker.take_effects()) == "A1 A2"
+    with pytest.raises(ConnectionError) as refusal:
+        channel.consume("q", "B", no_ack=True)
+    assert str(refusal.value) == "540 NOT_IMPLEMENTED - queue 'q' in vhost '/' does not support global qos"
+    channel.qos(0, global_=True)
+    channel.consume("q", "B")
+    broker.check()

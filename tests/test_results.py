@@ -111,7 +111,7 @@ def test_the_result_as_json_is_strict_json_that_names_seed_scenario_and_versions
 
 def test_few_observations_few_replications_and_saturation_are_said(result):
     cautions = small({"a.wait.n": 500.0, "a.utilisation": 0.999}).cautions()
-    assert ["p99" in cautions[0], "saturated" in cautions[1], "replications" in cautions[2]] == [True] * 3
+    assert ["p99" in cautions[0], "saturated" in cautions[1], "1 replication is few" in cautions[2]] == [True] * 3
     assert result.cautions() == []
 
 

@@ -285,6 +285,13 @@ def test_what_an_exchange_cannot_route_goes_on_to_its_alternate_exchange():
     assert (copy.message.exchange, copy.message.routing_key) == ("first", "k")
 
 
+def test_the_default_exchange_routes_nothing_as_an_alternate_exchange():
+    channel = new_channel()
+    channel.queue_declare("q")
+    channel.exchange_declare("x", "direct", arguments={"alternate-exchange": ""})
+    assert reached(channel, "q", exchange="x") == ()
+
+
 def test_a_message_that_circular_or_missing_alternate_exchanges_cannot_route_is_returned():
     channel = new_channel()
     for name, alternate in (("a", "b"), ("b", "a"), ("c", "c"), ("d", "nosuch")):
@@ -299,3 +306,184 @@ def test_the_order_of_binding_cannot_be_seen_in_the_route():
     other = bound("fanout", a=[], b=[""])
     other.queue_bind("a", "x", "")
     assert reached(one) == reached(other) == ("a", "b")
+
+
+# Bindings between exchanges
+
+
+def chained(**bindings):
+    """Fanout exchanges that are bound to the sources named: ``b="a"`` binds b to a. Queue ``q`` is bound to the last one."""
+    channel = new_channel()
+    for name in ("a", *bindings):
+        channel.exchange_declare(name, "fanout")
+    for name, sources in bindings.items():
+        for source in sources:
+            channel.exchange_bind(name, source)
+    channel.queue_declare("q")
+    channel.queue_bind("q", [*bindings][-1])
+    return channel
+
+
+def test_a_message_goes_on_from_exchange_to_exchange_unchanged():
+    channel = chained(b="a", c="b")
+    assert reached(channel, "k", exchange="a") == ("q",)
+    message = channel.vhost.queues["q"].ready[0].message
+    assert (message.exchange, message.routing_key) == ("a", "k")
+
+
+@pytest.mark.parametrize(
+    ("pattern", "arguments", "reaches"),
+    [("order.*", {}, True), ("book.*", {}, False), ("order.*", {"h": 1}, True)],
+)
+def test_a_binding_between_exchanges_is_matched_as_its_source_matches(pattern, arguments, reaches):
+    channel = bound("fanout", q=[""])
+    channel.exchange_bind("x", "amq.topic", pattern, arguments)
+    assert (reached(channel, "order.placed", exchange="amq.topic") == ("q",)) is reaches
+
+
+def test_headers_decide_on_the_way_too():
+    channel = bound("headers", q=[])
+    channel.queue_bind("q", "x", "", {"h": 1})
+    channel.exchange_bind("x", "amq.direct", "k")
+    assert reached(channel, "k", exchange="amq.direct", headers={"h": 1}) == ("q",)
+    assert reached(channel, "k", exchange="amq.direct", headers={"h": 2}) == ()
+
+
+def test_a_queue_gets_a_message_once_however_many_paths_lead_to_it():
+    channel = chained(b="a", c="a", d="bc")
+    channel.queue_bind("q", "a")
+    channel.queue_bind("q", "b", "other")
+    assert reached(channel, exchange="a") == ("q",)
+
+
+def test_circular_bindings_are_harmless():
+    channel = chained(b="ac", c="bc", a="c")
+    for exchange in "abc":
+        assert reached(channel, exchange=exchange) == ("q",)
+
+
+def test_queues_are_reached_in_the_order_of_declaration_whatever_the_path():
+    channel = new_channel()
+    for queue in ("first", "second", "third"):
+        channel.queue_declare(queue)
+    channel.queue_bind("third", "amq.fanout")
+    channel.exchange_bind("amq.direct", "amq.fanout")
+    channel.queue_bind("second", "amq.direct", "k")
+    channel.exchange_bind("amq.topic", "amq.direct", "k")
+    channel.queue_bind("first", "amq.topic", "#")
+    assert reached(channel, "k", exchange="amq.fanout") == ("first", "second", "third")
+
+
+def test_an_internal_exchange_is_reached_by_a_binding():
+    channel = new_channel()
+    channel.exchange_declare("inside", "fanout", internal=True)
+    channel.queue_declare("q")
+    channel.queue_bind("q", "inside")
+    channel.exchange_bind("inside", "amq.fanout")
+    assert reached(channel, exchange="amq.fanout") == ("q",)
+
+
+def test_a_message_that_reaches_exchanges_but_no_queue_is_returned():
+    channel = new_channel()
+    channel.exchange_bind("amq.topic", "amq.fanout")
+    channel.publish("amq.fanout", "", b"", mandatory=True)
+    assert isinstance(channel.vhost.node.effects[-1], Returned)
+
+
+def test_each_exchange_on_the_way_has_its_own_alternate_exchange():
+    channel = bound("fanout", q=[""])
+    for name in ("a", "b"):
+        channel.exchange_declare(name, "direct", arguments={"alternate-exchange": "x"})
+    channel.exchange_declare("c", "fanout")
+    channel.exchange_bind("c", "a", "k")  # where it ends; a has led on, so its alternate exchange has no part in it
+    channel.exchange_bind("b", "amq.fanout")
+    assert reached(channel, "k", exchange="a") == ()
+    assert reached(channel, "other", exchange="a") == ("q",)
+    assert reached(channel, "k", exchange="amq.fanout") == ("q",)
+
+
+def test_what_is_remembered_heeds_bindings_made_further_on():
+    channel = chained(b="a")
+    assert reached(channel, exchange="a") == ("q",)
+    channel.queue_unbind("q", "b")
+    assert reached(channel, exchange="a") == ()
+    channel.exchange_unbind("b", "a")
+    channel.queue_bind("q", "b")
+    assert reached(channel, exchange="a") == ()
+    assert not channel.vhost.exchanges["a"].leads_on
+
+
+def test_dead_letters_go_on_from_exchange_to_exchange():
+    channel = chained(b="a")
+    channel.queue_declare("source", arguments={"x-dead-letter-exchange": "a", "x-max-length": 0})
+    channel.publish("", "source", b"1")
+    assert [copy.message.body for copy in channel.vhost.queues["q"].ready] == [b"1"]
+
+
+def test_bindings_between_exchanges_differ_by_all_their_parts():
+    channel = new_channel()
+    for key, arguments in (("k", {}), ("k", {}), ("l", {}), ("k", {"h": 1})):
+        channel.exchange_bind("amq.fanout", "amq.direct", key, arguments)
+    exchange = channel.vhost.exchanges["amq.direct"]
+    assert len(exchange.bindings) == 3
+    channel.exchange_unbind("amq.fanout", "amq.direct", "other")
+    channel.exchange_unbind("amq.fanout", "amq.direct", "k")
+    assert len(exchange.bindings) == 2
+
+
+def test_a_queue_and_an_exchange_of_one_name_are_two_destinations():
+    channel = bound("fanout", x=["k"])
+    channel.exchange_declare("source", "direct")
+    channel.queue_bind("x", "source", "k")
+    channel.exchange_bind("x", "source", "k")
+    assert len(channel.vhost.exchanges["source"].bindings) == 2
+    channel.queue_unbind("x", "source", "k")
+    assert [b.to_exchange for b in channel.vhost.exchanges["source"].bindings.values()] == [True]
+
+
+def test_an_exchange_that_is_the_source_of_a_binding_is_in_use_and_its_destination_is_not():
+    channel = chained(b="a")
+    channel.queue_unbind("q", "b")
+    with pytest.raises(ChannelError, match="exchange 'a' in vhost '/' in use"):
+        channel.exchange_delete("a", if_unused=True)
+    channel.exchange_delete("b", if_unused=True)
+    channel.exchange_delete("a", if_unused=True)
+
+
+@pytest.mark.parametrize("end", ["queue", "unbind", "exchange"])
+def test_auto_delete_exchanges_go_one_after_the_other_when_the_last_binding_goes(end):
+    channel = new_channel()
+    for name in ("a", "b", "c"):
+        channel.exchange_declare(name, "fanout", auto_delete=True)
+    channel.exchange_bind("b", "a")
+    channel.exchange_bind("c", "b")
+    channel.queue_declare("q")
+    channel.queue_bind("q", "c")
+    if end == "queue":
+        channel.queue_delete("q")
+    elif end == "unbind":
+        channel.queue_unbind("q", "c")
+    else:
+        channel.exchange_delete("c")
+    assert not {"a", "b", "c"} & channel.vhost.exchanges.keys()
+
+
+def test_an_auto_delete_exchange_does_not_go_because_it_is_bound_to_nothing():
+    channel = new_channel()
+    channel.exchange_declare("x", "fanout", auto_delete=True)
+    channel.exchange_bind("x", "amq.fanout")
+    channel.exchange_unbind("x", "amq.fanout")
+    assert "x" in channel.vhost.exchanges
+
+
+def test_an_auto_delete_exchange_that_is_bound_to_itself_keeps_itself():
+    channel = new_channel()
+    channel.exchange_declare("x", "fanout", auto_delete=True)
+    channel.queue_declare("q")
+    channel.exchange_bind("x", "x")
+    channel.queue_bind("q", "x")
+    assert reached(channel, exchange="x") == ("q",)
+    channel.queue_unbind("q", "x")
+    assert "x" in channel.vhost.exchanges
+    channel.exchange_unbind("x", "x")
+    assert "x" not in channel.vhost.exchanges

@@ -114,9 +114,13 @@ class Findings:
         full = [q for q in self.queues if self.estimate(f"queues.{q}.utilisation").mean >= _SATURATED]
         found = [f"{', '.join(few)}: p99 rests on fewer than {_ENOUGH_BEYOND} waits in a replication."] if few else []
         if full:
-            found += [f"{', '.join(full)}: the servers may be saturated; waits then grow with the length of the run."]
+            found += [f"{', '.join(full)}: the servers may be saturated; waits then grow until a limit, a TTL or the run's end."]
         if len(self.replications) < 10:
-            found += [f"{len(self.replications)} replications are few: intervals are wide, and trustworthy from about 10 on."]
+            few_runs = f"{len(self.replications)} replication{'s are' if len(self.replications) > 1 else ' is'} few"
+            found += [f"{few_runs}: intervals are wide, and trustworthy from about 10 on."]
+        lost = self.estimate("messages.unroutable").mean
+        if lost > 0:
+            found += [f"{100 * lost:.3g} % of the messages reach no queue and are lost; no queue's loss counts them."]
         return found
 
     @property

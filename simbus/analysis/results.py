@@ -32,6 +32,10 @@ class Result(Findings):
     ``estimate(path)`` gives any metric, ``verdict(text)`` judges any expectation.
     """
 
+    def __repr__(self) -> str:
+        seed = f"seed {self.settings.seed}"
+        return f"<Result of {self.scenario}: {len(self.replications)} replications, {seed}, trace {self.trace_hash[:12]}>"
+
     def summary(self) -> DataFrame:
         """A row per queue; the columns are metric by mean, half_width, low and high, in SI units."""
         return self._frame(_SUMMARY)

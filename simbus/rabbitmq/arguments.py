@@ -8,9 +8,12 @@ rather than ignored: a fake must not pretend.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 from simbus.rabbitmq.errors import not_implemented, precondition_failed
+from simbus.rabbitmq.fields import Byte, Float, Long, LongString, Short, Timestamp, UnsignedByte, UnsignedInt, UnsignedShort
 from simbus.rabbitmq.messages import LONGEST_TTL_MS
 from simbus.units import MILLISECOND
 
@@ -34,14 +37,33 @@ class QueueOptions:
     delivery_limit: int | None = None
 
 
+_FIELD_TYPES: dict[type, str] = {
+    bool: "bool",
+    str: "longstr",
+    LongString: "longstr",
+    bytes: "binary",
+    list: "array",
+    dict: "table",
+    type(None): "void",
+    Byte: "byte",
+    UnsignedByte: "unsignedbyte",
+    Short: "short",
+    UnsignedShort: "unsignedshort",
+    UnsignedInt: "unsignedint",
+    Long: "long",
+    Float: "float",
+    float: "double",
+    Decimal: "decimal",
+    datetime: "timestamp",
+    Timestamp: "timestamp",
+}
+
+
 def field_type(value: object) -> str:
     """RabbitMQ's name for the type that a value has in a field table."""
-    if isinstance(value, bool):
-        return "bool"
-    if isinstance(value, int):
+    if type(value) is int:
         return "signedint" if _SMALLEST_INT <= value <= _LARGEST_INT else "long"
-    names = {float: "double", str: "longstr", bytes: "longstr", list: "array", dict: "table", type(None): "void"}
-    return names.get(type(value), type(value).__name__)
+    return _FIELD_TYPES.get(type(value), type(value).__name__)
 
 
 def _shown(value: object) -> str:
@@ -49,7 +71,8 @@ def _shown(value: object) -> str:
 
 
 def _integer(value: object) -> str | None:
-    return None if field_type(value) in ("signedint", "long") else f'"expected integer, got {field_type(value)}"'
+    is_integer = isinstance(value, int) and not isinstance(value, bool | Timestamp)
+    return None if is_integer else f'"expected integer, got {field_type(value)}"'
 
 
 def _not_negative(value: Any) -> str | None:
@@ -167,6 +190,15 @@ def check_exchange_name(argument: str, arguments: Mapping[str, Any], where: str)
     """Refuse (406) an argument that should name an exchange and is not even text."""
     if argument in arguments and _text(arguments[argument]):
         raise precondition_failed(f"invalid type '{field_type(arguments[argument])}' for arg '{argument}' in {where}")
+
+
+def check_consumer_arguments(arguments: Mapping[str, Any], queue: str, queue_type: str, vhost: str) -> None:
+    """Refuse (406) arguments of basic.consume that this queue does not take; unknown ones are ignored."""
+    where = f"queue '{queue}' in vhost '{vhost}'"
+    if "x-stream-offset" in arguments:
+        raise precondition_failed(f"invalid arg 'x-stream-offset' for {where} of queue type rabbit_{queue_type}_queue")
+    if "x-priority" in arguments and (reason := _integer(arguments["x-priority"])):
+        raise precondition_failed(f"invalid arg 'x-priority' for {where}: {reason}")
 
 
 def _options(arguments: Mapping[str, Any], queue_type: str) -> QueueOptions:

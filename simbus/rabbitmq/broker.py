@@ -10,13 +10,17 @@ It does no I/O, reads no clock and draws no random number. Its one driver tells 
 ``advance`` and takes its effects; equal inputs give equal effects, in any process.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from simbus.effects import Effect
+from simbus.rabbitmq import restarts
+from simbus.rabbitmq.access import Users
 from simbus.rabbitmq.channels import Connection
+from simbus.rabbitmq.effects import Blocked, Unblocked
 from simbus.rabbitmq.errors import ConnectionError  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.node import Node
 from simbus.rabbitmq.queues import Consumer, Queue
+from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE
 from simbus.rabbitmq.virtual_host import VirtualHost
 
 
@@ -26,12 +30,21 @@ class Broker:
     Args:
         vhosts: the names of its virtual hosts.
         now: nanoseconds since the epoch at which its clock starts.
+        users: passwords by name; these users may do everything in every vhost.
     """
 
-    def __init__(self, vhosts: Iterable[str] = ("/",), now: int = 0) -> None:
+    def __init__(
+        self,
+        vhosts: Iterable[str] = ("/",),
+        now: int = 0,
+        *,
+        users: Mapping[str, str] = {"guest": "guest"},
+    ) -> None:
         self._node = Node(now=now)
         self._vhosts = {name: VirtualHost(name, self._node) for name in vhosts}
+        self._users = Users.almighty(users, self._vhosts)
         self._connections: list[Connection] = []
+        self._alarms: set[str] = set()
 
     @property
     def now(self) -> int:
@@ -54,12 +67,92 @@ class Broker:
             raise ConnectionError(530, f"vhost {name} not found")
         return self._vhosts[name]
 
+    # Users
+
+    def add_user(self, user: str, password: str) -> None:
+        """Add a user, who may not connect to any vhost yet, or change its password."""
+        self._users.passwords[user] = password
+
+    def set_permissions(self, user: str, vhost: str, configure: str, write: str, read: str) -> None:
+        """What a user may do in a vhost, as regular expressions for names; open connections heed it at once.
+
+        Raises:
+            ValueError: for an unknown user, or a pattern that is no regular expression.
+            ConnectionError: 530 for an unknown vhost.
+        """
+        self._users.set_permissions(user, self.vhost(vhost).name, configure, write, read)
+
+    def authenticate(self, user: str, password: str) -> bool:
+        """Whether this is the user's password."""
+        return self._users.passwords.get(user) == password
+
+    # Connections
+
+    @property
+    def connections(self) -> list[Connection]:
+        """Those that are open, in the order of their opening."""
+        self._connections = [connection for connection in self._connections if not connection.closed]
+        return list(self._connections)
+
     def open_connection(self, vhost: str = "/", user: str = "guest") -> Connection:
-        """A new connection; ConnectionError 530 for an unknown vhost."""
-        connection = Connection(self.vhost(vhost), user)
-        self._connections = [c for c in self._connections if not c.closed]
-        self._connections.append(connection)
+        """A new connection of a user who has been authenticated.
+
+        Raises:
+            ConnectionError: 530 for an unknown vhost, or one that the user may not use.
+        """
+        host = self.vhost(vhost)
+        permissions = self._users.permissions(user, vhost)
+        if permissions is None:
+            raise ConnectionError(530, f"access to vhost '{vhost}' refused for user '{user}'")
+        connection = Connection(host, permissions)
+        self._connections = [*self.connections, connection]
         return connection
+
+    def restart(self) -> list[Connection]:
+        """Stop and start: connections are closed, and only what is durable and persistent is left.
+
+        Consumers are ended first, everywhere: nothing is delivered on the way down.
+
+        Returns:
+            The connections that it closed, whose clients have to be told.
+        """
+        closed = self.connections
+        channels = [channel for connection in closed for channel in connection.channels.values()]
+        for vhost, queue in [(channel.vhost, queue) for channel in channels for queue in channel.stop_consuming()]:
+            vhost.delete_when_unused(queue)
+        for connection in closed:
+            connection.close_channels()
+        for host in self._vhosts.values():
+            restarts.restart(host)
+        return closed
+
+    # Resource alarms
+
+    @property
+    def blocked(self) -> str | None:
+        """The reason that connection.blocked gives to a connection that publishes now; None without an alarm.
+
+        Two alarms are one reason: ``low on disk & memory`` (observed on 4.0.5).
+        """
+        if not self._alarms:
+            return None
+        first, *others = sorted(self._alarms)
+        return " & ".join([first, *(other.removeprefix("low on ") for other in others)])
+
+    def block(self, reason: str = "low on memory") -> None:
+        """Raise a resource alarm, such as ``low on disk``. A second one says nothing more to who is blocked already."""
+        if not self._alarms:
+            self._node.effects.append(Blocked(self.now, reason))
+        self._alarms.add(reason)
+
+    def unblock(self, reason: str | None = None) -> None:
+        """Clear one alarm, or all; connections go on when none is left."""
+        left = set() if reason is None else self._alarms - {reason}
+        if self._alarms and not left:
+            self._node.effects.append(Unblocked(self.now))
+        self._alarms = left
+
+    # Time and effects
 
     def advance(self, now: int) -> None:
         """Tell the time, in nanoseconds, and do what falls due.
@@ -94,6 +187,8 @@ class Broker:
         waking = [queue for _, _, queue in node.deadlines]
         assert len({queue.index for queue in waking}) == len(waking), "at most one wake-up per queue"
         assert not any(queue.gone for queue in waking), "no wake-up for a queue that is gone"
+        for vhost in self._vhosts.values():
+            _check_bindings(vhost)
         for queue in queues:
             _check_ledger(queue)
             _check_ready(queue, node.now)
@@ -105,11 +200,22 @@ class Broker:
         held: dict[int, set[int]] = {queue.index: set() for queue in queues}
         for connection in self._connections:
             for channel in connection.channels.values():
-                for entry in channel.unacked.values():
+                for entry in channel.held.values():
                     if not entry.queue.gone:
                         held[entry.queue.index].add(entry.copy.id)
         for queue in queues:
             assert held[queue.index] == set(queue.unacked), f"{queue.name}: unacked copies are those that channels hold"
+
+
+def _check_bindings(vhost: VirtualHost) -> None:
+    for exchange in vhost.exchanges.values():
+        to_exchange = False
+        for binding in exchange.bindings.values():
+            living = (vhost.exchanges if binding.to_exchange else vhost.queues).get(binding.destination.name)
+            assert living is binding.destination, f"{exchange.name}: bound to {binding.destination.name}, which is gone"
+            to_exchange |= binding.to_exchange
+        leads_on = to_exchange or ALTERNATE_EXCHANGE in exchange.arguments
+        assert exchange.leads_on == leads_on, f"{exchange.name}: leads on to another exchange or does not"
 
 
 def _check_ledger(queue: Queue) -> None:
@@ -141,10 +247,20 @@ def _check_consumers(queue: Queue) -> None:
 
 
 def _check_consumer(queue: Queue, consumer: Consumer) -> None:
-    held = sum(entry.consumer is consumer for entry in consumer.channel.unacked.values())
+    held = sum(entry.consumer is consumer for entry in consumer.channel.held.values())
     assert consumer.unacked == held, f"{queue.name}: consumer {consumer.tag} counts what it holds"
     assert not consumer.prefetch or held <= consumer.prefetch, f"{queue.name}: consumer {consumer.tag} is over its prefetch"
     assert consumer.active == (consumer in queue.rotation), f"{queue.name}: consumer {consumer.tag} and the rotation"
-    full = 0 < consumer.prefetch == held
-    assert full or consumer.active, f"{queue.name}: consumer {consumer.tag} has credit and no turn"
-    assert not (full and consumer.active and queue.is_quorum), f"{queue.name}: consumer {consumer.tag} is full and has a turn"
+    assert consumer.full or consumer.active, f"{queue.name}: consumer {consumer.tag} has credit and no turn"
+    own = 0 < consumer.prefetch == held
+    assert not (own and consumer.active and queue.is_quorum), f"{queue.name}: consumer {consumer.tag} is full and has a turn"
+    _check_limiter(queue, consumer)
+
+
+def _check_limiter(queue: Queue, consumer: Consumer) -> None:
+    """A shared prefetch counts what all the consumers that share it hold, those that ended too."""
+    limiter = consumer.limiter
+    if limiter is not None:
+        sharing = [entry.consumer for entry in consumer.channel.held.values()]
+        held = sum(other is not None and other.limiter is limiter for other in sharing)
+        assert limiter.held == held, f"{queue.name}: the limiter of consumer {consumer.tag} counts what is held"

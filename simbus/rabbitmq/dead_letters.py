@@ -10,6 +10,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.messages import Death, Message
 from simbus.units import SECOND
 
@@ -89,7 +90,7 @@ def _table(death: Death) -> dict[str, Any]:
     """An entry of x-death, its keys in the order in which RabbitMQ 4.0 writes them."""
     expiration = {} if death.original_expiration is None else {"original-expiration": death.original_expiration}
     return expiration | {
-        "count": death.count,
+        "count": Long(death.count),
         "reason": death.reason,
         "queue": death.queue,
         "time": EPOCH + timedelta(seconds=death.time),

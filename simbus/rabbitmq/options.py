@@ -15,7 +15,8 @@ from typing import Any, TypedDict, Unpack
 
 from simbus.dialect import Topology
 from simbus.errors import ScenarioError, SimbusError, UnitError
-from simbus.rabbitmq.channels import Channel, QueueDeclareOk
+from simbus.rabbitmq.channels import Channel
+from simbus.rabbitmq.topology import QueueDeclareOk
 from simbus.units import MILLISECOND, duration, size
 
 

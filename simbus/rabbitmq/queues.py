@@ -9,7 +9,7 @@ order of their return (observed on 4.0.5).
 """
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -21,8 +21,25 @@ LOW_WATERMARK = 0.8
 
 
 @dataclass(slots=True, eq=False)
+class Limiter:
+    """The prefetch that the consumers of a channel share (basic.qos with ``global``), and what they hold.
+
+    Consumers that need not acknowledge hold nothing, and get nothing while it is full (observed on 4.0.5).
+    """
+
+    limit: int
+    held: int = 0
+    last_resumed: str = ""
+
+    @property
+    def full(self) -> bool:
+        """Whether none of its consumers may get a delivery."""
+        return self.held >= self.limit
+
+
+@dataclass(slots=True, eq=False)
 class Consumer:
-    """A consumer of one queue; ``prefetch`` 0 is unlimited.
+    """A consumer of one queue; ``prefetch`` 0 is unlimited. A ``limiter`` limits it together with others.
 
     ``active`` while it is in the rotation of its queue, which it leaves when its prefetch is used up: in
     a quorum queue at once, in a classic queue when its turn comes (observed on 4.0.5).
@@ -37,6 +54,12 @@ class Consumer:
     unacked: int = 0
     active: bool = False
     cancelled: bool = False
+    limiter: Limiter | None = None
+
+    @property
+    def full(self) -> bool:
+        """Whether it may get no delivery now."""
+        return self.unacked == self.prefetch > 0 or (self.limiter is not None and self.limiter.full)
 
 
 @dataclass(slots=True)
@@ -118,6 +141,14 @@ class Queue:
             self._stopped.clear()
         return copy
 
+    def retain(self, wanted: Callable[[Copy], bool]) -> list[Copy]:
+        """Keep these of the ready copies of a classic queue; the others, which are no longer there."""
+        lost = [copy for copy in self.ready if not wanted(copy)]
+        if lost:
+            self.ready = deque(copy for copy in self.ready if wanted(copy))
+            self.ready_bytes = sum(len(copy.message.body) for copy in self.ready)
+        return lost
+
     def put_back(self, copy: Copy) -> None:
         """Return a delivered copy to its place among the ready ones."""
         if self.is_quorum:
@@ -184,10 +215,13 @@ class Queue:
         rotation = self.rotation
         while rotation:
             consumer = rotation.popleft()
-            if consumer.unacked == consumer.prefetch > 0:
+            limiter = consumer.limiter
+            if consumer.unacked == consumer.prefetch > 0 or (limiter is not None and limiter.full):
                 consumer.active = False
                 continue
             consumer.unacked += not consumer.no_ack
+            if limiter is not None:
+                limiter.held += not consumer.no_ack
             if consumer.unacked == consumer.prefetch > 0 and self.is_quorum:
                 consumer.active = False
             else:
@@ -196,8 +230,24 @@ class Queue:
         return None
 
     def give_credit(self, consumer: Consumer) -> None:
-        """One of its deliveries was settled: a consumer that had left the rotation joins it again, at the tail."""
+        """One of its deliveries was settled: a consumer that had left the rotation joins it again, at the tail.
+
+        Under a shared prefetch it is its channel that says who goes on.
+        """
         consumer.unacked -= 1
-        if not consumer.active and not consumer.cancelled:
+        if consumer.limiter is not None:
+            consumer.limiter.held -= 1
+        elif not consumer.active and not consumer.cancelled:
             consumer.active = True
             self.rotation.append(consumer)
+
+    def rejoin(self, consumer: Consumer) -> None:
+        """A consumer that another's settlement, or a higher limit, has left with credit joins the rotation again."""
+        if not consumer.active and not consumer.full:
+            consumer.active = True
+            self.rotation.append(consumer)
+
+    def forget_publishers(self) -> None:
+        """No channel that was told to stop is there any more."""
+        self._publishers.clear()
+        self._stopped.clear()

@@ -1,9 +1,10 @@
-"""Exchanges: which queues a message reaches.
+"""Exchanges: where a message goes on to from each.
 
 An exchange knows its bindings and nothing of what its queues hold. Routing is a pure function of
-the bindings and the message; its answer is remembered per routing key, because a publisher uses
-few keys and a topic's patterns are slow to match. Queues are answered in the order of their
-declaration, so that the order of binding cannot be seen.
+the bindings and the message; an exchange remembers its own answer per routing key, because a
+publisher uses few keys and a topic's patterns are slow to match. Queues are answered in the order of
+their declaration, so that the order of binding cannot be seen. A walk over several exchanges is the
+virtual host's: what one of them answers does not depend on the others.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -23,31 +24,44 @@ _MATCHES = ("all", "any", "all-with-x", "any-with-x")
 
 
 class Route(NamedTuple):
-    """The queues that a message reaches, and their names."""
+    """The queues that a message reaches, their names, and the exchanges that it goes on to."""
 
     queues: tuple[Queue, ...]
     names: tuple[str, ...]
+    exchanges: tuple["Exchange", ...] = ()
 
 
 NOWHERE = Route((), ())
 
+# Kind and name of the destination, routing key, arguments: what makes two bindings of one exchange the same.
+Identity = tuple[str, str, str, object]
+
 
 @dataclass(slots=True)
 class Binding:
-    """From an exchange to a queue; two bindings are one when all four of its parts are equal."""
+    """From an exchange to a queue, or to another exchange; two are one when all their parts are equal."""
 
-    queue: Queue
+    destination: "Queue | Exchange"
     routing_key: str
     arguments: Mapping[str, Any]
 
-    def identity(self) -> tuple[str, str, object]:
+    @property
+    def to_exchange(self) -> bool:
+        """Whether its destination is an exchange."""
+        return isinstance(self.destination, Exchange)
+
+    def identity(self) -> Identity:
         """What makes two bindings of one exchange the same."""
-        return self.queue.name, self.routing_key, frozen(self.arguments)
+        kind = "exchange" if self.to_exchange else "queue"
+        return kind, self.destination.name, self.routing_key, frozen(self.arguments)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Exchange:
-    """An exchange of one vhost and the bindings of which it is the source."""
+    """An exchange of one vhost and the bindings of which it is the source.
+
+    ``leads_on`` while a message may go on from here to another exchange, by a binding or as the alternate one.
+    """
 
     name: str
     type: str
@@ -55,29 +69,41 @@ class Exchange:
     auto_delete: bool = False
     internal: bool = False
     arguments: Mapping[str, Any] = field(default_factory=dict)
-    bindings: dict[tuple[str, str, object], Binding] = field(default_factory=dict)
+    bindings: dict[Identity, Binding] = field(default_factory=dict)
+    leads_on: bool = False
+    _to_exchanges: int = 0
     _remembered: dict[str, Route] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Know once whether more than its own bindings has to be looked at, since every message asks."""
+        self._changed(0)
 
     def bind(self, binding: Binding) -> None:
         """Add a binding; a second equal one changes nothing."""
-        self.bindings.setdefault(binding.identity(), binding)
-        self._remembered.clear()
+        identity = binding.identity()
+        if identity not in self.bindings:
+            self.bindings[identity] = binding
+            self._changed(binding.to_exchange)
 
-    def unbind(self, binding: Binding) -> bool:
-        """Remove a binding; False when there was none."""
-        self._remembered.clear()
-        return self.bindings.pop(binding.identity(), None) is not None
+    def unbind(self, binding: Binding) -> None:
+        """Remove a binding that there is."""
+        del self.bindings[binding.identity()]
+        self._changed(-binding.to_exchange)
 
-    def unbind_queue(self, queue: Queue) -> bool:
-        """Remove every binding to a queue that goes away; False when there was none."""
-        self._remembered.clear()
-        gone = [identity for identity, binding in self.bindings.items() if binding.queue is queue]
-        for identity in gone:
-            del self.bindings[identity]
+    def unbind_destination(self, destination: "Queue | Exchange") -> bool:
+        """Remove every binding to what goes away; False when there was none."""
+        gone = [binding for binding in self.bindings.values() if binding.destination is destination]
+        for binding in gone:
+            self.unbind(binding)
         return bool(gone)
 
+    def _changed(self, to_exchanges: int) -> None:
+        self._remembered.clear()
+        self._to_exchanges += to_exchanges
+        self.leads_on = self._to_exchanges > 0 or ALTERNATE_EXCHANGE in self.arguments
+
     def route(self, routing_key: str, headers: Mapping[str, Any]) -> Route:
-        """The queues that a message with this key and these headers reaches, each once."""
+        """Where a message with this key and these headers goes from here, to each destination once."""
         if self.type == "headers":  # headers are no key to remember an answer by
             return self._match(routing_key, headers)
         route = self._remembered.get(routing_key)
@@ -89,14 +115,20 @@ class Exchange:
 
     def _match(self, routing_key: str, headers: Mapping[str, Any]) -> Route:
         matches = MATCHERS[self.type]
-        return route_to(b.queue for b in self.bindings.values() if matches(b, routing_key, headers))
+        return route_to(b.destination for b in self.bindings.values() if matches(b, routing_key, headers))
 
 
-def route_to(queues: Iterable[Queue]) -> Route:
-    """A route to these queues, each once, in the order of declaration."""
-    distinct = {queue.index: queue for queue in queues}
-    ordered = tuple(distinct[index] for index in sorted(distinct))
-    return Route(ordered, tuple(queue.name for queue in ordered))
+def route_to(destinations: "Iterable[Queue | Exchange]") -> Route:
+    """A route to each of these once: queues in the order of declaration, exchanges in that of their names."""
+    queues: dict[int, Queue] = {}
+    exchanges: dict[str, Exchange] = {}
+    for destination in destinations:
+        if isinstance(destination, Queue):
+            queues[destination.index] = destination
+        else:
+            exchanges[destination.name] = destination
+    ordered = tuple(queues[index] for index in sorted(queues))
+    return Route(ordered, tuple(queue.name for queue in ordered), tuple(exchanges[name] for name in sorted(exchanges)))
 
 
 def _fanout(binding: Binding, routing_key: str, headers: Mapping[str, Any]) -> bool:  # noqa: ARG001 - one signature for the table
@@ -187,4 +219,6 @@ def frozen(value: Any) -> object:
         return "longstr", value
     if isinstance(value, str):
         return "longstr", value.encode()
-    return "integer" if type(value) is int else type(value).__name__, value
+    if isinstance(value, float):
+        return "float", value
+    return "integer" if isinstance(value, int) and not isinstance(value, bool) else type(value).__name__, value

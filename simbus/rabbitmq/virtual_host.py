@@ -16,11 +16,12 @@ from typing import Any
 
 from simbus.effects import Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled
 from simbus.rabbitmq.dead_letters import dead_letter, goes_in_circles
-from simbus.rabbitmq.effects import ConsumerCancelled
+from simbus.rabbitmq.effects import ConsumerCancelled, Returned
+from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.messages import Copy, Message
 from simbus.rabbitmq.node import Node
 from simbus.rabbitmq.queues import Consumer, Queue
-from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE, NOWHERE, Exchange, Route
+from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE, NOWHERE, Exchange, Route, route_to
 
 _PREDECLARED = {
     "": "direct",
@@ -51,47 +52,58 @@ class VirtualHost:
     # Publishing
 
     def route(self, exchange: Exchange, message: Message) -> Route:
-        """Where a message goes; what reaches no queue goes on to the alternate exchange."""
-        route = self._route(exchange, message)
-        if not route.queues and ALTERNATE_EXCHANGE in exchange.arguments:
-            return self._alternate_route(exchange, message)
-        return route
+        """The queues that a message reaches; the default exchange is bound to every queue by its name."""
+        if not exchange.name:
+            queue = self.queues.get(message.routing_key)
+            return Route((queue,), (queue.name,)) if queue is not None else NOWHERE
+        if exchange.leads_on:
+            return self._walk(exchange, message)
+        return exchange.route(message.routing_key, message.headers)
 
-    def _alternate_route(self, exchange: Exchange, message: Message) -> Route:
-        """Follow the alternate exchanges until one routes the message; they can be circular."""
-        seen = {exchange.name}
-        while (name := exchange.arguments.get(ALTERNATE_EXCHANGE)) in self.exchanges and name not in seen:
-            seen.add(name)
-            exchange = self.exchanges[name]
-            if (route := self._route(exchange, message)).queues:
-                return route
-        return NOWHERE
+    def _walk(self, first: Exchange, message: Message) -> Route:
+        """Go on from exchange to exchange, once to each; paths can be circular.
 
-    def _route(self, exchange: Exchange, message: Message) -> Route:
-        """The default exchange is bound to every queue by its name."""
-        if exchange.name:
-            return exchange.route(message.routing_key, message.headers)
-        queue = self.queues.get(message.routing_key)
-        return Route((queue,), (queue.name,)) if queue is not None else NOWHERE
+        An exchange from which no binding leads on hands the message to its alternate exchange; the default
+        exchange, as an alternate one, routes nothing (both observed on 4.0.5).
+        """
+        seen, work = {first.name, ""}, deque([first])
+        queues: list[Queue] = []
+        while work:
+            exchange = work.popleft()
+            route = exchange.route(message.routing_key, message.headers)
+            queues += route.queues
+            further = route.exchanges if route.queues or route.exchanges else self._alternate(exchange)
+            work += [other for other in further if other.name not in seen]
+            seen.update(other.name for other in further)
+        return route_to(queues)
 
-    def publish(self, exchange: Exchange, message: Message, channel: int) -> Route:
-        """Route a message from a channel and enqueue a copy in each queue."""
+    def _alternate(self, exchange: Exchange) -> tuple[Exchange, ...]:
+        other = self.exchanges.get(exchange.arguments.get(ALTERNATE_EXCHANGE, ""))
+        return () if other is None else (other,)
+
+    def publish(self, message: Message, route: Route, channel: int, mandatory: bool) -> bool:
+        """Number a message and enqueue a copy in each queue of its route; False when any of them refuses it."""
         node = self.node
-        route = self.route(exchange, message)
+        node.messages = message.id = node.messages + 1
         node.effects.append(Published(node.now, message.id, route.names, message))
-        accepted = 0
+        accepted = refused = False
         for queue in route.queues:
             node.copies += 1
-            accepted += self._enqueue(queue, Copy(node.copies, message), channel)
+            if self._enqueue(queue, Copy(node.copies, message), channel):
+                accepted = True
+            else:
+                refused = True
         if accepted:
             node.routed += 1
-        elif route.queues:
+        elif refused:
             node.refused += 1
         else:
             node.unroutable += 1
+            if mandatory:
+                node.effects.append(Returned(node.now, message.id, channel, message))
         if self._work:
             self._finish()
-        return route
+        return not refused
 
     def _finish(self) -> None:
         """Enqueue what dead-lettering left to do, and what that leaves to do, until nothing is left."""
@@ -141,7 +153,7 @@ class VirtualHost:
         node, message = self.node, copy.message
         copy.attempts += 1
         if copy.delivery_count:
-            message = message.with_headers({**message.headers, "x-delivery-count": copy.delivery_count})
+            message = message.with_headers({**message.headers, "x-delivery-count": Long(copy.delivery_count)})
         delivered = Delivered(
             node.now, message.id, copy.id, queue.name, channel, consumer_tag, delivery_tag, copy.attempts, message
         )
@@ -250,28 +262,53 @@ class VirtualHost:
             self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, "purged", ()))
         return count
 
-    def delete(self, queue: Queue) -> int:
+    def delete(self, queue: Queue, cause: str = "deleted") -> int:
         """Delete a queue with all it holds, without dead-lettering; the number of ready copies that it had."""
         count = len(queue.ready)
         del self.queues[queue.name]
         queue.gone = True
         self.node.forget(queue)
-        for exchange in list(self.exchanges.values()):
-            if exchange.unbind_queue(queue):
-                self.after_unbind(exchange)
+        self._unbind_from_all(queue)
         for consumer in list(queue.consumers):
             queue.remove_consumer(consumer)
             consumer.channel.forget_consumer(consumer)
             self.node.effects.append(ConsumerCancelled(self.node.now, consumer.channel.number, consumer.tag, queue.name))
         for copy in [*queue.ready, *queue.unacked.values()]:
             queue.ledger.deleted += 1
-            self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, "deleted", ()))
+            self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, cause, ()))
         queue.ready.clear()
         queue.unacked.clear()
         queue.ready_bytes = 0
         return count
 
+    def delete_when_unused(self, queue: Queue) -> None:
+        """An auto-delete queue goes with its last consumer."""
+        if queue.auto_delete and not queue.consumers and not queue.gone:
+            self.delete(queue)
+
+    def lose(self, queue: Queue, copies: list[Copy], cause: str) -> None:
+        """These copies of a queue are gone, without dead-lettering."""
+        for copy in copies:
+            queue.ledger.removed[cause] = queue.ledger.removed.get(cause, 0) + 1
+            queue.ledger.discarded += 1
+            self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, cause, ()))
+
+    def delete_exchange(self, exchange: Exchange) -> None:
+        """Delete an exchange, with the bindings from it and those to it."""
+        del self.exchanges[exchange.name]
+        self._unbind_from_all(exchange)
+
     def after_unbind(self, exchange: Exchange) -> None:
-        """An auto-delete exchange goes with its last binding."""
+        """An auto-delete exchange goes with its last binding, and those that were bound to it alone follow."""
         if exchange.auto_delete and not exchange.bindings:
-            del self.exchanges[exchange.name]
+            self.delete_exchange(exchange)
+
+    def _unbind_from_all(self, destination: Queue | Exchange) -> None:
+        """Remove every binding to what is gone; a chain of auto-delete exchanges can be long."""
+        work: deque[Queue | Exchange] = deque([destination])
+        while work:
+            gone = work.popleft()
+            for source in list(self.exchanges.values()):
+                if source.unbind_destination(gone) and source.auto_delete and not source.bindings:
+                    del self.exchanges[source.name]
+                    work.append(source)

@@ -56,7 +56,7 @@ def _idle(scenario: Scenario, offered: Load) -> Iterator[str]:
 
 
 def _overloaded(scenario: Scenario, offered: Load) -> Iterator[str]:
-    end = "without end" if scenario.run.duration else "until the arrivals end"
+    end = "until a limit or a TTL stops it" if scenario.run.duration else "until the arrivals end"
     for queue, groups in _by_queue(scenario).items():
         busy, arriving = offered.utilisation[next(iter(groups))], offered.arrivals.get(queue, 0.0)
         if busy >= 1 and arriving < math.inf:  # a whole trace at one instant has no rate

@@ -190,6 +190,9 @@ class Point:
     result: Result
     overloaded: tuple[str, ...] = ()
 
+    def __repr__(self) -> str:
+        return f"<Point {self.factors}{f', overloaded: {self.overloaded}' if self.overloaded else ''}>"
+
 
 @dataclass(frozen=True)
 class Sweep:
@@ -199,9 +202,15 @@ class Sweep:
     points: tuple[Point, ...]
 
     def frame(self, *metrics: str) -> "DataFrame":
-        """A row per design: a column per factor, and mean, low and high of each metric, in SI units."""
+        """A row per design: a column per factor, and mean, low and high of each metric, in SI units.
+
+        Args:
+            metrics: paths such as ``payments.wait.p99``; by default those that the scenario has expectations of.
+        """
         from pandas import DataFrame
 
+        if not metrics and self.points:
+            metrics = tuple(dict.fromkeys(each.target.key for each in self.points[0].result.expectations))
         rows = []
         for point in self.points:
             estimates = {metric: point.result.estimate(metric) for metric in metrics}

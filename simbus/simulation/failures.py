@@ -23,7 +23,8 @@ from simbus.units import duration_text, number_text
 class Failure:
     """The probabilities, for each attempt, that a handler fails.
 
-    ``transient``: another attempt may succeed. ``permanent``: no attempt on this message ever will.
+    ``transient``: another attempt may succeed. ``permanent``: the message is rejected at once, without another attempt.
+    If dead-lettering brings it back, it meets the same chances again: what is drawn is the attempt, not the message.
     """
 
     transient: float = 0.0

@@ -1,0 +1,62 @@
+"""Values of AMQP's field tables whose wire type Python has no word for.
+
+Arguments and headers are plain Python values: bool, int, float, Decimal, str, datetime, dict, list, None
+and bytes. RabbitMQ keeps more types apart, and passes them on as it read them: *when it re-encodes a
+table, all tags but L stay*. A value of one of these classes is the plain value that it looks like, equal
+to it, printed like it, and remembers its type; a plain value takes the type that clients give it: int32
+is a signedint, a larger int a long, a float a double, bytes are binary.
+"""
+
+
+class Byte(int):
+    """A signed octet (``b``)."""
+
+    __slots__ = ()
+
+
+class UnsignedByte(int):
+    """An octet (``B``)."""
+
+    __slots__ = ()
+
+
+class Short(int):
+    """A signed integer of 16 bits (``s``, which other brokers read as a short string)."""
+
+    __slots__ = ()
+
+
+class UnsignedShort(int):
+    """An integer of 16 bits (``u``)."""
+
+    __slots__ = ()
+
+
+class UnsignedInt(int):
+    """An integer of 32 bits (``i``)."""
+
+    __slots__ = ()
+
+
+class Long(int):
+    """A signed integer of 64 bits (``l``), however small it is: RabbitMQ's own counts are such."""
+
+    __slots__ = ()
+
+
+class Timestamp(int):
+    """Seconds since 1970 (``T``) that lie beyond the year 9999, where no datetime reaches."""
+
+    __slots__ = ()
+
+
+class Float(float):
+    """A floating-point number of 32 bits (``f``)."""
+
+    __slots__ = ()
+
+
+class LongString(bytes):
+    """A long string (``S``) that is not UTF-8."""
+
+    __slots__ = ()

@@ -1,0 +1,43 @@
+"""A transaction of a channel: what waits for tx.commit.
+
+Publishes are checked and routed at once, and enqueued at the commit; a message gets its id there. A
+delivery that was settled is taken from the channel at once, and its queue hears of it at the commit:
+until then it is unacked there and keeps its consumer's credit. (All observed on 4.0.5.)
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, NamedTuple
+
+from simbus.rabbitmq.messages import Message
+from simbus.rabbitmq.routing import Route
+from simbus.rabbitmq.unacked import Held
+
+Settlement = Literal["ack", "requeue", "reject"]
+
+
+class Publish(NamedTuple):
+    """A message that waits for the commit."""
+
+    message: Message
+    route: Route
+    mandatory: bool
+
+
+@dataclass(slots=True, eq=False)
+class Transaction:
+    """What a channel has done since its last commit or rollback, in order."""
+
+    publishes: list[Publish] = field(default_factory=list)
+    settlements: list[tuple[Settlement, Held]] = field(default_factory=list)
+
+    def settle(self, how: Settlement, held: Held) -> None:
+        """Note deliveries; those settled in the same way one after the other are one command at the commit."""
+        if self.settlements and self.settlements[-1][0] == how:
+            self.settlements[-1][1].update(held)
+        else:
+            self.settlements.append((how, held))
+
+    @property
+    def held(self) -> Held:
+        """The deliveries that a rollback gives back to the channel."""
+        return {tag: entry for _, held in self.settlements for tag, entry in held.items()}

@@ -1,0 +1,41 @@
+"""Deliveries that wait for their acknowledgement, and the groups in which RabbitMQ settles them."""
+
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+from simbus.rabbitmq.messages import Copy
+from simbus.rabbitmq.queues import Consumer, Queue
+
+
+class Unacked(NamedTuple):
+    """A delivery that waits for its acknowledgement; ``consumer`` is None after a get."""
+
+    queue: Queue
+    copy: Copy
+    consumer: Consumer | None
+
+
+Held = dict[int, Unacked]  # by delivery tag
+
+
+def settled_together(held: Mapping[int, Unacked]) -> Sequence[Sequence[Unacked]]:
+    """RabbitMQ settles queue by queue: each get by itself, then the consumers in the order of their tags (observed)."""
+    groups: dict[tuple[str, int, int, str], list[Unacked]] = {}
+    for tag, entry in held.items():
+        by = (tag, "") if entry.consumer is None else (sys.maxsize, entry.consumer.tag)
+        groups.setdefault((*_queue_of(entry), *by), []).append(entry)
+    return [groups[name] for name in sorted(groups)]
+
+
+def queue_by_queue(held: Mapping[int, Unacked]) -> Sequence[Sequence[Unacked]]:
+    """The end of a channel gives back all that it held of a queue at once."""
+    groups: dict[tuple[str, int], list[Unacked]] = {}
+    for entry in held.values():
+        groups.setdefault(_queue_of(entry), []).append(entry)
+    return [groups[name] for name in sorted(groups)]
+
+
+def _queue_of(entry: Unacked) -> tuple[str, int]:
+    """A queue's name and number: one that was deleted may have a successor of the same name."""
+    return entry.queue.name, entry.queue.index
