@@ -38,6 +38,35 @@ class Broker(Protocol):
         """Assert the invariants (AssertionError)."""
 
 
+class Session(Protocol):
+    """One client's connection, sans-IO: bytes in, bytes out, timers on the transport's clock.
+
+    Nothing that a peer may send makes it raise.
+    """
+
+    closed: bool
+
+    @property
+    def reading(self) -> bool:
+        """Whether more bytes are wanted; a transport that went on reading would let memory grow."""
+
+    @property
+    def next_deadline(self) -> int | None:
+        """When it wants to be woken, in nanoseconds of the transport's time; None if never."""
+
+    def advance(self, now: int) -> None:
+        """Tell the transport's time."""
+
+    def receive(self, data: bytes) -> None:
+        """Bytes arrived, in any pieces."""
+
+    def bytes_to_send(self) -> bytes:
+        """What is to be sent, which is then forgotten here; ``closed`` says to hang up afterwards."""
+
+    def connection_lost(self) -> None:
+        """The peer is gone."""
+
+
 class Subscription(Protocol):
     """One consumer of the broker, as a modelled party sees it."""
 

@@ -40,10 +40,17 @@ ROOMS = {
     "effects": Room(("simbus.effects",)),
     "dialect": Room(("simbus.dialect",), below=("errors", "effects"), names_dialects=True),  # the table of dialects
     "clock": Room(("simbus.clock",), below=("units", "errors", "effects", "dialect")),
+    "server": Room(("simbus.server",), below=("units", "errors", "effects", "dialect", "clock")),
     "trace": Room(("simbus.trace",), below=("units", "errors", "effects")),
     "rabbitmq fake": Room(
         ("simbus.rabbitmq.fake", "simbus.rabbitmq.fake.*", "simbus.rabbitmq.modelled"),
-        below=(*SHARED, "rabbitmq model"),
+        below=(*SHARED, "server", "rabbitmq model", "rabbitmq.amqp"),
+        names_dialects=True,
+    ),
+    "rabbitmq.amqp": Room(  # the wire, sans-IO: octets to verbs and effects to octets
+        ("simbus.rabbitmq.amqp", "simbus.rabbitmq.amqp.*"),
+        below=("units", "errors", "effects", "dialect", "rabbitmq model"),
+        pure=True,
         names_dialects=True,
     ),
     "rabbitmq model": Room(

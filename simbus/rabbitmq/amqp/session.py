@@ -1,0 +1,388 @@
+"""A client's connection, sans-IO: bytes in, verbs on the model, effects to bytes, timers on the transport's clock.
+
+    header -> starting -> tuning -> opening -> running -> closed -> hung up
+                 `---- what is wrong here is answered by silence: deaf -'
+
+``_served``, at the end, says which methods channel 0 takes at which stage. In ``closed`` one side has said
+connection.close and only its end is awaited; a ``deaf`` session reads nothing and hangs up after a grace period,
+which is how RabbitMQ slows down those who guess. Frames of other channels go to their ``ChannelSession``.
+
+Nothing that a client may send makes a session raise: what is wrong comes as a ProtocolError from below and is
+answered in one place, ``_refuse``, by the stage. Memory is bounded by the frames and contents that are not whole
+yet; while the broker is short of resources and the client publishes, nothing is served, and ``reading`` asks the
+transport to take nothing more in. Stages, texts and times are those of RabbitMQ 4.0.5 (rabbit_reader), as observed.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from simbus.effects import Effect
+from simbus.rabbitmq.amqp import handshake, refusals
+from simbus.rabbitmq.amqp.channel_session import ChannelSession, Driver, Link
+from simbus.rabbitmq.amqp.codec import (
+    BODY,
+    HEADER,
+    HEARTBEAT,
+    HEARTBEAT_FRAME,
+    METHOD,
+    FrameReader,
+    decode_header,
+    decode_method,
+    encode_method,
+)
+from simbus.rabbitmq.amqp.errors import ProtocolError, internal_error, unexpected_frame, unknown_frame
+from simbus.rabbitmq.amqp.heartbeats import Heartbeats
+from simbus.rabbitmq.amqp.methods import BY_NAME, Method
+from simbus.rabbitmq.channels import Connection
+from simbus.rabbitmq.effects import Unblocked
+from simbus.rabbitmq.errors import RabbitMQError
+from simbus.units import SECOND
+
+HANDSHAKE_TIMEOUT = 10 * SECOND
+GRACE = 3 * SECOND  # rabbit_reader's SILENT_CLOSE_DELAY
+CLOSING_TIMEOUT = 30 * SECOND  # how long a close-ok, or the client's end of the socket, is awaited
+
+_START, _START_OK = BY_NAME["connection.start"], BY_NAME["connection.start-ok"]
+_TUNE, _TUNE_OK = BY_NAME["connection.tune"], BY_NAME["connection.tune-ok"]
+_OPEN, _OPEN_OK = BY_NAME["connection.open"], BY_NAME["connection.open-ok"]
+_CLOSE, _CLOSE_OK = BY_NAME["connection.close"], BY_NAME["connection.close-ok"]
+_BLOCKED, _UNBLOCKED = BY_NAME["connection.blocked"], BY_NAME["connection.unblocked"]
+_UPDATE_SECRET, _UPDATE_SECRET_OK = BY_NAME["connection.update-secret"], BY_NAME["connection.update-secret-ok"]
+
+_HEADER, _STARTING, _TUNING, _OPENING = "header", "starting", "tuning", "opening"
+_RUNNING, _CLOSED, _DEAF = "running", "closed", "deaf"
+
+
+class Session:
+    """The server's side of one connection.
+
+    Args:
+        driver: of the broker.
+        now: the transport's time, in nanoseconds.
+
+    Attributes:
+        closed: the transport is to be closed, once everything has been sent.
+        connection: the broker's, from connection.open on.
+    """
+
+    def __init__(self, driver: Driver, now: int) -> None:
+        self.closed = False
+        self.connection: Connection | None = None
+        self._driver = driver
+        self._now = now
+        self._stage = _HEADER
+        self._frames = FrameReader()
+        self._out: list[bytes] = []
+        self._user = ""
+        self._capabilities: frozenset[str] = frozenset()
+        self._channel_max = handshake.CHANNEL_MAX
+        self._heartbeat = 0
+        self._heartbeats: Heartbeats | None = None
+        self._channels: dict[int, ChannelSession] = {}
+        self._link: Link | None = None
+        self._serving = False
+        self._blocked = False
+        self._resume = False
+        self._hang_up_at: int | None = now + HANDSHAKE_TIMEOUT
+
+    # The transport's side
+
+    @property
+    def reading(self) -> bool:
+        """Whether the transport should read on: not while the broker blocks this publisher."""
+        return not self._blocked
+
+    def receive(self, data: bytes) -> None:
+        """Bytes arrived, in any pieces."""
+        if self.closed or self._stage is _DEAF:
+            return
+        self._frames.feed(data)
+        if self._heartbeats is not None:
+            self._heartbeats.heard = True
+        self._serve_frames()
+
+    def bytes_to_send(self) -> bytes:
+        """What is to be sent, which is then forgotten here; nothing while frames are being served."""
+        if self._serving:
+            return b""
+        if self._link is not None:
+            self._link.say_confirms()
+        if not self._out:
+            return b""
+        if self._heartbeats is not None and self._out != [HEARTBEAT_FRAME]:
+            self._heartbeats.said = True
+        data = b"".join(self._out)
+        self._out.clear()
+        return data
+
+    def connection_lost(self) -> None:
+        """The peer is gone: what it held is requeued, its consumers and exclusive queues end. Twice is harmless."""
+        self._hang_up()
+
+    @property
+    def next_deadline(self) -> int | None:
+        """When to call :meth:`advance`, on the transport's clock; None if never."""
+        if self.closed:
+            return None
+        if self._resume:
+            return self._now
+        if self._heartbeats is None:
+            return self._hang_up_at
+        beat = self._heartbeats.next_deadline
+        return beat if self._hang_up_at is None or beat < self._hang_up_at else self._hang_up_at
+
+    def advance(self, now: int) -> None:
+        """The transport's time: heartbeats, time-outs, and what waited for the broker to be unblocked."""
+        self._now = now
+        if self.closed:
+            return
+        if self._hang_up_at is not None and now >= self._hang_up_at:
+            self._hang_up()
+            return
+        if self._heartbeats is not None:
+            self._beat(self._heartbeats, now)
+        if self._resume:
+            self._resume = False
+            self._serve_frames()
+
+    def _beat(self, heartbeats: Heartbeats, now: int) -> None:
+        if self._blocked:
+            heartbeats.pause(now)
+        if heartbeats.advance(now):
+            self._out.append(HEARTBEAT_FRAME)
+        if heartbeats.lost(now):
+            self._hang_up()
+
+    # The broker's side
+
+    def effect(self, effect: Effect) -> None:
+        """Something happened to the whole broker. Effects of channels come to their listeners, see ``Driver.listen``."""
+        if isinstance(effect, Unblocked) and self._blocked:
+            self._blocked = False
+            self._resume = True  # no verb is called from here: what was held back is served by advance
+            if "connection.blocked" in self._capabilities:
+                self._say(_UNBLOCKED)
+
+    def shut_down(self, reason: str = "shutdown") -> None:
+        """The broker stops, or an operator closes the connection: the client is told, and its close-ok awaited."""
+        if self._stage is _RUNNING:
+            text = f"CONNECTION_FORCED - broker forced connection closure with reason '{reason}'"
+            self._close_with(ProtocolError(320, text))
+        elif self._stage is not _CLOSED:
+            self._hang_up()
+
+    # Frames
+
+    def _serve_frames(self) -> None:
+        """Serve what has arrived, unless the client has to wait; then say what it caused."""
+        if self._blocked or self._serving:
+            return
+        self._serving = True
+        try:
+            if self._stage is _HEADER:
+                self._take_header()
+            while self._serve_until_refused():
+                pass
+            if self._link is not None:
+                self._link.observe()
+        finally:
+            self._serving = False
+
+    def _serve_until_refused(self) -> bool:
+        """Whether there may be more to serve."""
+        if self._stage is _HEADER:
+            return False
+        channels = self._channels
+        try:
+            for type, number, payload in self._frames:
+                channel = channels.get(number)
+                if channel is None:
+                    self._serve(type, number, payload)
+                else:
+                    channel.receive(type, payload)
+                if type == HEADER and self._driver.broker.blocked is not None:
+                    self._block(self._driver.broker.blocked)
+                if self._blocked or self.closed or self._stage is _DEAF:
+                    return False
+        except ProtocolError as error:
+            self._refuse(error)
+            return not self.closed and self._stage is not _DEAF
+        return False
+
+    def _serve(self, type: int, number: int, payload: bytes) -> None:
+        """A frame of no channel that the client has used yet: of channel 0, or of a new one."""
+        if number == 0:
+            self._serve_connection(type, payload)
+        elif self._stage is _RUNNING:
+            self._new_channel(number).receive(type, payload)
+        elif self._stage is not _CLOSED:
+            raise unexpected_frame(type, payload)
+
+    def _new_channel(self, number: int) -> ChannelSession:
+        """Whatever comes first on a number makes a channel, which then wants channel.open."""
+        assert self._link is not None
+        if len(self._channels) >= self._channel_max:
+            raise refusals.too_many_channels(self._channel_max)
+        channel = self._channels[number] = ChannelSession(number, self._link)
+        return channel
+
+    def _block(self, reason: str) -> None:
+        """AMQP extension connection.blocked: one that publishes is read no further, and told if it understands."""
+        self._blocked = True
+        if "connection.blocked" in self._capabilities:
+            self._say(_BLOCKED, reason)
+
+    # Channel 0
+
+    def _serve_connection(self, type: int, payload: bytes) -> None:
+        if type == METHOD:
+            method, arguments = self._decoded(payload)
+            served = self._served[self._stage].get(method)
+            if served is not None:
+                served(self, arguments)
+            elif self._stage is not _CLOSED:
+                raise refusals.wrong_state(self._stage, method.class_id, method.method_id)
+        elif type == HEADER:
+            decode_header(payload)
+            raise unexpected_frame(type, payload)
+        elif type == BODY:
+            raise unexpected_frame(type, payload)
+        elif type != HEARTBEAT or payload:
+            raise unknown_frame(type, payload)
+
+    def _decoded(self, payload: bytes) -> tuple[Method, tuple[Any, ...]]:
+        """RabbitMQ words only on other channels what is wrong with the form of arguments (observed)."""
+        try:
+            return decode_method(0, payload)
+        except ProtocolError as error:
+            raise internal_error() if "cannot decode" in error.reply_text else error from None
+
+    def _take_header(self) -> None:
+        header = self._frames.take_protocol_header()
+        if header is None:
+            return
+        if header not in handshake.PROTOCOL_HEADERS:
+            self._out.append(handshake.refused_header(header))
+            self._hang_up()
+            return
+        self._stage = _STARTING
+        self._say(
+            *(_START, 0, 9, handshake.SERVER_PROPERTIES),
+            *(handshake.MECHANISMS.encode(), handshake.LOCALES.encode()),
+        )
+
+    def _start_ok(self, arguments: tuple[Any, ...]) -> None:
+        client_properties, mechanism, response, _locale = arguments
+        self._capabilities = handshake.announced(client_properties)
+        claimed = handshake.credentials(mechanism, response)
+        if claimed is None:
+            self._fall_silent()
+        elif self._driver.broker.authenticate(claimed.user, claimed.password):
+            self._user = claimed.user
+            self._stage = _TUNING
+            self._say(_TUNE, handshake.CHANNEL_MAX, handshake.FRAME_MAX, handshake.HEARTBEAT)
+        elif "authentication_failure_close" in self._capabilities:
+            self._close_with(refusals.login_refused(mechanism))
+            self._hang_up_at = self._now + GRACE
+        else:
+            self._fall_silent()
+
+    def _tune_ok(self, arguments: tuple[Any, ...]) -> None:
+        self._channel_max, frame_max, self._heartbeat = arguments
+        if not handshake.acceptable(self._channel_max, frame_max):
+            self._fall_silent()
+            return
+        self._stage = _OPENING
+        self._frames.frame_max = frame_max
+        if self._heartbeat:
+            self._heartbeats = Heartbeats(self._heartbeat * SECOND, self._now)
+
+    def _open(self, arguments: tuple[Any, ...]) -> None:
+        vhost, _capabilities, _insist = arguments
+        try:
+            self.connection = self._driver.open_connection(vhost, self._user)
+        except RabbitMQError as error:
+            raise refusals.of_verb(error, _OPEN.class_id, _OPEN.method_id) from None
+        frame_max = self._frames.frame_max
+        self._link = Link(self._driver, self.connection, self._capabilities, frame_max, self._out, self._channels)
+        self._stage = _RUNNING
+        self._hang_up_at = None
+        self._say(_OPEN_OK, "")
+
+    def _update_secret(self, _arguments: tuple[Any, ...]) -> None:
+        self._say(_UPDATE_SECRET_OK)
+
+    def _close(self, _arguments: tuple[Any, ...]) -> None:
+        """The client's connection.close: it is to close the socket too, and has as long as RabbitMQ gives it."""
+        self._end()
+        self._await_the_end()
+        self._say(_CLOSE_OK)
+
+    def _close_across(self, _arguments: tuple[Any, ...]) -> None:
+        """A connection.close that crossed the server's, or a second one."""
+        self._say(_CLOSE_OK)
+
+    def _closed_by_client(self, _arguments: tuple[Any, ...]) -> None:
+        self._hang_up()
+
+    # Ends
+
+    def _refuse(self, error: ProtocolError) -> None:
+        """What is wrong is answered by the stage; this is all that becomes of errors."""
+        if error.silent:
+            self._hang_up()
+            return
+        stumbles = self._stage is _OPENING and error.reply_code == refusals.INTERNAL_ERROR
+        if self._stage in self._answering and not stumbles:
+            self._close_with(error)
+        elif self._stage is not _CLOSED:
+            self._fall_silent()
+        if error.fatal:
+            self._fall_silent()
+
+    def _close_with(self, error: ProtocolError) -> None:
+        self._end()
+        self._await_the_end()
+        self._say(_CLOSE, error.reply_code, error.reply_text, error.class_id, error.method_id)
+
+    def _await_the_end(self) -> None:
+        """RabbitMQ waits half a minute for the client's end, or for one heartbeat's time if that is less."""
+        self._stage = _CLOSED
+        wait = self._heartbeat * SECOND
+        self._hang_up_at = self._now + (wait if 0 < wait < CLOSING_TIMEOUT else CLOSING_TIMEOUT)
+
+    def _fall_silent(self) -> None:
+        self._end()
+        self._stage = _DEAF
+        self._hang_up_at = self._now + GRACE
+
+    def _hang_up(self) -> None:
+        self._end()
+        self.closed = True
+
+    def _end(self) -> None:
+        """The broker's connection ends, and everyone else hears of that; what came before is still said."""
+        self._blocked = self._resume = False
+        link, self._link = self._link, None
+        if link is not None:
+            link.observe()
+            for channel in list(self._channels.values()):
+                channel.detach()
+            self._channels.clear()
+            link.connection.close()
+            self._driver.observe()
+
+    def _say(self, method: Method, *arguments: Any) -> None:
+        self._out.append(encode_method(0, method, *arguments))
+
+    # The tables
+
+    _served: ClassVar[Mapping[str, Mapping[Method, Callable[["Session", tuple[Any, ...]], None]]]] = {
+        _STARTING: {_START_OK: _start_ok},
+        _TUNING: {_TUNE_OK: _tune_ok},
+        _OPENING: {_OPEN: _open},
+        _RUNNING: {_CLOSE: _close, _UPDATE_SECRET: _update_secret},
+        _CLOSED: {_CLOSE: _close_across, _CLOSE_OK: _closed_by_client},
+    }
+    # Where a fault is answered with connection.close. Before, the client is not trusted with an answer; after, it has one.
+    _answering: ClassVar[Sequence[str]] = (_OPENING, _RUNNING)
