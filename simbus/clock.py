@@ -6,12 +6,19 @@ whoever is attached to it. It goes from deadline to deadline and lets everyone a
 to the target instead would let handlers act too late (a retry through a 10 s delay queue, jumped
 to 60 s, loses its third attempt).
 
-Receivers may call the broker's verbs. What follows from that is queued and never recursion: it is
-handed out after the receiver has returned. No dialect is named here; nothing here reads a wall clock.
+Two kinds of parties hear of a channel's effects. A *receiver* is a handler: it may call the broker's
+verbs, and what follows from that is queued and never recursion. It runs in the thread that calls
+``settle``, without the lock, so that it may wait for a client of this very broker. A *listener* is a
+client's session: it turns effects into bytes, calls no verb, and hears at once in any thread.
+
+The lock belongs here too: whoever calls a verb of the broker holds it, and observes before letting go.
+On the wall clock, verbs are preceded by ``catch_up``, which meets the deadlines that have passed.
+No dialect is named here.
 """
 
 from collections import deque
 from collections.abc import Callable, Sequence
+from threading import RLock, get_ident
 
 from simbus.dialect import Broker
 from simbus.effects import Effect
@@ -30,14 +37,21 @@ class VirtualClock:
     Args:
         broker: no one else may take its effects or advance it.
         observers: called with every take, in order; they only look.
+        wall: where the time comes from when it is not the caller's: a function that answers nanoseconds.
+
+    Attributes:
+        lock: held by whoever calls a verb of the broker or looks at several things at once.
     """
 
-    def __init__(self, broker: Broker, *observers: Observer) -> None:
+    def __init__(self, broker: Broker, *observers: Observer, wall: Callable[[], int] | None = None) -> None:
+        self.lock = RLock()
         self._broker = broker
         self._observers = observers
+        self._wall = wall
         self._receivers: dict[int, Receiver] = {}
+        self._listeners: dict[int, Receiver] = {}
         self._due: deque[Effect] = deque()
-        self._acting = False
+        self._acting: int | None = None
 
     @property
     def now(self) -> int:
@@ -46,44 +60,66 @@ class VirtualClock:
 
     @property
     def acting(self) -> bool:
-        """Whether a receiver is at work right now."""
-        return self._acting
+        """Whether a receiver is at work right now in this thread."""
+        return self._acting == get_ident()
 
     def attach(self, channel: int, receiver: Receiver) -> None:
         """Hand the effects that concern this channel to ``receiver``, one at a time."""
         self._receivers[channel] = receiver
 
+    def listen(self, channel: int, listener: Receiver) -> None:
+        """Tell ``listener`` of the effects that concern this channel as soon as they are taken."""
+        self._listeners[channel] = listener
+
     def detach(self, channel: int) -> None:
         """Hand out no more of them; what is due already is dropped."""
-        self._receivers.pop(channel, None)
-        self._due = deque(effect for effect in self._due if _channel_of(effect) != channel)
+        self._listeners.pop(channel, None)
+        if self._receivers.pop(channel, None) is not None:
+            self._due = deque(effect for effect in self._due if _channel_of(effect) != channel)
 
     def observe(self) -> None:
-        """Take what happened and show it to the observers; receivers get theirs when they act."""
-        effects = self._broker.take_effects()
-        if effects:
+        """Take what happened: show it to the observers, tell the listeners, and keep what is due to receivers."""
+        with self.lock:
+            effects = self._broker.take_effects()
+            if not effects:
+                return
             for observer in self._observers:
                 observer(effects)
-            self._due.extend(effect for effect in effects if _channel_of(effect) in self._receivers)
+            for effect in effects:
+                channel = _channel_of(effect)
+                listener = self._listeners.get(channel)
+                if listener is not None:
+                    listener(effect)
+                elif channel in self._receivers:
+                    self._due.append(effect)
 
     def settle(self) -> None:
         """Let receivers act until nothing is left to do at this instant.
 
-        Called by a receiver, it only notes the work. An exception of a receiver leaves at once; the
-        rest stays due, and the next call goes on with it.
+        Called by a receiver, or while another thread's receivers act, it only notes the work. An exception of a
+        receiver leaves at once; the rest stays due, and the next call goes on with it.
         """
-        self.observe()
-        if self._acting:
-            return
-        self._acting = True
+        with self.lock:
+            self.observe()
+            if self._acting is not None:
+                return
+            self._acting = get_ident()
         try:
-            while self._due:
-                effect = self._due.popleft()
-                self._receivers[_channel_of(effect)](effect)
+            while (due := self._next_due()) is not None:
+                effect, receiver = due
+                receiver(effect)
                 self.observe()
         finally:
-            self._acting = False
-            self.observe()  # what a receiver did before it failed has happened too
+            with self.lock:
+                self._acting = None
+                self.observe()  # what a receiver did before it failed has happened too
+
+    def _next_due(self) -> tuple[Effect, Receiver] | None:
+        with self.lock:
+            if not self._due:
+                return None
+            effect = self._due.popleft()
+            return effect, self._receivers[_channel_of(effect)]
 
     def run_until(self, target: int) -> None:
         """Go to ``target``, deadline by deadline, and let receivers act at each.
@@ -92,16 +128,36 @@ class VirtualClock:
             ValueError: when ``target`` is in the past.
             HandlerRunning: when a receiver asks for it: it would act while it acts.
         """
-        if self._acting:
+        if self.acting:
             raise HandlerRunning("a handler cannot advance the clock; return first, and let the test advance it")
         if target < self.now:
             raise ValueError(f"time cannot run backwards: {format_duration(self.now - target)} into the past")
         self.settle()
-        while (deadline := self._broker.next_deadline) is not None and deadline <= target:
-            self._broker.advance(deadline)
+        while self._step(target):
             self.settle()
-        self._broker.advance(target)
-        self.settle()
+
+    def _step(self, target: int) -> bool:
+        """Advance to the next deadline or to ``target``; False once that is reached."""
+        with self.lock:
+            if self.now >= target:
+                return False
+            deadline = self._broker.next_deadline
+            self._broker.advance(target if deadline is None else min(deadline, target))
+            return True
+
+    def catch_up(self) -> int | None:
+        """On the wall clock, meet the deadlines that have passed; nanoseconds until the next one, or None.
+
+        Receivers do not act here: it is called in a server's thread too.
+        """
+        if self._wall is None:
+            return None
+        with self.lock:
+            now = self._wall()
+            while self._step(now):
+                self.observe()
+            deadline = self._broker.next_deadline
+            return None if deadline is None else max(0, deadline - self.now)
 
 
 def _channel_of(effect: Effect) -> int:

@@ -138,6 +138,7 @@ def run(
         result = _simulate(scenario, seed, replications, jobs)
     if html:
         _write(html, _page(result))
+        click.echo(f"simbus: wrote {html}", err=True)
     if json_:
         _write(json_, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
     _show(result)

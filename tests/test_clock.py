@@ -1,5 +1,7 @@
 """Virtual time: who is woken when, and in which order things happen."""
 
+import threading
+
 import pytest
 
 from simbus.clock import VirtualClock
@@ -166,3 +168,65 @@ def test_a_detached_channel_gets_nothing_more(world):
     world.clock.detach(channel.number)
     world.clock.settle()
     assert [effect.channel for effect in world.seen if isinstance(effect, Delivered)] == [channel.number]
+
+
+def test_on_the_wall_clock_deadlines_that_have_passed_are_met_in_turn():
+    broker, wall = Broker(), [0]
+    seen: list[Effect] = []
+    clock = VirtualClock(broker, seen.extend, wall=lambda: wall[0])
+    channel = broker.open_connection().open_channel()
+    for seconds in (30, 10):
+        channel.queue_declare(f"q{seconds}", arguments={"x-message-ttl": 1000 * seconds})
+        channel.publish("", f"q{seconds}")
+    assert clock.catch_up() == 10 * SECOND
+    wall[0] = 12 * SECOND
+    assert clock.catch_up() == 18 * SECOND
+    assert [effect.at for effect in seen if isinstance(effect, Removed)] == [10 * SECOND]
+    wall[0] = 60 * SECOND
+    assert clock.catch_up() is None
+    assert [effect.at for effect in seen if isinstance(effect, Removed)] == [10 * SECOND, 30 * SECOND]
+
+
+def test_a_virtual_clock_has_nothing_to_catch_up_with(world):
+    world.channel.queue_declare("q", arguments={"x-message-ttl": 1000})
+    world.channel.publish("", "q")
+    assert world.clock.catch_up() is None
+    assert world.clock.now == 0
+
+
+def test_a_listener_hears_at_once_and_a_receiver_when_it_acts(world):
+    heard: list[Effect] = []
+    received: list[Effect] = []
+    for queue, attach, note in (("a", world.clock.listen, heard), ("b", world.clock.attach, received)):
+        world.channel.queue_declare(queue)
+        channel = world.broker.open_connection().open_channel()
+        attach(channel.number, note.append)
+        channel.consume(queue)
+        world.channel.publish("", queue)
+    world.clock.observe()
+    assert [type(effect) for effect in heard] == [Delivered]
+    assert received == []
+    world.clock.settle()
+    assert [type(effect) for effect in received] == [Delivered]
+
+
+def test_while_one_thread_acts_another_only_leaves_work(world):
+    order: list[str] = []
+
+    def meanwhile():
+        world.channel.publish("", "q")
+        world.clock.settle()
+        order.append("other thread is done")
+
+    def act(_effect):
+        order.append("handler")
+        if len(order) == 1:
+            other = threading.Thread(target=meanwhile)
+            other.start()
+            other.join()
+
+    world.channel.queue_declare("q")
+    world.consume("q", act)
+    world.channel.publish("", "q")
+    world.clock.settle()
+    assert order == ["handler", "other thread is done", "handler"]

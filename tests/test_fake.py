@@ -960,3 +960,18 @@ def test_the_order_service_of_the_bookstore_publishes_persistent_json_with_an_id
     properties = published.properties
     assert (properties.delivery_mode, properties.content_type, properties.message_id) == (2, "application/json", "7")
     assert properties.timestamp == placed
+
+
+@pytest.mark.parametrize(
+    ("mistake", "remedy"),
+    [
+        (lambda r: r.consumer(print), r'@rabbitmq\.consumer\("payments"\)'),
+        (lambda r: r.consumer("q", prefetch=-1), "prefetch: -1 is not a whole number from 1"),
+        (lambda r: r.consumer("q", prefetch=True), "prefetch: True"),
+        (lambda r: r.consumer("q", raises="ValueError"), "raises: 'ValueError' is not a class of exceptions"),
+    ],
+)
+def test_a_consumer_that_cannot_be_is_refused_at_once(rabbitmq, mistake, remedy):
+    rabbitmq.declare_queue("q")
+    with pytest.raises(OptionError, match=remedy):
+        mistake(rabbitmq)

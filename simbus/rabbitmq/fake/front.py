@@ -31,6 +31,7 @@ from simbus.rabbitmq.fake.messages import (
     moment,
     properties_of,
 )
+from simbus.rabbitmq.fake.network import Network
 from simbus.rabbitmq.fake.views import Messages, QueueView
 from simbus.rabbitmq.options import ExchangeArguments, OptionError, QueueArguments, declare_exchange, declare_queue
 from simbus.trace import Trace, elapsed
@@ -89,16 +90,22 @@ class RabbitMQ:
     handler's message stays unacked, and the next verb first gives it back to its queue and goes on
     with what was still due. Any other exception is a requeue, kept in ``handler.exceptions``.
 
+    Real clients connect to :attr:`url`, from this process or another. What they cause happens at once; handlers of
+    the test act when the test next calls the fake.
+
     Args:
         start: where the clock begins, with a time zone; fixed, so that every run is the same run.
+        port: where it listens once :attr:`url` is asked for; 0 for a free port.
     """
 
-    def __init__(self, *, start: datetime = START) -> None:
+    def __init__(self, *, start: datetime = START, port: int = 0) -> None:
         if start.tzinfo is None:
             raise OptionError(f"start: {start!r} has no time zone; write for example datetime(2000, 1, 1, tzinfo=UTC)")
         self._broker = Broker(now=(start - EPOCH) // timedelta(microseconds=1) * MICROSECOND)
         self._trace = Trace(self._broker.now)
-        self._clock = VirtualClock(self._broker, self._trace.record, self._note)
+        self._network = Network(self._broker, "127.0.0.1", port)
+        self._clock = VirtualClock(self._broker, self._trace.record, self._note, self._network.observe)
+        self._network.drive(self._clock)
         self._channel_in_use = self._broker.open_connection().open_channel()
         self._published: list[PublishedMessage] = []
         self._returned: list[ReturnedMessage] = []
@@ -116,7 +123,8 @@ class RabbitMQ:
             self.check_handlers()
 
     def close(self) -> None:
-        """Release what async handlers used. Leaving the ``with`` block, or the fixture, does so."""
+        """Hang up on clients, and release what async handlers used. Leaving the ``with`` block, or the fixture, does so."""
+        self._network.close()
         self._coroutines.close()
 
     def check_handlers(self) -> None:
@@ -271,6 +279,14 @@ class RabbitMQ:
         Raises:
             RabbitMQError: as basic.consume is refused: 404, 403 or 405.
         """
+        if not isinstance(queue, str):
+            raise OptionError(f'consumer: {queue!r} is not the name of a queue; write @rabbitmq.consumer("payments")')
+        if prefetch is not None and (type(prefetch) is not int or prefetch < 1):
+            raise OptionError(f"prefetch: {prefetch!r} is not a whole number from 1; leave it out for no limit")
+        kinds: tuple[object, ...] = raises if isinstance(raises, tuple) else (raises,)
+        for kind in kinds:
+            if not (isinstance(kind, type) and issubclass(kind, BaseException)):
+                raise OptionError(f"raises: {kind!r} is not a class of exceptions; write for example raises=ValueError")
         return partial(self._consume, queue=queue, prefetch=prefetch, raises=raises)
 
     # Looking
@@ -296,14 +312,17 @@ class RabbitMQ:
 
     def timeline(self, *messages: Message | PublishedMessage | ReturnedMessage) -> str:
         """What happened to these messages, or to all, on the virtual clock: text for people."""
-        self._clock.observe()
-        return self._trace.timeline(*(message._content.id for message in messages))  # noqa: SLF001 - a part of the fake
+        with self._clock.lock:
+            self._clock.observe()
+            return self._trace.timeline(*(message._content.id for message in messages))  # noqa: SLF001 - a part of the fake
 
     def state(self) -> str:
         """The queues, their consumers and the time: text for people."""
         time = f"virtual time {self.now:%Y-%m-%d %H:%M:%S} UTC, +{elapsed(self._clock.now - self._trace.origin)} since the start"
         raised = [summary for handler, _ in self._handlers if (summary := handler.summary())]
-        return "\n".join([time, "", *self._table(), *([""] if raised else []), *raised])
+        with self._clock.lock:
+            table = self._table()
+        return "\n".join([time, "", *table, *([""] if raised else []), *raised])
 
     def __repr__(self) -> str:
         queues = [f"{queue.name} {len(queue.ready)} ready" for queue in self._broker.vhost().queues.values()]
@@ -323,6 +342,54 @@ class RabbitMQ:
         if not self._clock.acting:
             self._settle()
         self._clock.run_until(self._clock.now + passing)
+
+    # The network
+
+    @property
+    def url(self) -> str:
+        """Where real clients connect, as user guest with password guest; asked for first, it starts to listen.
+
+        Raises:
+            CannotListen: when the port is taken.
+        """
+        return f"amqp://guest:guest@{self.host}:{self.port}/"
+
+    @property
+    def host(self) -> str:
+        """The address it listens on, which is loopback."""
+        return self._network.server.host
+
+    @property
+    def port(self) -> int:
+        """The port it listens on."""
+        return self._network.server.port
+
+    def drop_connections(self) -> None:
+        """Cut the connections of all clients, as a failing network does: what they held is requeued."""
+        self._network.drop_connections()
+        self._settle()
+
+    def restart(self) -> None:
+        """Restart the broker: clients are told and cut off, and what is not durable is lost.
+
+        The test's own channel and handlers are clients too: handlers have to be declared anew.
+        """
+        with self._clock.lock:
+            self._network.shut_down(self._broker.restart())
+            self._forget_closed()
+        self._settle()
+
+    def block(self, reason: str = "low on memory") -> None:
+        """Raise an alarm: clients that publish are blocked, as by a broker that is short of memory or disk."""
+        with self._clock.lock:
+            self._broker.block(reason)
+            self._clock.observe()
+
+    def unblock(self) -> None:
+        """End every alarm."""
+        with self._clock.lock:
+            self._broker.unblock()
+            self._clock.observe()
 
     # What views ask for
 
@@ -354,7 +421,9 @@ class RabbitMQ:
     def _do(self, channel: Channel, verb: Callable[Concatenate[Channel, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """A verb, and everything that follows from it at this instant."""
         try:
-            answer = verb(channel, *args, **kwargs)
+            with self._clock.lock:
+                answer = verb(channel, *args, **kwargs)
+                self._clock.observe()
         except RabbitMQError as error:
             self._close(channel.connection if isinstance(error, ConnectionError) else channel)
             self._settle()
@@ -363,7 +432,12 @@ class RabbitMQ:
         return answer
 
     def _close(self, channel_or_connection: Any) -> None:
-        channel_or_connection.close()
+        with self._clock.lock:
+            channel_or_connection.close()
+            self._forget_closed()
+
+    def _forget_closed(self) -> None:
+        """Handlers whose channel has ended consume no more."""
         for handler, channel in self._handlers:
             if channel.closed:
                 handler.cancelled = True
