@@ -17,7 +17,7 @@ from simbus.analysis.estimates import Estimate, student_t
 from simbus.analysis.findings import Settings
 from simbus.analysis.replication import Replication
 from simbus.analysis.results import Result
-from simbus.analysis.tables import show
+from simbus.analysis.tables import show, tables
 from simbus.errors import ScenarioError
 from tests.bookstore_result import EXPECTATIONS, QUEUES, bookstore, renamed
 
@@ -180,3 +180,13 @@ def test_importing_the_analysis_imports_no_heavy_library():
     code = f"import sys, simbus.analysis.results, simbus.analysis.report; print(*set('{heavy}'.split()) & sys.modules.keys())"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.split() == []
+
+
+def test_the_wait_of_the_first_attempt_is_shown_where_it_differs():
+    def titles(first):
+        waits = {f"a.wait.{quantile}": 2.0 for quantile in ("p50", "p95", "p99")}
+        firsts = {f"a.first_wait.{quantile}": first for quantile in ("p50", "p95", "p99")}
+        return [table.title for table in tables(small(waits | firsts, waits | firsts))]
+
+    assert "Wait of the first attempt" in titles(first=1.0)
+    assert "Wait of the first attempt" not in titles(first=2.0)

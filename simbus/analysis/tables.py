@@ -46,13 +46,18 @@ def tables(result: Findings) -> list[Table]:
     everything = [
         _per_queue(result, "Load and depth", _LOAD),
         _per_queue(result, "Wait", wait),
-        _per_queue(result, "Wait of the first attempt", first),
+        *_unless_equal(_per_queue(result, "Wait of the first attempt", first), _per_queue(result, "Wait", wait)),
         _per_queue(result, "Residence", residence),
         _per_queue(result, "Loss and duplicates", _LOSS),
         _by_cause(result),
         _window(result),
     ]
     return [table for table in everything if table.rows]
+
+
+def _unless_equal(table: Table, other: Table) -> list[Table]:
+    """The table, where it says something that the other one does not."""
+    return [] if table.rows == other.rows else [table]
 
 
 def expectations(result: Findings) -> Table:
