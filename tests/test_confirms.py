@@ -3,17 +3,11 @@
 import pytest
 
 from simbus.effects import Delivered, Enqueued, Refused, Removed
-from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.effects import Confirmed, Returned
 from simbus.rabbitmq.errors import ChannelError
 from tests.brokers import TYPES, consumer, declare, new_channel, publish
 
 both_types = pytest.mark.parametrize("type", TYPES)
-
-
-@pytest.fixture
-def broker():
-    return Broker()
 
 
 @pytest.fixture

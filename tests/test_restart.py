@@ -12,16 +12,6 @@ from tests.ledger import Ledger
 both_types = pytest.mark.parametrize("type", TYPES)
 
 
-@pytest.fixture
-def broker():
-    return Broker()
-
-
-@pytest.fixture
-def channel(broker):
-    return new_channel(broker)
-
-
 def restart(broker):
     """A channel on the restarted broker."""
     broker.restart()

@@ -2,18 +2,12 @@
 
 import pytest
 
-from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.errors import ChannelError
 from tests.brokers import TYPES, consumer, declare, delivered, get, new_channel, publish, ready, removed, tags_of
 
 both_types = pytest.mark.parametrize("type", TYPES)
 PARTIAL = "406 PRECONDITION_FAILED - partial tx completion"
-
-
-@pytest.fixture
-def broker():
-    return Broker()
 
 
 @pytest.fixture

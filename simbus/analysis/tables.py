@@ -40,24 +40,17 @@ class Table:
 
 def tables(result: Findings) -> list[Table]:
     """Load, wait, residence and loss, a row per queue, and the consistency window of a message."""
-    wait, first, residence = (
-        [(heading, f"{name}.{quantile}") for heading, quantile in _QUANTILES] for name in ("wait", "first_wait", "residence")
-    )
+    wait, first = _times(result, "Wait", "wait"), _times(result, "Wait of the first attempt", "first_wait")
     everything = [
         _per_queue(result, "Load and depth", _LOAD),
-        _per_queue(result, "Wait", wait),
-        *_unless_equal(_per_queue(result, "Wait of the first attempt", first), _per_queue(result, "Wait", wait)),
-        _per_queue(result, "Residence", residence),
+        wait,
+        *([] if first.rows == wait.rows else [first]),  # without redeliveries every attempt is the first
+        _times(result, "Residence", "residence"),
         _per_queue(result, "Loss and duplicates", _LOSS),
         _by_cause(result),
         _window(result),
     ]
     return [table for table in everything if table.rows]
-
-
-def _unless_equal(table: Table, other: Table) -> list[Table]:
-    """The table, where it says something that the other one does not."""
-    return [] if table.rows == other.rows else [table]
 
 
 def expectations(result: Findings) -> Table:
@@ -110,6 +103,10 @@ def show(result: Findings, console: Console | None = None) -> None:
     if result.expectations:
         console.print(_rich(expectations(result)), "")
         console.print(headline(Counter(verdict.outcome for verdict in result.verdicts())), markup=False, highlight=False)
+
+
+def _times(result: Findings, title: str, name: str) -> Table:
+    return _per_queue(result, title, [(heading, f"{name}.{quantile}") for heading, quantile in _QUANTILES])
 
 
 def _per_queue(result: Findings, title: str, columns: Sequence[tuple[str, str]]) -> Table:

@@ -412,11 +412,12 @@ class RabbitMQ:
     @property
     def _channel(self) -> Channel:
         """The test's own channel; a new one when the broker closed the last."""
-        if self._channel_in_use.connection.closed:
-            self._channel_in_use = self._broker.open_connection().open_channel()
-        elif self._channel_in_use.closed:
-            self._channel_in_use = self._channel_in_use.connection.open_channel()
-        return self._channel_in_use
+        with self._clock.lock:
+            if self._channel_in_use.connection.closed:
+                self._channel_in_use = self._broker.open_connection().open_channel()
+            elif self._channel_in_use.closed:
+                self._channel_in_use = self._channel_in_use.connection.open_channel()
+            return self._channel_in_use
 
     def _do(self, channel: Channel, verb: Callable[Concatenate[Channel, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """A verb, and everything that follows from it at this instant."""
@@ -446,8 +447,9 @@ class RabbitMQ:
     def _settle(self) -> None:
         if self._in_hand is not None and not self._clock.acting:
             left, self._in_hand = self._in_hand, None
-            if left.open:
-                left.channel.nack(left.tag)
+            with self._clock.lock:
+                if left.open:
+                    left.channel.nack(left.tag)
         self._clock.settle()
 
     def _note(self, effects: Sequence[Effect]) -> None:
@@ -470,11 +472,12 @@ class RabbitMQ:
         prefetch: int | None,
         raises: type[Exception] | tuple[type[Exception], ...],
     ) -> Handler:
-        channel = self._channel_for(queue)
-        handler = Handler(function, queue, raises, partial(self._cancel, channel))
-        self._handlers.append((handler, channel))
-        self._clock.attach(channel.number, partial(self._receive, handler, channel))
-        channel.qos(prefetch or 0)
+        with self._clock.lock:
+            channel = self._channel_for(queue)
+            handler = Handler(function, queue, raises, partial(self._cancel, channel))
+            self._handlers.append((handler, channel))
+            self._clock.attach(channel.number, partial(self._receive, handler, channel))
+            channel.qos(prefetch or 0)
         self._do(channel, Channel.consume, queue, handler.name)
         return handler
 

@@ -19,8 +19,7 @@ class Network:
     """A broker behind real sockets; nothing is opened before ``server`` is asked for.
 
     Args:
-        broker: behind ``clock``.
-        clock: the broker's driver.
+        broker: whose driver ``drive`` names, which observes for this network and so comes after it.
         host: where to listen.
         port: 0 for a free one.
     """
