@@ -18,7 +18,8 @@ No dialect is named here.
 
 from collections import deque
 from collections.abc import Callable, Sequence
-from threading import RLock, get_ident
+from threading import Condition, RLock, get_ident
+from time import monotonic_ns, time_ns
 
 from simbus.dialect import Broker
 from simbus.effects import Effect
@@ -31,6 +32,12 @@ Observer = Callable[[Sequence[Effect]], None]
 Receiver = Callable[[Effect], None]
 
 
+def wall_time() -> Callable[[], int]:
+    """The wall clock, in nanoseconds since the epoch, as it goes on from now: setting the machine's time moves it no more."""
+    ahead = time_ns() - monotonic_ns()
+    return lambda: ahead + monotonic_ns()
+
+
 class VirtualClock:
     """The clock of one broker, which stands still until it is told to run.
 
@@ -41,12 +48,16 @@ class VirtualClock:
 
     Attributes:
         lock: held by whoever calls a verb of the broker or looks at several things at once.
+        takes: how often something has happened.
     """
 
     def __init__(self, broker: Broker, *observers: Observer, wall: Callable[[], int] | None = None) -> None:
         self.lock = RLock()
+        self.takes = 0
+        self._happened = Condition(self.lock)
+        self._awaited = 0
         self._broker = broker
-        self._observers = observers
+        self._observers = list(observers)
         self._wall = wall
         self._receivers: dict[int, Receiver] = {}
         self._listeners: dict[int, Receiver] = {}
@@ -62,6 +73,10 @@ class VirtualClock:
     def acting(self) -> bool:
         """Whether a receiver is at work right now in this thread."""
         return self._acting == get_ident()
+
+    def watch(self, observer: Observer) -> None:
+        """Show every effect from now on to ``observer``, after all others."""
+        self._observers.append(observer)
 
     def attach(self, channel: int, receiver: Receiver) -> None:
         """Hand the effects that concern this channel to ``receiver``, one at a time."""
@@ -83,6 +98,7 @@ class VirtualClock:
             effects = self._broker.take_effects()
             if not effects:
                 return
+            self.takes += 1
             for observer in self._observers:
                 observer(effects)
             for effect in effects:
@@ -92,6 +108,15 @@ class VirtualClock:
                     listener(effect)
                 elif channel in self._receivers:
                     self._due.append(effect)
+            if self._awaited:
+                self._happened.notify_all()
+
+    def wait(self, seconds: float) -> None:
+        """Wait until something happens in another thread, or for ``seconds`` of the wall's; not from inside a receiver."""
+        with self._happened:
+            self._awaited += 1
+            self._happened.wait(seconds)
+            self._awaited -= 1
 
     def settle(self) -> None:
         """Let receivers act until nothing is left to do at this instant.

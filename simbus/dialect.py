@@ -41,10 +41,11 @@ class Broker(Protocol):
 class Session(Protocol):
     """One client's connection, sans-IO: bytes in, bytes out, timers on the transport's clock.
 
-    Nothing that a peer may send makes it raise.
+    Nothing that a peer may send makes it raise. Its ``name`` is for people.
     """
 
     closed: bool
+    name: str
 
     @property
     def reading(self) -> bool:

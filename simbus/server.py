@@ -12,15 +12,20 @@ import asyncio
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from selectors import EVENT_READ, DefaultSelector
+from ssl import SSLContext
 from threading import Thread, get_ident
 from time import monotonic_ns
-from typing import Any
+from typing import Any, TypeVar
 
 from simbus.dialect import Session
 from simbus.errors import SimbusError
 from simbus.units import SECOND
 
+T = TypeVar("T")
+
 _STOPPING = 5.0  # seconds that the loop has to end
+_BACKLOG = 128
 
 
 class CannotListen(SimbusError, OSError):
@@ -28,50 +33,60 @@ class CannotListen(SimbusError, OSError):
 
 
 class Server:
-    """Listens on one address, in a thread of its own, from construction until :meth:`close`.
+    """One thread with one event loop, from construction until :meth:`close`; it listens where it is told to.
 
     Args:
-        open_session: makes the session of a new connection; given the transport's time in nanoseconds.
+        open_session: makes the session of a new connection; given the transport's time in nanoseconds and the peer's address.
         lock: held whenever a session is called.
         settle: called, under the lock, after a session was called: hands effects to other sessions.
             Answers after how many nanoseconds it wants to be called again, or None.
-        host: where to listen; loopback unless someone asks for more.
-        port: 0 for a free one.
-
-    Raises:
-        CannotListen: at construction.
     """
 
     def __init__(
         self,
-        open_session: Callable[[int], Session],
+        open_session: Callable[[int, str], Session],
         lock: AbstractContextManager[Any],
         settle: Callable[[], int | None],
-        *,
-        host: str = "127.0.0.1",
-        port: int = 0,
     ) -> None:
         self.open_session = open_session
         self._lock, self._settle = lock, settle
         self._connections: set[_Connection] = set()
         self._flush_is_due = False
         self._wake: asyncio.TimerHandle | None = None
-        listener = _listen(host, port)
-        self.host: str
-        self.port: int
-        self.host, self.port = listener.getsockname()[:2]
+        self._listeners: list[asyncio.Server] = []
         self._loop = asyncio.new_event_loop()
-        self._thread = Thread(target=self._run, args=(listener,), name=f"simbus server on port {self.port}", daemon=True)
+        self._thread = Thread(target=self._run, name="simbus server", daemon=True)
         self._thread.start()
 
-    def _run(self, listener: socket.socket) -> None:
+    def listen(self, host: str = "127.0.0.1", port: int = 0, tls: SSLContext | None = None) -> tuple[str, int]:
+        """Accept connections at an address, under TLS when a context is given; the host and the port that it got.
+
+        Args:
+            host: loopback unless someone asks for more.
+            port: 0 for a free one.
+            tls: the server's side, with its certificate.
+
+        Raises:
+            CannotListen: the address is taken, or is not this machine's.
+        """
+        listener = _listen(host, port)
+        address: tuple[str, int] = listener.getsockname()[:2]
+
+        async def accept() -> None:
+            self._listeners.append(
+                await self._loop.create_server(lambda: _Connection(self), sock=listener, backlog=_BACKLOG, ssl=tls)
+            )
+
+        asyncio.run_coroutine_threadsafe(accept(), self._loop).result(_STOPPING)
+        return address
+
+    def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        start = self._loop.create_server(lambda: _Connection(self), sock=listener, backlog=128)
-        server = self._loop.run_until_complete(start)
         try:
             self._loop.run_forever()
         finally:
-            server.close()
+            for listener in self._listeners:
+                listener.close()
             self._loop.run_until_complete(asyncio.sleep(0))  # closing takes a turn of the loop
             self._loop.close()
 
@@ -102,14 +117,18 @@ class Server:
         self._in_loop(self._abort_all)
         self._in_loop(lambda: None)  # the loop reports lost connections in its next turn
 
-    def _in_loop(self, act: Callable[[], object]) -> None:
-        """Run in the loop's thread and wait for it; the caller does not hold the lock."""
+    def busy(self) -> list[str]:
+        """Who has sent bytes that no session has read yet, or is owed some, in words; the caller does not hold the lock."""
+        return self._in_loop(lambda: [said for connection in list(self._connections) if (said := connection.busy())])
 
-        async def run() -> None:
+    def _in_loop(self, act: Callable[[], T]) -> T:
+        """Run in the loop's thread, once it has served what is there, and wait for it; the caller does not hold the lock."""
+
+        async def run() -> T:
             await asyncio.sleep(0)
-            act()
+            return act()
 
-        asyncio.run_coroutine_threadsafe(run(), self._loop).result(_STOPPING)
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(_STOPPING)
 
     # In the loop's thread
 
@@ -168,8 +187,9 @@ class _Connection(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
         transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        host, port = (*(transport.get_extra_info("peername") or ()), "", "")[:2]  # nothing, when the peer is gone already
         with self._server.turn() as now:
-            self._session = self._server.open_session(now)
+            self._session = self._server.open_session(now, f"{host}:{port}")
             self._server.joined(self)
 
     def data_received(self, data: bytes) -> None:
@@ -205,6 +225,17 @@ class _Connection(asyncio.Protocol):
         """Cut the connection."""
         self._transport.abort()
 
+    def busy(self) -> str | None:
+        """What is on its way here or there, in words, if anything is."""
+        with DefaultSelector() as selector:
+            selector.register(self._transport.get_extra_info("socket"), EVENT_READ)
+            unread = bool(selector.select(0))
+        if unread:
+            why = "" if self._reads else ", because it is blocked or does not read what it is sent"
+            return f"{self._session.name} has sent bytes that are not read yet{why}"
+        owed = self._transport.get_write_buffer_size()
+        return f"{self._session.name} has not read {owed:,} bytes that it was sent" if owed else None
+
     def send(self) -> None:
         """Write what the session has to say, close when it is done, and meet its next deadline."""
         data = self._session.bytes_to_send()
@@ -230,7 +261,7 @@ class _Connection(asyncio.Protocol):
 
 def _listen(host: str, port: int) -> socket.socket:
     try:
-        listener = socket.create_server((host, port), backlog=128)
+        listener = socket.create_server((host, port), backlog=_BACKLOG)
     except OSError as error:
         remedy = "choose another port, or 0 for a free one" if port else "name an address of this machine"
         raise CannotListen(f"cannot listen on {host}:{port} ({error.strerror}); {remedy}") from error

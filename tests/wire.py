@@ -45,8 +45,8 @@ class Wire:
         self.sessions: list[Session] = []
         self.listen, self.detach, self.observe = self.clock.listen, self.clock.detach, self.clock.observe
 
-    def open_connection(self, vhost: str, user: str):
-        return self.broker.open_connection(vhost, user)
+    def open_connection(self, vhost: str, user: str, name: str):
+        return self.broker.open_connection(vhost, user, name)
 
     def _tell_all(self, effects: Sequence[Effect]) -> None:
         for effect in effects:

@@ -94,8 +94,8 @@ class Broker:
         self._connections = [connection for connection in self._connections if not connection.closed]
         return list(self._connections)
 
-    def open_connection(self, vhost: str = "/", user: str = "guest") -> Connection:
-        """A new connection of a user who has been authenticated.
+    def open_connection(self, vhost: str = "/", user: str = "guest", name: str = "") -> Connection:
+        """A new connection of a user who has been authenticated; its name is for people.
 
         Raises:
             ConnectionError: 530 for an unknown vhost, or one that the user may not use.
@@ -104,7 +104,7 @@ class Broker:
         permissions = self._users.permissions(user, vhost)
         if permissions is None:
             raise ConnectionError(530, f"access to vhost '{vhost}' refused for user '{user}'")
-        connection = Connection(host, permissions)
+        connection = Connection(host, permissions, name)
         self._connections = [*self.connections, connection]
         return connection
 

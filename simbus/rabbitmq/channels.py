@@ -43,10 +43,11 @@ class GetOk(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """A client's connection to one vhost; exclusive queues live as long as it does."""
+    """A client's connection to one vhost; exclusive queues live as long as it does. ``name`` is for people."""
 
     vhost: VirtualHost
     permissions: Permissions
+    name: str = ""
     channels: dict[int, "Channel"] = field(default_factory=dict)
     closed: bool = False
 
@@ -105,8 +106,11 @@ class Channel(Topology):
             self._give_back(group, requeue=True)
 
     def stop_consuming(self) -> list[Queue]:
-        """End every consumer; the queues that they were of."""
-        return [self._end(consumer) for consumer in list(self.consumers.values())]
+        """End every consumer, none of which was cancelled; the queues that they were of."""
+        queues = [self._end(consumer) for consumer in list(self.consumers.values())]
+        for queue in queues:
+            queue.deserted = True
+        return queues
 
     @property
     def held(self) -> Held:

@@ -87,7 +87,10 @@ class Ledger:
 
 @dataclass(slots=True, eq=False)
 class Queue:
-    """A classic or quorum queue; ``index`` orders the queues of a broker by declaration."""
+    """A classic or quorum queue; ``index`` orders the queues of a broker by declaration.
+
+    It is ``deserted`` when a consumer has gone without basic.cancel and none has come since: one may well come back.
+    """
 
     name: str
     vhost: str
@@ -106,6 +109,7 @@ class Queue:
     wake_at: int | None = None
     gone: bool = False
     limited: bool = False
+    deserted: bool = False
     _publishers: set[int] = field(default_factory=set)
     _stopped: set[int] = field(default_factory=set)
     _positions: int = 0
@@ -196,6 +200,7 @@ class Queue:
     def add_consumer(self, consumer: Consumer) -> None:
         """A newcomer joins at the tail of the rotation."""
         self.consumers.append(consumer)
+        self.deserted = False
         consumer.active = True
         self.rotation.append(consumer)
 

@@ -46,7 +46,7 @@ class Driver(Protocol):
 
     broker: Broker
 
-    def open_connection(self, vhost: str, user: str) -> Connection:
+    def open_connection(self, vhost: str, user: str, name: str) -> Connection:
         """A connection of the broker's; ConnectionError 530 when the vhost is missing or refused."""
 
     def listen(self, channel: int, listener: Callable[[Effect], None]) -> None:

@@ -112,3 +112,9 @@ def announced(client_properties: Mapping[str, Any]) -> frozenset[str]:
     if not isinstance(capabilities, Mapping):
         return frozenset()
     return frozenset(name for name, value in capabilities.items() if value is True)
+
+
+def name_of(peer: str, client_properties: Mapping[str, Any]) -> str:
+    """What people call a connection: ``127.0.0.1:40312 (billing)``, or the client's product where it gave no connection_name."""
+    called = client_properties.get("connection_name") or client_properties.get("product")
+    return f"{peer} ({called})" if isinstance(called, str) else peer

@@ -59,14 +59,17 @@ class Session:
     Args:
         driver: of the broker.
         now: the transport's time, in nanoseconds.
+        peer: the client's address, for people.
 
     Attributes:
         closed: the transport is to be closed, once everything has been sent.
+        name: the client's address and, once known, what it calls itself.
         connection: the broker's, from connection.open on.
     """
 
-    def __init__(self, driver: Driver, now: int) -> None:
+    def __init__(self, driver: Driver, now: int, peer: str = "") -> None:
         self.closed = False
+        self.name = peer
         self.connection: Connection | None = None
         self._driver = driver
         self._now = now
@@ -274,6 +277,7 @@ class Session:
     def _start_ok(self, arguments: tuple[Any, ...]) -> None:
         client_properties, mechanism, response, _locale = arguments
         self._capabilities = handshake.announced(client_properties)
+        self.name = handshake.name_of(self.name, client_properties)
         claimed = handshake.credentials(mechanism, response)
         if claimed is None:
             self._fall_silent()
@@ -300,7 +304,7 @@ class Session:
     def _open(self, arguments: tuple[Any, ...]) -> None:
         vhost, _capabilities, _insist = arguments
         try:
-            self.connection = self._driver.open_connection(vhost, self._user)
+            self.connection = self._driver.open_connection(vhost, self._user, self.name)
         except RabbitMQError as error:
             raise refusals.of_verb(error, _OPEN.class_id, _OPEN.method_id) from None
         frame_max = self._frames.frame_max

@@ -103,9 +103,8 @@ class RabbitMQ:
             raise OptionError(f"start: {start!r} has no time zone; write for example datetime(2000, 1, 1, tzinfo=UTC)")
         self._broker = Broker(now=(start - EPOCH) // timedelta(microseconds=1) * MICROSECOND)
         self._trace = Trace(self._broker.now)
-        self._network = Network(self._broker, "127.0.0.1", port)
-        self._clock = VirtualClock(self._broker, self._trace.record, self._note, self._network.observe)
-        self._network.drive(self._clock)
+        self._clock = VirtualClock(self._broker, self._trace.record, self._note)
+        self._network = Network(self._broker, self._clock, port)
         self._channel_in_use = self._broker.open_connection().open_channel()
         self._published: list[PublishedMessage] = []
         self._returned: list[ReturnedMessage] = []
@@ -357,12 +356,12 @@ class RabbitMQ:
     @property
     def host(self) -> str:
         """The address it listens on, which is loopback."""
-        return self._network.server.host
+        return self._network.address()[0]
 
     @property
     def port(self) -> int:
         """The port it listens on."""
-        return self._network.server.port
+        return self._network.address()[1]
 
     def drop_connections(self) -> None:
         """Cut the connections of all clients, as a failing network does: what they held is requeued."""

@@ -5,6 +5,7 @@ session says is ``simbus.rabbitmq.amqp``'s business, how sockets are served is `
 """
 
 from collections.abc import Callable, Sequence
+from ssl import SSLContext
 
 from simbus.clock import VirtualClock
 from simbus.effects import Effect
@@ -16,52 +17,53 @@ from simbus.server import Server
 
 
 class Network:
-    """A broker behind real sockets; nothing is opened before ``server`` is asked for.
+    """A broker behind real sockets; nothing is opened before an address is asked for.
 
     Args:
-        broker: whose driver ``drive`` names, which observes for this network and so comes after it.
-        host: where to listen.
-        port: 0 for a free one.
+        broker: what sessions talk to.
+        clock: the broker's driver.
+        port: where it listens; 0 for a free one.
+        host: loopback unless someone asks for more.
     """
 
-    def __init__(self, broker: Broker, host: str, port: int) -> None:
-        self._broker = broker
-        self._address = host, port
-        self._clock: VirtualClock
-        self._server: Server | None = None
+    def __init__(self, broker: Broker, clock: VirtualClock, port: int = 0, host: str = "127.0.0.1") -> None:
+        self._broker, self._clock = broker, clock
+        self._wanted = host, port
+        self._running: Server | None = None
+        self._addresses: dict[bool, tuple[str, int]] = {}  # with TLS, without
         self._sessions: list[Session] = []
+        clock.watch(self._observe)
 
-    def drive(self, clock: VirtualClock) -> None:
-        """Know the broker's driver."""
-        self._clock = clock
+    def address(self, tls: SSLContext | None = None) -> tuple[str, int]:
+        """Host and port of the listener, which starts when it is first asked for; that of TLS is another, on a free port.
 
-    def observe(self, effects: Sequence[Effect]) -> None:
-        """Tell every session what concerns the whole broker."""
-        for effect in effects:
-            if isinstance(effect, Blocked | Unblocked):
-                for session in self._sessions:
-                    session.effect(effect)
-                self._flush()
-
-    @property
-    def server(self) -> Server:
-        """The server, started when it is first asked for."""
-        if self._server is None:
-            host, port = self._address
-            self._server = Server(self._session, self._clock.lock, self._settle, host=host, port=port)
-            self._address = host, self._server.port  # the same again, when it is started anew
-        return self._server
+        Raises:
+            CannotListen: when the port is taken.
+        """
+        key = tls is not None
+        if key not in self._addresses:
+            host, port = self._wanted
+            self._running = self._running or Server(self._session, self._clock.lock, self._settle)
+            self._addresses[key] = self._running.listen(host, 0 if key else port, tls)
+        return self._addresses[key]
 
     def close(self) -> None:
         """Drop every connection and stop listening."""
-        if self._server is not None:
-            self._server.close()
-            self._server = None
+        if self._running is not None:
+            self._running.close()
+            self._running = None
+            if False in self._addresses:
+                self._wanted = self._addresses[False]  # the same again, when it is started anew
+            self._addresses.clear()
 
     def drop_connections(self) -> None:
         """Cut every connection, as a failing network does, and wait until the broker knows."""
-        if self._server is not None:
-            self._server.drop_connections()
+        if self._running is not None:
+            self._running.drop_connections()
+
+    def busy(self) -> list[str]:
+        """Which clients have sent what is not read yet, or have not read what they were sent, in words."""
+        return [] if self._running is None else self._running.busy()
 
     def shut_down(self, closed: Sequence[Connection]) -> None:
         """Tell the clients of connections that the broker closed, and hang up; called with the lock held."""
@@ -70,20 +72,28 @@ class Network:
                 session.shut_down()
         self._flush()
 
+    def _observe(self, effects: Sequence[Effect]) -> None:
+        """Tell every session what concerns the whole broker."""
+        for effect in effects:
+            if isinstance(effect, Blocked | Unblocked):
+                for session in self._sessions:
+                    session.effect(effect)
+                self._flush()
+
     def _settle(self) -> int | None:
         until = self._clock.catch_up()
         self._clock.observe()
         return until
 
-    def _session(self, now: int) -> Session:
+    def _session(self, now: int, peer: str) -> Session:
         self._sessions = [session for session in self._sessions if not session.closed]
-        session = Session(_Gateway(self._broker, self._clock, self._flush), now)
+        session = Session(_Gateway(self._broker, self._clock, self._flush), now, peer)
         self._sessions.append(session)
         return session
 
     def _flush(self) -> None:
-        if self._server is not None:
-            self._server.flush()
+        if self._running is not None:
+            self._running.flush()
 
 
 class _Gateway:
@@ -93,9 +103,9 @@ class _Gateway:
         self.broker = broker
         self._clock, self._flush = clock, flush
 
-    def open_connection(self, vhost: str, user: str) -> Connection:
+    def open_connection(self, vhost: str, user: str, name: str) -> Connection:
         """A connection of the broker; ConnectionError when the vhost refuses."""
-        return self.broker.open_connection(vhost, user)
+        return self.broker.open_connection(vhost, user, name)
 
     def listen(self, channel: int, listener: Callable[[Effect], None]) -> None:
         """Tell the session of its channel's effects, and see to it that what it makes of them is sent."""
