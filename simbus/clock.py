@@ -70,6 +70,11 @@ class VirtualClock:
         return self._broker.now
 
     @property
+    def follows_the_wall(self) -> bool:
+        """Whether time passes by itself."""
+        return self._wall is not None
+
+    @property
     def acting(self) -> bool:
         """Whether a receiver is at work right now in this thread."""
         return self._acting == get_ident()

@@ -61,5 +61,9 @@ class HandlerRunning(SimbusError, RuntimeError):
     """What was asked for cannot be done from inside a handler."""
 
 
+class NotIdle(SimbusError, AssertionError):
+    """Something was still going on when the time to wait was over; the text says what, where and whose."""
+
+
 def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -55,6 +55,12 @@ class Trace:
             self._release(self._effects.popleft())
             self.dropped += 1
 
+    def clear(self) -> None:
+        """Forget everything, as if it had not happened."""
+        self._effects.clear()
+        self._holders.clear()
+        self.dropped = self._body_bytes = 0
+
     def timeline(self, *message_ids: int) -> str:
         """The histories of these messages, or of all, grouped by message, in the order of publishing."""
         groups: dict[int, list[Effect]] = {}

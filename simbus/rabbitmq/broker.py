@@ -126,6 +126,12 @@ class Broker:
             restarts.restart(host)
         return closed
 
+    def empty(self) -> None:
+        """Forget every message, also those that clients hold unacked; topology, connections and consumers stay."""
+        for vhost in self._vhosts.values():
+            for queue in vhost.queues.values():
+                vhost.empty(queue)
+
     # Resource alarms
 
     @property
@@ -201,7 +207,7 @@ class Broker:
         for connection in self._connections:
             for channel in connection.channels.values():
                 for entry in channel.held.values():
-                    if not entry.queue.gone:
+                    if entry.copy.id in entry.queue.unacked:  # else the queue is gone, or was emptied
                         held[entry.queue.index].add(entry.copy.id)
         for queue in queues:
             assert held[queue.index] == set(queue.unacked), f"{queue.name}: unacked copies are those that channels hold"

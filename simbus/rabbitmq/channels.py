@@ -325,8 +325,7 @@ class Channel(Topology):
         vhost = self.vhost
         for group in groups:
             for queue, copy, consumer in group:
-                if not queue.gone:
-                    del queue.unacked[copy.id]
+                if queue.unacked.pop(copy.id, None) is not None:  # else its queue is gone, or was emptied
                     vhost.settle(queue, copy)
                 if consumer is not None:
                     queue.give_credit(consumer)
@@ -344,8 +343,7 @@ class Channel(Topology):
     def _give_back(self, group: Sequence[Unacked], *, requeue: bool) -> None:
         vhost = self.vhost
         for queue, copy, consumer in group:
-            if not queue.gone:
-                del queue.unacked[copy.id]
+            if queue.unacked.pop(copy.id, None) is not None:
                 if requeue:
                     vhost.requeue(queue, copy)
                 else:

@@ -262,6 +262,14 @@ class VirtualHost:
             self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, "purged", ()))
         return count
 
+    def empty(self, queue: Queue) -> None:
+        """Remove all that a queue holds, unacked too: settling that later means nothing. No client can ask for this."""
+        self.purge(queue)
+        for copy in queue.unacked.values():
+            queue.ledger.purged += 1
+            self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, "purged", ()))
+        queue.unacked.clear()
+
     def delete(self, queue: Queue, cause: str = "deleted") -> int:
         """Delete a queue with all it holds, without dead-lettering; the number of ready copies that it had."""
         count = len(queue.ready)

@@ -1,8 +1,12 @@
-"""The pytest plugin: the fixture ``rabbitmq``, and what the broker has to say when a test fails.
+"""The pytest plugin: its fixtures, and what the broker has to say when a test fails.
 
 pytest loads this module through the entry point, in every run; so the fake is imported when a test
 first asks for it. When a test fails, in its body or afterwards, its report gets a section with the
 broker's state and the timeline of its messages.
+
+pytest-rabbitmq, which starts a real broker, has a fixture named ``rabbitmq`` too. Where both are installed, the
+name stays with it and the header of the run says so; ``rabbitmq_fixture = simbus`` in the configuration takes it.
+Our fixture is always there as ``simbus_rabbitmq``.
 """
 
 from collections.abc import Generator, Iterator
@@ -17,11 +21,13 @@ __tracebackhide__ = True  # what a handler raised matters, not who checked it
 
 _BROKER = pytest.StashKey["RabbitMQ"]()
 _PASSED = pytest.StashKey[bool]()
+_RIVALS = ("pytest_rabbitmq", "pytest_rabbitmq.plugin")  # by entry point, and by -p or pytest_plugins
+_OWNER = "rabbitmq_fixture"
 
 
 @pytest.fixture
-def rabbitmq(request: pytest.FixtureRequest) -> Iterator["RabbitMQ"]:
-    """A RabbitMQ of the test's own, empty, on a virtual clock.
+def simbus_rabbitmq(request: pytest.FixtureRequest) -> Iterator["RabbitMQ"]:
+    """A RabbitMQ of the test's own, empty, on a virtual clock; also under the name rabbitmq.
 
     After a test that passed it fails with HandlerFailed when a handler raised what the test neither
     expected (``raises=``) nor read (``handler.exceptions``). A test that failed has its failure already.
@@ -36,16 +42,72 @@ def rabbitmq(request: pytest.FixtureRequest) -> Iterator["RabbitMQ"]:
         broker.check_handlers()
 
 
+@pytest.fixture(scope="session")
+def rabbitmq_server() -> Iterator["RabbitMQ"]:
+    """One RabbitMQ for the whole run, for applications that connect once; call its ``reset()`` after each test."""
+    from simbus.rabbitmq.fake import RabbitMQ
+
+    broker = RabbitMQ()
+    yield broker
+    broker.close()
+
+
+class ShortName:
+    """The fixture under its short name, where no one else has it."""
+
+    @pytest.fixture
+    def rabbitmq(self, simbus_rabbitmq: "RabbitMQ") -> "RabbitMQ":
+        """A RabbitMQ of the test's own, empty, on a virtual clock: simbus's, see simbus_rabbitmq."""
+        return simbus_rabbitmq
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Whose the name ``rabbitmq`` is."""
+    parser.addini(_OWNER, "whose fixture `rabbitmq` is where pytest-rabbitmq is installed: simbus or pytest-rabbitmq", default="")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give our fixture its short name, unless that would shadow another plugin's in silence."""
+    owner = config.getini(_OWNER)
+    if owner not in ("", "simbus", "pytest-rabbitmq"):
+        raise pytest.UsageError(f"{_OWNER} = {owner}: it is either simbus or pytest-rabbitmq")
+    if owner == "simbus" or (not owner and not _has_rival(config)):
+        config.pluginmanager.register(ShortName(), "simbus-short-name")
+
+
+def pytest_report_header(config: pytest.Config) -> str | None:
+    """Whose ``rabbitmq`` is, where two plugins have it."""
+    if not _has_rival(config):
+        return None
+    if config.pluginmanager.has_plugin("simbus-short-name"):
+        return f"simbus: the fixture rabbitmq is simbus's, not pytest-rabbitmq's ({_OWNER} = simbus)"
+    chosen = f"({_OWNER} = pytest-rabbitmq)" if config.getini(_OWNER) else f"unless you set {_OWNER} = simbus"
+    return f"simbus: the fixture rabbitmq is pytest-rabbitmq's, {chosen}; simbus's is simbus_rabbitmq"
+
+
+def _has_rival(config: pytest.Config) -> bool:
+    return any(config.pluginmanager.has_plugin(name) for name in _RIVALS)
+
+
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[Any]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Note whether the test passed, and let the broker speak when it did not."""
+    """Note whether the test passed, and let its brokers speak when it did not."""
     report = yield
     if call.when == "call":
         item.stash[_PASSED] = report.passed
-    broker = item.stash.get(_BROKER, None)
-    if report.failed and broker is not None:
-        report.sections.append(("rabbitmq: the broker's state", broker.state()))
-        report.sections.append(("rabbitmq: the timeline of its messages", broker.timeline()))
+    if report.failed:
+        for name, broker in _brokers(item):
+            report.sections.append((f"{name}: the broker's state", broker.state()))
+            report.sections.append((f"{name}: the timeline of its messages", broker.timeline()))
     return report
+
+
+def _brokers(item: pytest.Item) -> Iterator[tuple[str, "RabbitMQ"]]:
+    """The brokers that a test used."""
+    if _BROKER in item.stash:
+        yield "rabbitmq", item.stash[_BROKER]
+    shared = getattr(item, "funcargs", {}).get("rabbitmq_server")
+    if shared is not None:
+        yield "rabbitmq_server", shared

@@ -1,25 +1,29 @@
-"""``RabbitMQ``: the broker that a test holds, driven by a virtual clock.
+"""``RabbitMQ``: the broker that a test holds, on a virtual clock or on the wall's.
 
 The verbs are AMQP's, under short names; each lets everything happen that follows from it at this
-instant, and only then returns. The test is one client with one connection; every handler is another
-client. A verb that the broker refuses ends its channel, as in AMQP, and the next verb opens a new one.
+instant, and only then returns. How the test and its handlers are clients of the broker is told in ``clients``,
+what they look at in ``views`` and ``messages``, how real clients get here in ``network``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
+from typing import Any, Literal, Self, Unpack
 
-from simbus.clock import VirtualClock
-from simbus.effects import Delivered, Effect, Published
+from simbus.clock import VirtualClock, wall_time
+from simbus.effects import Effect, Published
+from simbus.errors import HandlerRunning
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
-from simbus.rabbitmq.effects import ConsumerCancelled, Returned
-from simbus.rabbitmq.errors import ConnectionError, RabbitMQError, precondition_failed  # noqa: A004 - AMQP's word
-from simbus.rabbitmq.fake.handlers import Coroutines, Handler, HandlerRaised, leaves_at_once
-from simbus.rabbitmq.fake.livelock import LivelockGuard, livelock
+from simbus.rabbitmq.effects import Returned
+from simbus.rabbitmq.errors import RabbitMQError
+from simbus.rabbitmq.fake import addresses
+from simbus.rabbitmq.fake.certificates import Certificate
+from simbus.rabbitmq.fake.clients import Clients
+from simbus.rabbitmq.fake.handlers import Handler
+from simbus.rabbitmq.fake.idle import wait_until_idle
 from simbus.rabbitmq.fake.messages import (
     EPOCH,
     PERSISTENT,
@@ -32,7 +36,7 @@ from simbus.rabbitmq.fake.messages import (
     properties_of,
 )
 from simbus.rabbitmq.fake.network import Network
-from simbus.rabbitmq.fake.views import Messages, QueueView
+from simbus.rabbitmq.fake.views import Messages, QueueView, table
 from simbus.rabbitmq.options import ExchangeArguments, OptionError, QueueArguments, declare_exchange, declare_queue
 from simbus.trace import Trace, elapsed
 from simbus.units import MICROSECOND, duration
@@ -40,40 +44,6 @@ from simbus.units import MICROSECOND, duration
 __tracebackhide__ = True  # pytest shows the test's line and the handler's, not how one led to the other
 
 START = datetime(2000, 1, 1, tzinfo=UTC)
-
-P = ParamSpec("P")
-T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class _Delivery:
-    """A delivery to a handler or a get, which can settle it."""
-
-    front: "RabbitMQ"
-    channel: Channel
-    tag: int
-    message_id: int
-    settled: bool = False
-
-    @property
-    def open(self) -> bool:
-        """Whether it still waits to be settled; the end of its channel requeued it."""
-        return not (self.settled or self.channel.closed)
-
-    def ack(self) -> None:
-        self._check_channel()
-        self.settled = True
-        self.front._do(self.channel, Channel.ack, self.tag)  # noqa: SLF001 - the same module
-
-    def nack(self, *, requeue: bool) -> None:
-        self._check_channel()
-        self.settled = True
-        self.front._do(self.channel, Channel.nack, self.tag, requeue=requeue)  # noqa: SLF001 - the same module
-
-    def _check_channel(self) -> None:
-        """The end of its channel requeued the message: on any channel of today its tag means nothing."""
-        if self.channel.closed:
-            raise precondition_failed(f"unknown delivery tag {self.tag}")
 
 
 class RabbitMQ:
@@ -94,24 +64,23 @@ class RabbitMQ:
     the test act when the test next calls the fake.
 
     Args:
-        start: where the clock begins, with a time zone; fixed, so that every run is the same run.
+        start: where a virtual clock begins, with a time zone; fixed, so that every run is the same run.
         port: where it listens once :attr:`url` is asked for; 0 for a free port.
+        clock: ``"virtual"``, or ``"wall"`` for real time, which passes by itself.
     """
 
-    def __init__(self, *, start: datetime = START, port: int = 0) -> None:
-        if start.tzinfo is None:
-            raise OptionError(f"start: {start!r} has no time zone; write for example datetime(2000, 1, 1, tzinfo=UTC)")
-        self._broker = Broker(now=(start - EPOCH) // timedelta(microseconds=1) * MICROSECOND)
+    def __init__(self, *, start: datetime | None = None, port: int = 0, clock: Literal["virtual", "wall"] = "virtual") -> None:
+        wall = _wall(clock, start)
+        self._broker = Broker(now=_instant(start or START) if wall is None else wall())
         self._trace = Trace(self._broker.now)
-        self._clock = VirtualClock(self._broker, self._trace.record, self._note)
+        self._clock = VirtualClock(self._broker, self._trace.record, self._note, wall=wall)
+        self._clients = Clients(self._broker, self._clock, self._trace)
         self._network = Network(self._broker, self._clock, port)
-        self._channel_in_use = self._broker.open_connection().open_channel()
+        self._certificate: Certificate | None = None
         self._published: list[PublishedMessage] = []
         self._returned: list[ReturnedMessage] = []
-        self._handlers: list[tuple[Handler, Channel]] = []
-        self._in_hand: _Delivery | None = None  # the running handler's, or that of the handler which an exception left
-        self._guard = LivelockGuard()
-        self._coroutines = Coroutines()
+        self._forgotten = 0  # messages that were published before the last reset
+        self._declared: list[tuple[Callable[[Channel, str], object], str]] = []  # how to delete what the test declared
 
     def __enter__(self) -> Self:
         return self
@@ -124,7 +93,36 @@ class RabbitMQ:
     def close(self) -> None:
         """Hang up on clients, and release what async handlers used. Leaving the ``with`` block, or the fixture, does so."""
         self._network.close()
-        self._coroutines.close()
+        self._clients.close()
+        if self._certificate is not None:
+            self._certificate.close()
+            self._certificate = None
+
+    def reset(self) -> None:
+        """Begin anew for the next test, while applications stay connected; the clock goes on from where it stands.
+
+        Every message is forgotten, also those that clients hold unacked. The test's handlers end, and the queues and exchanges
+        that the test declared are deleted; what clients declared stays, and so do their connections and consumers.
+
+        Raises:
+            HandlerFailed: when a handler has raised what no one expected or read; everything is reset before.
+        """
+        failures = self._clients.failures()
+        with self._clock.lock:
+            self._clock.catch_up()
+            self._broker.empty()
+            self._broker.unblock()
+            self._clients.reset()
+            self._clock.observe()
+        for delete, name in reversed(self._declared):
+            with suppress(RabbitMQError):
+                self._clients.do(self._channel, delete, name)
+        with self._clock.lock:
+            self._forgotten += len(self._published)
+            for record in (self._published, self._returned, self._declared, self._trace):
+                record.clear()
+        if failures:
+            raise failures[0]
 
     def check_handlers(self) -> None:
         """Fail for what handlers raised and no one expected or read; the fixture and the ``with`` block end with it.
@@ -132,10 +130,8 @@ class RabbitMQ:
         Raises:
             HandlerFailed: from the first such exception.
         """
-        for handler, _ in self._handlers:
-            failure = handler.failure()
-            if failure is not None:
-                raise failure
+        if failures := self._clients.failures():
+            raise failures[0]
 
     # Declaring
 
@@ -166,7 +162,8 @@ class RabbitMQ:
             UnitError: for a time without a unit, or finer than a millisecond.
             RabbitMQError: 403, 405, 406 or 540 as RabbitMQ refuses; 540 also for what simbus does not model yet.
         """
-        declared = self._do(
+        is_new = name not in self._broker.vhost().queues
+        declared = self._clients.do(
             self._channel,
             declare_queue,
             name,
@@ -176,6 +173,8 @@ class RabbitMQ:
             arguments=arguments,
             **options,
         )
+        if is_new:
+            self._declared.append((Channel.queue_delete, declared.queue))
         return self.queue(declared.queue)
 
     def declare_exchange(
@@ -190,7 +189,8 @@ class RabbitMQ:
         **options: Unpack[ExchangeArguments],
     ) -> None:
         """Declare an exchange: direct, fanout, topic or headers; errors as :meth:`declare_queue`."""
-        self._do(
+        is_new = name not in self._broker.vhost().exchanges
+        self._clients.do(
             self._channel,
             declare_exchange,
             name,
@@ -201,22 +201,24 @@ class RabbitMQ:
             arguments=arguments,
             **options,
         )
+        if is_new:
+            self._declared.append((Channel.exchange_delete, name))
 
     def bind(self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None) -> None:
         """Bind a queue to an exchange; ChannelError 404 when either is missing."""
-        self._do(self._channel, Channel.queue_bind, queue, exchange, routing_key, arguments or {})
+        self._clients.do(self._channel, Channel.queue_bind, queue, exchange, routing_key, arguments or {})
 
     def unbind(self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None) -> None:
         """Remove a binding, all parts of which must match."""
-        self._do(self._channel, Channel.queue_unbind, queue, exchange, routing_key, arguments or {})
+        self._clients.do(self._channel, Channel.queue_unbind, queue, exchange, routing_key, arguments or {})
 
     def delete_queue(self, name: str, *, if_unused: bool = False, if_empty: bool = False) -> int:
         """Delete a queue, without dead-lettering; the number of ready messages that it had."""
-        return self._do(self._channel, Channel.queue_delete, name, if_unused=if_unused, if_empty=if_empty)
+        return self._clients.do(self._channel, Channel.queue_delete, name, if_unused=if_unused, if_empty=if_empty)
 
     def delete_exchange(self, name: str, *, if_unused: bool = False) -> None:
         """Delete an exchange and its bindings."""
-        self._do(self._channel, Channel.exchange_delete, name, if_unused=if_unused)
+        self._clients.do(self._channel, Channel.exchange_delete, name, if_unused=if_unused)
 
     # Publishing and consuming
 
@@ -253,10 +255,10 @@ class RabbitMQ:
         given: dict[str, Any] = {"content_type": content_type, **properties}
         if persistent:
             given["delivery_mode"] = PERSISTENT
-        number = self._do(
+        number = self._clients.do(
             self._channel, Channel.publish, exchange, routing_key, content, properties_of(given), mandatory=mandatory
         )
-        return self._published[number - 1]
+        return self._published[number - 1 - self._forgotten]
 
     def consumer(
         self,
@@ -286,7 +288,7 @@ class RabbitMQ:
         for kind in kinds:
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):
                 raise OptionError(f"raises: {kind!r} is not a class of exceptions; write for example raises=ValueError")
-        return partial(self._consume, queue=queue, prefetch=prefetch, raises=raises)
+        return partial(self._clients.consume, queue=queue, prefetch=prefetch, raises=raises)
 
     # Looking
 
@@ -306,26 +308,31 @@ class RabbitMQ:
 
     @property
     def now(self) -> datetime:
-        """The virtual time, in UTC."""
-        return moment(self._clock.now)
+        """The broker's time, in UTC."""
+        with self.looking():
+            return moment(self._clock.now)
 
     def timeline(self, *messages: Message | PublishedMessage | ReturnedMessage) -> str:
         """What happened to these messages, or to all, on the virtual clock: text for people."""
-        with self._clock.lock:
-            self._clock.observe()
+        with self.looking():
             return self._trace.timeline(*(message._content.id for message in messages))  # noqa: SLF001 - a part of the fake
 
     def state(self) -> str:
         """The queues, their consumers and the time: text for people."""
-        time = f"virtual time {self.now:%Y-%m-%d %H:%M:%S} UTC, +{elapsed(self._clock.now - self._trace.origin)} since the start"
-        raised = [summary for handler, _ in self._handlers if (summary := handler.summary())]
-        with self._clock.lock:
-            table = self._table()
-        return "\n".join([time, "", *table, *([""] if raised else []), *raised])
+        raised = [summary for handler in self._clients.handlers if (summary := handler.summary())]
+        with self.looking():
+            queues = table(self._broker.vhost())
+            kind = "time" if self._clock.follows_the_wall else "virtual time"
+            time = f"{kind} {moment(self._clock.now):%Y-%m-%d %H:%M:%S} UTC, +{self._elapsed()} since the start"
+        return "\n".join([time, "", *queues, *([""] if raised else []), *raised])
 
     def __repr__(self) -> str:
-        queues = [f"{queue.name} {len(queue.ready)} ready" for queue in self._broker.vhost().queues.values()]
-        return f"<RabbitMQ at +{elapsed(self._clock.now - self._trace.origin)}: {', '.join(queues) or 'no queues'}>"
+        with self.looking():
+            queues = [f"{queue.name} {len(queue.ready)} ready" for queue in self._broker.vhost().queues.values()]
+            return f"<RabbitMQ at +{self._elapsed()}: {', '.join(queues) or 'no queues'}>"
+
+    def _elapsed(self) -> str:
+        return elapsed(self._clock.now - self._trace.origin)
 
     # Time
 
@@ -334,13 +341,40 @@ class RabbitMQ:
 
         Raises:
             UnitError: for a number without a unit.
+            OptionError: on the wall clock, where time passes by itself.
             HandlerRunning: when a handler asks for it.
             Livelock: when a message goes round for ever at one instant.
         """
         passing = duration(time, "advance")
+        if self._clock.follows_the_wall:
+            raise OptionError('advance: this broker follows the wall clock; leave out clock="wall" to move time yourself')
         if not self._clock.acting:
-            self._settle()
+            self._clients.settle()
         self._clock.run_until(self._clock.now + passing)
+
+    def wait_until_idle(self, *queues: str, timeout: str | timedelta = "10s") -> bool:
+        """Wait, in real time, until clients and handlers have nothing left to do; the broker's clock is left alone.
+
+        Idle means: nothing unacked; nothing ready in a queue that has a consumer, or has lost one otherwise than by
+        basic.cancel; no handler running; no client that has sent or is owed bytes.
+
+        Args:
+            queues: the queues that matter; all when none is named.
+            timeout: how long to wait at most.
+
+        Returns:
+            True.
+
+        Raises:
+            NotIdle: after ``timeout``; it names queue, consumer and connection.
+            ChannelError: 404 for a queue that does not exist.
+            HandlerRunning: when a handler asks for it.
+        """
+        if self._clock.acting:
+            raise HandlerRunning("a handler cannot wait for its own end; return first, and let the test wait")
+        watched = [self.queue(name).name for name in queues]
+        patience = duration(timeout, "timeout")
+        return wait_until_idle(self._clock, self._clients.settle, self._network.busy, self._broker, watched, patience)
 
     # The network
 
@@ -351,7 +385,7 @@ class RabbitMQ:
         Raises:
             CannotListen: when the port is taken.
         """
-        return f"amqp://guest:guest@{self.host}:{self.port}/"
+        return addresses.url("amqp", *self._network.address())
 
     @property
     def host(self) -> str:
@@ -363,10 +397,37 @@ class RabbitMQ:
         """The port it listens on."""
         return self._network.address()[1]
 
+    def env(self) -> dict[str, str]:
+        """The environment variables from which services usually read where their broker is.
+
+        ``subprocess.Popen(service, env={**os.environ, **rabbitmq.env()})``
+        """
+        return addresses.variables(*self._network.address())
+
+    @property
+    def tls_url(self) -> str:
+        """Where real clients connect under TLS, at a port of its own; clients have to trust :attr:`tls_ca_file`.
+
+        Raises:
+            MissingExtra: without ``simbus[tls]``.
+        """
+        host, port = self._network.address(self._tls.server_context())
+        return addresses.url("amqps", host, port)
+
+    @property
+    def tls_ca_file(self) -> str:
+        """The path of the test authority's certificate, made anew for every broker: what a client's ``cafile`` wants."""
+        return self._tls.ca_file
+
+    @property
+    def _tls(self) -> Certificate:
+        self._certificate = self._certificate or Certificate("localhost", "127.0.0.1")
+        return self._certificate
+
     def drop_connections(self) -> None:
         """Cut the connections of all clients, as a failing network does: what they held is requeued."""
         self._network.drop_connections()
-        self._settle()
+        self._clients.settle()
 
     def restart(self) -> None:
         """Restart the broker: clients are told and cut off, and what is not durable is lost.
@@ -374,9 +435,10 @@ class RabbitMQ:
         The test's own channel and handlers are clients too: handlers have to be declared anew.
         """
         with self._clock.lock:
+            self._clock.catch_up()
             self._network.shut_down(self._broker.restart())
-            self._forget_closed()
-        self._settle()
+            self._clients.forget_closed()
+        self._clients.settle()
 
     def block(self, reason: str = "low on memory") -> None:
         """Raise an alarm: clients that publish are blocked, as by a broker that is short of memory or disk."""
@@ -394,156 +456,46 @@ class RabbitMQ:
 
     def purge(self, queue: str) -> int:
         """Remove what is ready in a queue, without dead-lettering; the number removed."""
-        return self._do(self._channel, Channel.queue_purge, queue)
+        return self._clients.do(self._channel, Channel.queue_purge, queue)
 
     def get(self, queue: str, *, no_ack: bool = False) -> Message | None:
         """Take the head of a queue; see :meth:`QueueView.get`."""
-        channel = self._channel
-        got = self._do(channel, Channel.get, queue, no_ack=no_ack)
-        if got is None:
-            return None
-        delivered = got.delivery
-        delivery = None if no_ack else _Delivery(self, channel, delivered.delivery_tag, delivered.message_id)
-        return _delivered(delivered, delivery)
+        return self._clients.get(queue, no_ack=no_ack)
 
-    # The test as a client
+    @contextmanager
+    def looking(self) -> Iterator[None]:
+        """Nothing changes meanwhile, and all that is due by now has happened."""
+        with self._clock.lock:
+            self._clock.catch_up()
+            self._clock.observe()
+            yield
+
+    # For the verbs above
 
     @property
     def _channel(self) -> Channel:
-        """The test's own channel; a new one when the broker closed the last."""
-        with self._clock.lock:
-            if self._channel_in_use.connection.closed:
-                self._channel_in_use = self._broker.open_connection().open_channel()
-            elif self._channel_in_use.closed:
-                self._channel_in_use = self._channel_in_use.connection.open_channel()
-            return self._channel_in_use
-
-    def _do(self, channel: Channel, verb: Callable[Concatenate[Channel, P], T], /, *args: P.args, **kwargs: P.kwargs) -> T:
-        """A verb, and everything that follows from it at this instant."""
-        try:
-            with self._clock.lock:
-                answer = verb(channel, *args, **kwargs)
-                self._clock.observe()
-        except RabbitMQError as error:
-            self._close(channel.connection if isinstance(error, ConnectionError) else channel)
-            self._settle()
-            raise error.with_traceback(None)  # noqa: B904 - the broker's answer: where in the model it arose helps no test
-        self._settle()
-        return answer
-
-    def _close(self, channel_or_connection: Any) -> None:
-        with self._clock.lock:
-            channel_or_connection.close()
-            self._forget_closed()
-
-    def _forget_closed(self) -> None:
-        """Handlers whose channel has ended consume no more."""
-        for handler, channel in self._handlers:
-            if channel.closed:
-                handler.cancelled = True
-                self._clock.detach(channel.number)
-
-    def _settle(self) -> None:
-        if self._in_hand is not None and not self._clock.acting:
-            left, self._in_hand = self._in_hand, None
-            with self._clock.lock:
-                if left.open:
-                    left.channel.nack(left.tag)
-        self._clock.settle()
+        return self._clients.channel
 
     def _note(self, effects: Sequence[Effect]) -> None:
         """Observe what the broker did."""
         for effect in effects:
             if isinstance(effect, Published):
                 self._published.append(PublishedMessage(effect.message, list(effect.queues), moment(effect.at)))
-                if self._in_hand is not None:
-                    self._guard.published(effect.message_id, self._in_hand.message_id, effect.at)
             elif isinstance(effect, Returned):
                 self._returned.append(ReturnedMessage(effect.message, moment(effect.at), effect.reply_code, effect.reply_text))
 
-    # Handlers as clients
 
-    def _consume(
-        self,
-        function: Callable[[Message], Any],
-        *,
-        queue: str,
-        prefetch: int | None,
-        raises: type[Exception] | tuple[type[Exception], ...],
-    ) -> Handler:
-        with self._clock.lock:
-            channel = self._channel_for(queue)
-            handler = Handler(function, queue, raises, partial(self._cancel, channel))
-            self._handlers.append((handler, channel))
-            self._clock.attach(channel.number, partial(self._receive, handler, channel))
-            channel.qos(prefetch or 0)
-        self._do(channel, Channel.consume, queue, handler.name)
-        return handler
-
-    def _channel_for(self, queue: str) -> Channel:
-        """A channel for a handler: on a connection of its own, unless only the test's own may use the queue."""
-        declared = self._broker.vhost().queues.get(queue)
-        exclusive = declared is not None and declared.owner is self._channel.connection
-        connection = self._channel.connection if exclusive else self._broker.open_connection()
-        return connection.open_channel()
-
-    def _cancel(self, channel: Channel, handler: Handler) -> None:
-        """End a consumer. Inside a handler its channel stays open, so that the message in hand can be settled."""
-        handler.cancelled = True
-        self._do(channel, Channel.cancel, handler.name)
-        if not self._clock.acting:
-            self._close(channel)
-            self._settle()
-
-    def _receive(self, handler: Handler, channel: Channel, effect: Effect) -> None:
-        if isinstance(effect, ConsumerCancelled):
-            handler.cancelled = True
-        elif isinstance(effect, Delivered):
-            delivery = self._in_hand = _Delivery(self, channel, effect.delivery_tag, effect.message_id)
-            self._handle(handler, delivery, effect)
-            self._in_hand = None  # not in a finally: when an exception leaves, the next verb gives it back
-
-    def _handle(self, handler: Handler, delivery: _Delivery, delivered: Delivered) -> None:
-        if handler.cancelled and delivery.open:  # it cancelled itself and had been sent more
-            delivery.nack(requeue=True)
-            return
-        message = _delivered(delivered, delivery)
-        handler.messages.append(message)
-        self._stop_a_livelock(handler, delivered)
-        try:
-            self._coroutines.finish(handler(message))
-        except BaseException as error:
-            self._note_raised(handler, delivered, error)
-            if leaves_at_once(type(error)) or not isinstance(error, Exception):
-                raise
-            handler.keep(error)
-            if delivery.open:
-                delivery.nack(requeue=True)
-        else:
-            if delivery.open:
-                delivery.ack()
-
-    def _note_raised(self, handler: Handler, delivered: Delivered, error: BaseException) -> None:
-        self._clock.observe()
-        raised = HandlerRaised(delivered.at, delivered.message_id, delivered.copy_id, handler.name, error)
-        self._trace.record([raised])
-
-    def _stop_a_livelock(self, handler: Handler, delivered: Delivered) -> None:
-        problem = self._guard.delivered(delivered.message_id, delivered.at)
-        if problem is not None:
-            raise livelock(problem, self._trace.timeline(delivered.message_id), handler.last_error) from handler.last_error
-
-    def _table(self) -> list[str]:
-        """The queues, a row each, in aligned columns."""
-        rows = [("queue", "type", "ready", "unacked", "consumers")]
-        for queue in self._broker.vhost().queues.values():
-            consumers = ", ".join(c.tag + (f" (prefetch {c.prefetch})" if c.prefetch else "") for c in queue.consumers)
-            rows.append((queue.name, queue.options.type, str(len(queue.ready)), str(len(queue.unacked)), consumers or "–"))
-        wide = [max(len(row[column]) for row in rows) for column in range(4)]
-        return [f"{n:<{wide[0]}}  {t:<{wide[1]}}  {r:>{wide[2]}}  {u:>{wide[3]}}  {c}" for n, t, r, u, c in rows]
+def _wall(clock: str, start: datetime | None) -> Callable[[], int] | None:
+    """Where time comes from; None when it is the test's."""
+    if clock not in ("virtual", "wall"):
+        raise OptionError(f'clock: {clock!r} is not a clock; write "virtual", which is the default, or "wall"')
+    if clock == "wall" and start is not None:
+        raise OptionError("start: the wall clock begins now; leave out start, or clock")
+    return wall_time() if clock == "wall" else None
 
 
-def _delivered(effect: Delivered, delivery: _Delivery | None) -> Message:
-    """A message as its consumer or a get receives it."""
-    count = effect.message.headers.get("x-delivery-count", 0)
-    return Message(effect.message, effect.queue, effect.attempt > 1, count, effect.copy_id, delivery)
+def _instant(start: datetime) -> int:
+    """Nanoseconds since the epoch."""
+    if start.tzinfo is None:
+        raise OptionError(f"start: {start!r} has no time zone; write for example datetime(2000, 1, 1, tzinfo=UTC)")
+    return (start - EPOCH) // timedelta(microseconds=1) * MICROSECOND

@@ -5,6 +5,7 @@ Views read and never keep: a ``QueueView`` shows the queue as it is now. What th
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Generic, Protocol, TypeVar, overload
 
 from simbus.rabbitmq.errors import not_found
@@ -26,6 +27,9 @@ class Verbs(Protocol):
     def get(self, queue: str, /, *, no_ack: bool) -> Message | None:
         """Take the head."""
 
+    def looking(self) -> AbstractContextManager[None]:
+        """Nothing changes meanwhile, in no thread."""
+
 
 class QueueView(Sequence[Message]):
     """A queue, as a read-only sequence of its ready messages, the head first; equal to a list of them.
@@ -43,17 +47,20 @@ class QueueView(Sequence[Message]):
     @property
     def ready(self) -> int:
         """How many messages wait to be delivered."""
-        return len(self._queue().ready)
+        with self._verbs.looking():
+            return len(self._queue().ready)
 
     @property
     def unacked(self) -> int:
         """How many are delivered and not yet settled."""
-        return len(self._queue().unacked)
+        with self._verbs.looking():
+            return len(self._queue().unacked)
 
     @property
     def depth(self) -> int:
         """Ready and unacked together."""
-        return self.ready + self.unacked
+        with self._verbs.looking():
+            return self.ready + self.unacked
 
     @property
     def messages(self) -> list[Message]:
@@ -84,7 +91,9 @@ class QueueView(Sequence[Message]):
         return list(self)[index]
 
     def __iter__(self) -> Iterator[Message]:
-        return (looked_at(copy, self.name) for copy in list(self._queue().ready))
+        with self._verbs.looking():
+            copies = list(self._queue().ready)
+        return (looked_at(copy, self.name) for copy in copies)
 
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, list | tuple | QueueView) else NotImplemented
@@ -92,10 +101,11 @@ class QueueView(Sequence[Message]):
     __hash__ = None  # type: ignore[assignment] # it changes
 
     def __repr__(self) -> str:
-        if self.name not in self._vhost.queues:
-            return f"<queue {self.name}: gone>"
-        unacked = f", {self.unacked} unacked" if self.unacked else ""
-        return f"<queue {self.name}: {self.ready} ready{unacked} {list(self)!r}>"
+        with self._verbs.looking():
+            if self.name not in self._vhost.queues:
+                return f"<queue {self.name}: gone>"
+            unacked = f", {self.unacked} unacked" if self.unacked else ""
+            return f"<queue {self.name}: {self.ready} ready{unacked} {list(self)!r}>"
 
     def _queue(self) -> Queue:
         if self.name not in self._vhost.queues:
@@ -106,6 +116,16 @@ class QueueView(Sequence[Message]):
 def looked_at(copy: Copy, queue: str) -> Message:
     """A message that lies in a queue."""
     return Message(copy.message, queue, copy.attempts > 0, copy.delivery_count, copy.id)
+
+
+def table(vhost: VirtualHost) -> list[str]:
+    """The queues of a virtual host, a row each, in aligned columns."""
+    rows = [("queue", "type", "ready", "unacked", "consumers")]
+    for queue in vhost.queues.values():
+        consumers = ", ".join(c.tag + (f" (prefetch {c.prefetch})" if c.prefetch else "") for c in queue.consumers)
+        rows.append((queue.name, queue.options.type, str(len(queue.ready)), str(len(queue.unacked)), consumers or "–"))
+    wide = [max(len(row[column]) for row in rows) for column in range(4)]
+    return [f"{n:<{wide[0]}}  {t:<{wide[1]}}  {r:>{wide[2]}}  {u:>{wide[3]}}  {c}" for n, t, r, u, c in rows]
 
 
 class Messages(Sequence[M], Generic[M]):

@@ -1,0 +1,90 @@
+"""Idle: whether anything is still going on, and in whose hands.
+
+A broker is idle when nothing is unacked, nothing is ready in a queue that is consumed (or was, by someone who
+went without basic.cancel and may come back), and nothing is on its way between clients and the broker. What a
+client does in its own process between two messages no one can see from here.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from time import monotonic_ns
+
+from simbus.clock import VirtualClock
+from simbus.errors import NotIdle
+from simbus.rabbitmq.broker import Broker
+from simbus.rabbitmq.queues import Queue
+from simbus.units import SECOND, format_duration
+
+__tracebackhide__ = True  # pytest shows the test's line
+
+_LOOK_AGAIN = 0.02  # seconds after which bytes on their way are looked at again, if nothing happens before
+
+
+def wait_until_idle(
+    clock: VirtualClock,
+    settle: Callable[[], None],
+    busy: Callable[[], Sequence[str]],
+    broker: Broker,
+    watched: Sequence[str],
+    timeout: int,
+) -> bool:
+    """Wait until nothing is left to do; True.
+
+    Args:
+        clock: tells when something has happened.
+        settle: lets the test's own handlers act.
+        busy: what is on its way between clients and the broker, in words.
+        broker: what clock drives.
+        watched: names of the queues that matter; all when empty.
+        timeout: nanoseconds of the wall's time.
+
+    Raises:
+        NotIdle: when the time is over; it says what is going on.
+    """
+    give_up_at = monotonic_ns() + timeout
+    while True:
+        settle()
+        with clock.lock:
+            clock.catch_up()
+            clock.observe()
+            takes, reasons = clock.takes, _reasons(broker, watched)
+        reasons += busy()
+        if not reasons and clock.takes == takes:  # else something has happened since the queues were looked at
+            return True
+        left = give_up_at - monotonic_ns()
+        if left <= 0:
+            raise NotIdle(_explained(reasons, timeout))
+        clock.wait(min(left / SECOND, _LOOK_AGAIN))
+
+
+def _explained(reasons: Sequence[str], timeout: int) -> str:
+    lines = reasons or ["messages keep coming and going"]
+    return "\n  ".join([f"not idle after {format_duration(timeout)}:", *lines])
+
+
+def _reasons(broker: Broker, watched: Sequence[str]) -> list[str]:
+    queues = broker.vhost().queues
+    names = [name for name in watched if name in queues] if watched else list(queues)
+    return [reason for name in names for reason in (*_held(broker, queues[name]), *_waiting(queues[name]))]
+
+
+def _held(broker: Broker, queue: Queue) -> Iterable[str]:
+    """Who holds what is unacked."""
+    holders: Counter[str] = Counter()
+    if queue.unacked:
+        for connection in broker.connections:
+            entries = [entry for channel in connection.channels.values() for entry in channel.held.values()]
+            for entry in entries:
+                if entry.queue is queue and entry.copy.id in queue.unacked:
+                    by = "a get" if entry.consumer is None else f"consumer {entry.consumer.tag}"
+                    holders[f"{by} of {connection.name}"] += 1
+    return [f"queue '{queue.name}': {count:,} unacked, held by {holder}" for holder, count in holders.items()]
+
+
+def _waiting(queue: Queue) -> Iterable[str]:
+    """Why what is ready ought to be consumed."""
+    if queue.ready and queue.consumers:
+        who = ", ".join(f"{consumer.tag} of {consumer.channel.connection.name}" for consumer in queue.consumers)
+        yield f"queue '{queue.name}': {len(queue.ready):,} ready for consumer {who}"
+    elif queue.ready and queue.deserted:
+        yield f"queue '{queue.name}': {len(queue.ready):,} ready, and its consumer has gone without basic.cancel, not to return"
