@@ -152,3 +152,89 @@ def test_an_event_loop_for_async_handlers_is_closed_at_the_end(run):
         "error",
     )
     result.assert_outcomes(passed=1)
+
+
+SHARED = """
+    def test_first(rabbitmq_server):
+        rabbitmq_server.declare_queue("q")
+        rabbitmq_server.publish("", "q", b"7")
+        rabbitmq_server.reset()
+
+    def test_second(rabbitmq_server):
+        assert rabbitmq_server.published == []
+        rabbitmq_server.declare_queue("q", message_ttl="1h")
+"""
+
+
+def test_one_broker_serves_the_whole_run(run):
+    run(SHARED).assert_outcomes(passed=2)
+
+
+def test_the_report_of_a_failure_shows_the_shared_broker_too(run):
+    result = run(
+        SHARED
+        + """
+    def test_third(rabbitmq_server):
+        assert rabbitmq_server.queue("q").ready == 1
+"""
+    )
+    result.assert_outcomes(passed=2, failed=1)
+    result.stdout.fnmatch_lines(["*rabbitmq_server: the broker's state*", "q      classic      0        0  –"])
+
+
+RIVAL = """
+    import pytest
+
+    @pytest.fixture
+    def rabbitmq():
+        return "a real one"
+"""
+BOTH = """
+    def test_both(rabbitmq, simbus_rabbitmq):
+        assert rabbitmq == "a real one"
+        simbus_rabbitmq.declare_queue("q")
+"""
+
+
+def test_beside_pytest_rabbitmq_the_name_is_its_and_the_header_says_so(run, pytester):
+    pytester.makepyfile(pytest_rabbitmq=RIVAL)
+    pytester.syspathinsert()
+    result = run(BOTH, "-p", "pytest_rabbitmq")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(
+        ["simbus: the fixture rabbitmq is pytest-rabbitmq's, unless you set rabbitmq_fixture = simbus; *'s is simbus_rabbitmq"]
+    )
+
+
+def test_the_configuration_chooses_whose_the_name_is(run, pytester):
+    pytester.makepyfile(pytest_rabbitmq=RIVAL)
+    pytester.syspathinsert()
+    pytester.makeini("[pytest]\nrabbitmq_fixture = simbus")
+    source = "def test_ours(rabbitmq, simbus_rabbitmq): assert rabbitmq is simbus_rabbitmq"
+    result = run(source, "-p", "pytest_rabbitmq")
+    result.assert_outcomes(passed=1)
+    result.stdout.fnmatch_lines(["simbus: the fixture rabbitmq is simbus's, not pytest-rabbitmq's (rabbitmq_fixture = simbus)"])
+    pytester.makeini("[pytest]\nrabbitmq_fixture = bunny")
+    result = run(source)
+    result.stderr.fnmatch_lines(["*rabbitmq_fixture = bunny: it is either simbus or pytest-rabbitmq*"])
+
+
+def test_under_xdist_every_worker_has_its_own_broker_and_leaves_nothing(pytester):
+    pytester.makepyfile("""
+        import threading
+
+        import pika
+        import pytest
+
+        @pytest.mark.parametrize("number", range(8))
+        def test_a_client_connects(rabbitmq, number):
+            with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as connection:
+                connection.channel().queue_declare("q")
+            assert rabbitmq.queue("q") == []
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_nothing_is_left(number):
+            assert not [thread for thread in threading.enumerate() if "simbus" in thread.name]
+    """)
+    result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-n", "2", "-W", "error")
+    result.assert_outcomes(passed=12)
