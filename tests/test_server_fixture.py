@@ -34,7 +34,7 @@ def test_a_reset_forgets_messages_and_leaves_applications_connected(shared):
     with pika.BlockingConnection(pika.URLParameters(shared.url)) as connection:
         channel = connection.channel()
         channel.queue_declare("orders")
-        bodies = []
+        bodies: list[bytes] = []
         consume(channel, "orders", bodies)
         channel.queue_declare("parked")
         shared.publish("", "parked", b"from the first test")
