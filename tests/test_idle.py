@@ -1,5 +1,6 @@
 """Waiting until clients have nothing left to do, with real clients."""
 
+import asyncio
 import socket
 import threading
 
@@ -175,6 +176,18 @@ def test_a_handler_cannot_wait_for_its_own_end(rabbitmq):
     rabbitmq.consumer("q")(lambda _: rabbitmq.wait_until_idle())
     with pytest.raises(HandlerRunning, match="cannot wait for its own end"):
         rabbitmq.publish("", "q")
+
+
+def test_within_an_event_loop_the_error_says_that_it_stands_still(rabbitmq):
+    rabbitmq.declare_queue("q")
+    rabbitmq.publish("", "q")
+    rabbitmq.queue("q").get()
+
+    async def wait():
+        rabbitmq.wait_until_idle(timeout="1ms")
+
+    with pytest.raises(NotIdle, match=r"await asyncio\.to_thread\(rabbitmq\.wait_until_idle\)"):
+        asyncio.run(wait())
 
 
 def test_the_time_to_wait_needs_a_unit(rabbitmq):

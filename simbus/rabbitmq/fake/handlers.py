@@ -158,7 +158,7 @@ class Coroutines:
             return
         import asyncio  # costs a test suite without async handlers nothing
 
-        if _a_loop_is_running():
+        if in_event_loop():
             _run_without_waiting(result)
         else:
             self._runner = self._runner or asyncio.Runner()
@@ -171,7 +171,8 @@ class Coroutines:
             self._runner = None
 
 
-def _a_loop_is_running() -> bool:
+def in_event_loop() -> bool:
+    """Whether the caller runs in an asyncio event loop, which stands still until the caller gives way."""
     import asyncio
 
     try:

@@ -12,6 +12,7 @@ from time import monotonic_ns
 from simbus.clock import VirtualClock
 from simbus.errors import NotIdle
 from simbus.rabbitmq.broker import Broker
+from simbus.rabbitmq.fake.handlers import in_event_loop
 from simbus.rabbitmq.queues import Queue
 from simbus.units import SECOND, format_duration
 
@@ -59,6 +60,11 @@ def wait_until_idle(
 
 def _explained(reasons: Sequence[str], timeout: int) -> str:
     lines = reasons or ["messages keep coming and going"]
+    if in_event_loop():
+        lines = [
+            *lines,
+            "clients in the event loop that the test runs in stand still: await asyncio.to_thread(rabbitmq.wait_until_idle)",
+        ]
     return "\n  ".join([f"not idle after {format_duration(timeout)}:", *lines])
 
 
