@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from simbus.faults import Fault, Plan
     from simbus.rabbitmq.fake import RabbitMQ
     from simbus.simulation.distributions import constant, empirical, exponential, gamma, lognormal
     from simbus.simulation.experiment import simulate, sweep
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "Fault",
+    "Plan",
     "RabbitMQ",
     "Scenario",
     "bursts",
@@ -42,6 +45,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "simbus.faults": ("Fault", "Plan"),
     "simbus.rabbitmq.fake": ("RabbitMQ",),
     "simbus.simulation.distributions": ("constant", "empirical", "exponential", "gamma", "lognormal"),
     "simbus.simulation.experiment": ("simulate", "sweep"),

@@ -48,6 +48,14 @@ class Session(Protocol):
     name: str
 
     @property
+    def was_cut(self) -> bool:
+        """Whether the transport is to be reset rather than closed, as by a network that fails."""
+
+    @property
+    def delayed(self) -> bool:
+        """Whether it holds something back that it will serve or say in time."""
+
+    @property
     def reading(self) -> bool:
         """Whether more bytes are wanted; a transport that went on reading would let memory grow."""
 

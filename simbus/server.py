@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from selectors import EVENT_READ, DefaultSelector
 from ssl import SSLContext
+from struct import Struct
 from threading import Thread, get_ident
 from time import monotonic_ns
 from typing import Any, TypeVar
@@ -26,6 +27,7 @@ T = TypeVar("T")
 
 _STOPPING = 5.0  # seconds that the loop has to end
 _BACKLOG = 128
+_NO_LINGER = Struct("ii").pack(1, 0)
 
 
 class CannotListen(SimbusError, OSError):
@@ -120,6 +122,18 @@ class Server:
     def busy(self) -> list[str]:
         """Who has sent bytes that no session has read yet, or is owed some, in words; the caller does not hold the lock."""
         return self._in_loop(lambda: [said for connection in list(self._connections) if (said := connection.busy())])
+
+    def soon(self, act: Callable[[], None], nanoseconds: int = 0) -> None:
+        """Run ``act`` in a turn of its own, after a time of the wall's; from any thread, with the lock held or not."""
+
+        def turn() -> None:
+            with self.turn():
+                act()
+
+        if nanoseconds:
+            self._loop.call_soon_threadsafe(self._loop.call_later, nanoseconds / SECOND, turn)
+        else:
+            self._loop.call_soon_threadsafe(turn)
 
     def _in_loop(self, act: Callable[[], T]) -> T:
         """Run in the loop's thread, once it has served what is there, and wait for it; the caller does not hold the lock."""
@@ -225,11 +239,19 @@ class _Connection(asyncio.Protocol):
         """Cut the connection."""
         self._transport.abort()
 
+    def _reset(self) -> None:
+        """Cut it so that the peer sees a reset: by closing without lingering for what it still sends."""
+        if not self._transport.is_closing():
+            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self._transport.abort()
+
     def busy(self) -> str | None:
         """What is on its way here or there, in words, if anything is."""
         with DefaultSelector() as selector:
             selector.register(self._transport.get_extra_info("socket"), EVENT_READ)
             unread = bool(selector.select(0))
+        if self._session.delayed:
+            return f"{self._session.name} is held up by a fault"
         if unread:
             why = "" if self._reads else ", because it is blocked or does not read what it is sent"
             return f"{self._session.name} has sent bytes that are not read yet{why}"
@@ -242,7 +264,9 @@ class _Connection(asyncio.Protocol):
         if data:
             self._transport.write(data)
         self._read_when_wanted()
-        if self._session.closed:
+        if self._session.closed and self._session.was_cut:
+            self._reset()
+        elif self._session.closed:
             self._transport.close()
         elif self._session.next_deadline != self._timer_at:
             self._arm(self._session.next_deadline)

@@ -31,7 +31,7 @@ class Room:
     names_dialects: bool = False  # may say `rabbitmq`
 
 
-SHARED = ("units", "errors", "effects", "dialect", "clock", "trace")
+SHARED = ("units", "errors", "effects", "dialect", "clock", "trace", "faults")
 DIALECTS = ("rabbitmq",)
 
 ROOMS = {
@@ -41,6 +41,7 @@ ROOMS = {
     "dialect": Room(("simbus.dialect",), below=("errors", "effects"), names_dialects=True),  # the table of dialects
     "clock": Room(("simbus.clock",), below=("units", "errors", "effects", "dialect")),
     "server": Room(("simbus.server",), below=("units", "errors", "effects", "dialect", "clock")),
+    "faults": Room(("simbus.faults",), below=("errors",)),
     "trace": Room(("simbus.trace",), below=("units", "errors", "effects")),
     "rabbitmq fake": Room(
         ("simbus.rabbitmq.fake", "simbus.rabbitmq.fake.*", "simbus.rabbitmq.modelled"),
@@ -49,7 +50,7 @@ ROOMS = {
     ),
     "rabbitmq.amqp": Room(  # the wire, sans-IO: octets to verbs and effects to octets
         ("simbus.rabbitmq.amqp", "simbus.rabbitmq.amqp.*"),
-        below=("units", "errors", "effects", "dialect", "rabbitmq model"),
+        below=("units", "errors", "effects", "dialect", "faults", "rabbitmq model"),
         pure=True,
         names_dialects=True,
     ),
@@ -70,7 +71,7 @@ ROOMS = {
         below=(*SHARED, "simulation", "analysis", "front door"),
         names_dialects=True,
     ),
-    "facade": Room(("simbus",), below=("errors", "rabbitmq fake", "simulation", "front door"), names_dialects=True),
+    "facade": Room(("simbus",), below=("errors", "faults", "rabbitmq fake", "simulation", "front door"), names_dialects=True),
 }
 
 # A model is told the time and handed its randomness; it reads neither and does no I/O. It may hold a datetime as a value.

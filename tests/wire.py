@@ -9,7 +9,7 @@ mistake of simbus's codec cannot hide behind its twin.
     client.expect("Basic.Ack", delivery_tag=1)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,9 +19,11 @@ from pamqp.commands import Basic, Channel, Connection
 
 from simbus.clock import VirtualClock
 from simbus.effects import Effect
+from simbus.faults import Fault, Occurrences, Plan
+from simbus.rabbitmq.amqp.faults import Injector
 from simbus.rabbitmq.amqp.session import Session
 from simbus.rabbitmq.broker import Broker
-from simbus.rabbitmq.effects import Unblocked
+from simbus.rabbitmq.effects import Blocked, Unblocked
 from simbus.units import SECOND
 
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -43,6 +45,8 @@ class Wire:
         self.clock = VirtualClock(self.broker, self._tell_all)
         self.now = 0
         self.sessions: list[Session] = []
+        self._later: list[tuple[int, Callable[[], None]]] = []
+        self.faults: Injector | None = None
         self.listen, self.detach, self.observe = self.clock.listen, self.clock.detach, self.clock.observe
 
     def open_connection(self, vhost: str, user: str, name: str):
@@ -50,7 +54,7 @@ class Wire:
 
     def _tell_all(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, Unblocked):
+            if isinstance(effect, Blocked | Unblocked):
                 for session in self.sessions:
                     session.effect(effect)
 
@@ -64,16 +68,47 @@ class Wire:
         client.shake_hands(**options)
         return client
 
-    def wait(self, seconds: float) -> None:
+    def soon(self, act: Callable[[], None], nanoseconds: int = 0) -> None:
+        self._later.append((self.now + nanoseconds, act))
+
+    def restart(self) -> None:
+        closed = self.broker.restart()
+        for session in self.sessions:
+            if session.connection in closed:
+                session.shut_down()
+
+    def inject(self, *faults: Fault, legal: bool = True) -> Occurrences:
+        """Put a plan into force."""
+        self.faults = Injector(Plan(*faults), legal=legal, note=lambda _fault, _scene: None)
+        self.occurrences = self.faults.occurrences
+        return self.occurrences
+
+    def end(self) -> None:
+        """The plan is in force no more."""
+        assert self.faults is not None
+        self.faults.end()
+        self.faults = None
+
+    def wait(self, seconds: float = 0) -> None:
         """Let the transport's time pass, from deadline to deadline as a transport does."""
         target = self.now + int(seconds * SECOND)
-        while due := [d for s in self.sessions if (d := s.next_deadline) is not None and d <= target]:
-            self.now = max(self.now, min(due))
-            for session in self.sessions:
-                session.advance(self.now)
-        self.now = target
+        while due := [at for at in self._deadlines() if at <= target]:
+            self._go_to(max(self.now, min(due)))
+        self._go_to(target)
+
+    def _deadlines(self) -> list[int]:
+        waiting = [at for session in self.sessions if (at := session.next_deadline) is not None]
+        return [*waiting, *(at for at, _ in self._later)]
+
+    def _go_to(self, now: int) -> None:
+        self.now = now
+        due = [act for at, act in self._later if at <= now]
+        self._later = [(at, act) for at, act in self._later if at > now]
+        for act in due:
+            act()
         for session in self.sessions:
-            session.advance(target)
+            session.advance(now)
+        self.observe()
 
 
 @dataclass

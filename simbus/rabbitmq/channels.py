@@ -166,6 +166,17 @@ class Channel(Topology):
             vhost.node.effects.append(Confirmed(vhost.node.now, message.id, self.number, self._confirmed, accepted))
         return message.id
 
+    def lose_publish(self) -> None:
+        """A message arrives and is lost by the broker: it is routed nowhere, and nacked in confirm mode.
+
+        RabbitMQ: "basic.nack will only be delivered if an internal error occurs in the Erlang process responsible for a
+        queue". No client can ask for this.
+        """
+        node = self.vhost.node
+        if self._confirming:
+            self._confirmed += 1
+            node.effects.append(Confirmed(node.now, 0, self.number, self._confirmed, ack=False))
+
     def confirm_select(self) -> None:
         """Have every publish from now on confirmed, numbered from 1; 406 in a transactional channel."""
         self._check_open()
@@ -392,6 +403,14 @@ class Channel(Topology):
         """The tag of a delivery that needs no acknowledgement."""
         self._delivery_tag += 1
         return self._delivery_tag
+
+    def cancel_by_broker(self, consumer_tag: str = "") -> None:
+        """End a consumer, or all, as a broker does whose queue's leader has failed; what they hold stays unacked."""
+        tags = [consumer_tag] if consumer_tag else list(self.consumers)
+        for consumer in [self.consumers[tag] for tag in tags if tag in self.consumers]:
+            self.vhost.cancel(consumer)
+            consumer.queue.deserted = True
+            self.vhost.delete_when_unused(consumer.queue)
 
     def forget_consumer(self, consumer: Consumer) -> None:
         """The broker ended one of its consumers."""

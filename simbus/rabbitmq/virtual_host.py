@@ -105,6 +105,13 @@ class VirtualHost:
             self._finish()
         return not refused
 
+    def duplicate(self, queue: str, message: Message) -> None:
+        """Put another copy of a message into a queue, if it is still there: as if its publisher had sent it twice."""
+        if queue in self.queues:
+            self.node.copies += 1
+            self._enqueue(self.queues[queue], Copy(self.node.copies, message))
+            self._finish()
+
     def _finish(self) -> None:
         """Enqueue what dead-lettering left to do, and what that leaves to do, until nothing is left."""
         while self._work:
@@ -278,9 +285,7 @@ class VirtualHost:
         self.node.forget(queue)
         self._unbind_from_all(queue)
         for consumer in list(queue.consumers):
-            queue.remove_consumer(consumer)
-            consumer.channel.forget_consumer(consumer)
-            self.node.effects.append(ConsumerCancelled(self.node.now, consumer.channel.number, consumer.tag, queue.name))
+            self.cancel(consumer)
         for copy in [*queue.ready, *queue.unacked.values()]:
             queue.ledger.deleted += 1
             self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, cause, ()))
@@ -288,6 +293,18 @@ class VirtualHost:
         queue.unacked.clear()
         queue.ready_bytes = 0
         return count
+
+    def cancel(self, consumer: Consumer) -> None:
+        """End a consumer on the broker's part: its client is told."""
+        queue = consumer.queue
+        queue.remove_consumer(consumer)
+        consumer.channel.forget_consumer(consumer)
+        self.node.effects.append(ConsumerCancelled(self.node.now, consumer.channel.number, consumer.tag, queue.name))
+
+    def delete_if_there(self, name: str) -> None:
+        """Delete a queue, as some other client may have done; nothing when there is none of that name."""
+        if name in self.queues:
+            self.delete(self.queues[name])
 
     def delete_when_unused(self, queue: Queue) -> None:
         """An auto-delete queue goes with its last consumer."""

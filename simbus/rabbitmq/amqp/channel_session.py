@@ -13,17 +13,22 @@ acknowledgement confirms many messages; what has no answer is not observed befor
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, ClassVar, Protocol
 
 from simbus.effects import Delivered, Effect
 from simbus.rabbitmq.amqp import refusals
+from simbus.rabbitmq.amqp.actions import closes_channel
 from simbus.rabbitmq.amqp.codec import decode_properties, encode_content, encode_method, encode_properties
 from simbus.rabbitmq.amqp.confirms import Confirms
 from simbus.rabbitmq.amqp.content import Assembler, Content
 from simbus.rabbitmq.amqp.errors import ProtocolError
+from simbus.rabbitmq.amqp.faults import Injector
+from simbus.rabbitmq.amqp.line import Line
 from simbus.rabbitmq.amqp.methods import BY_NAME, Method
+from simbus.rabbitmq.amqp.operations import Driver as BrokersDriver
+from simbus.rabbitmq.amqp.operations import Scene, name_when_said
 from simbus.rabbitmq.amqp.verbs import VERBS
-from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import MAX_MESSAGE_SIZE, Channel, Connection
 from simbus.rabbitmq.effects import Confirmed, ConsumerCancelled, Returned
 from simbus.rabbitmq.errors import ChannelError, RabbitMQError, precondition_failed
@@ -41,10 +46,15 @@ _UNOPENED, _OPENED, _CLOSING = "unopened", "open", "closing"
 _Served = Callable[["ChannelSession", Method, tuple[Any, ...], Content | None], None]
 
 
-class Driver(Protocol):
-    """What sessions ask of the one that drives the broker, who holds the broker's lock whenever a session is called."""
+class Driver(BrokersDriver, Protocol):
+    """What sessions ask of the one that drives the broker, who holds the broker's lock whenever a session is called.
 
-    broker: Broker
+    ``faults`` is the plan in force, if there is one.
+    """
+
+    @property
+    def faults(self) -> Injector | None:
+        """What is to befall operations."""
 
     def open_connection(self, vhost: str, user: str, name: str) -> Connection:
         """A connection of the broker's; ConnectionError 530 when the vhost is missing or refused."""
@@ -55,24 +65,22 @@ class Driver(Protocol):
     def detach(self, channel: int) -> None:
         """The channel is closed."""
 
-    def observe(self) -> None:
-        """Take what verbs have caused, and tell the listeners."""
-
 
 @dataclass(slots=True, eq=False)
 class Link:
     """What the channels of one session share.
 
-    ``out`` is what waits to be sent; ``channels`` are those that a number stands for; ``unconfirmed`` are the channels
-    whose confirms wait to be said.
+    ``line`` is the way to the client; ``channels`` are those that a number stands for; ``hang_up`` ends the session;
+    ``unconfirmed`` are the channels whose confirms wait to be said.
     """
 
     driver: Driver
     connection: Connection
     capabilities: frozenset[str]
     frame_max: int
-    out: list[bytes]
+    line: Line
     channels: dict[int, "ChannelSession"]
+    hang_up: Callable[[], None]
     unconfirmed: list["ChannelSession"] = field(default_factory=list)
 
     def observe(self) -> None:
@@ -124,6 +132,13 @@ class ChannelSession:
     # What the client asks
 
     def _serve(self, method: Method, arguments: tuple[Any, ...], content: Content | None) -> None:
+        faults = self._link.driver.faults
+        if faults is None or method not in self._served[self._state]:
+            self._answer(method, arguments, content)
+        else:
+            faults.meet(self._scene_of(method, arguments, content))
+
+    def _answer(self, method: Method, arguments: tuple[Any, ...], content: Content | None) -> None:
         served = self._served[self._state].get(method)
         try:
             if served is not None:
@@ -218,7 +233,7 @@ class ChannelSession:
         if effect.consumer_tag is not None:
             message = effect.message
             told = effect.consumer_tag, effect.delivery_tag, effect.attempt > 1, message.exchange, message.routing_key
-            self._say_content(_DELIVER, told, message)
+            self._say_content(_DELIVER, told, message, effect)
 
     def _returned(self, effect: Returned) -> None:
         self.say_confirms()
@@ -245,11 +260,46 @@ class ChannelSession:
                 self._say(_NACK, delivery_tag, multiple, True)  # requeue means nothing here; RabbitMQ sets it
 
     def _say(self, method: Method, *arguments: Any) -> None:
-        self._link.out.append(encode_method(self._number, method, *arguments))
+        self._send(method, encode_method(self._number, method, *arguments))
 
-    def _say_content(self, method: Method, arguments: tuple[Any, ...], message: Any) -> None:
+    def _say_content(self, method: Method, arguments: tuple[Any, ...], message: Any, delivered: Delivered | None = None) -> None:
         properties = encode_properties(message.properties)
-        self._link.out.append(encode_content(self._number, method, arguments, properties, message.body, self._link.frame_max))
+        octets = encode_content(self._number, method, arguments, properties, message.body, self._link.frame_max)
+        self._send(method, octets, delivered)
+
+    def _send(self, method: Method, octets: bytes, delivered: Delivered | None = None) -> None:
+        link = self._link
+        if link.driver.faults is None:
+            link.line.out.append(octets)
+            return
+        scene = self._scene(name_when_said(method), partial(link.line.out.append, octets))
+        if delivered is not None:
+            scene.delivered, scene.queue, scene.consumer_tag = delivered, delivered.queue, delivered.consumer_tag or ""
+        link.driver.faults.meet(scene)
+
+    # Where a plan of faults is in force
+
+    def _scene(self, operation: str, go_on: Callable[[], None]) -> Scene:
+        link = self._link
+        model = None if self._state is _UNOPENED else self._model
+        return Scene(operation, go_on, link.line, link.driver, link.hang_up, link.observe, channel=model)
+
+    def _scene_of(self, method: Method, arguments: tuple[Any, ...], content: Content | None) -> Scene:
+        scene = self._scene(method.name, partial(self._answer, method, arguments, content))
+        named = dict(zip((name for name, _ in method.arguments), arguments, strict=True))
+        scene.queue, scene.consumer_tag = named.get("queue", ""), named.get("consumer_tag", "")
+        scene.refuse, scene.forget_confirm = partial(self._refuse_by_fault, method), self._forget_confirm
+        return scene
+
+    def _refuse_by_fault(self, method: Method, refusal: ProtocolError) -> None:
+        refusal.class_id, refusal.method_id = method.class_id, method.method_id
+        if not closes_channel(refusal.reply_code) or self._state is not _OPENED:
+            raise refusal
+        self._refuse(refusal)
+
+    def _forget_confirm(self) -> None:
+        self._link.driver.observe()
+        self._confirms.forget()
 
     # The tables
 

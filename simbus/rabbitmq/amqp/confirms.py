@@ -37,6 +37,10 @@ class Confirms:
                 return
         self._runs.append((ack, delivery_tag, delivery_tag))
 
+    def forget(self) -> None:
+        """Never say those that wait; none that comes later can then stand for them."""
+        self._runs.clear()
+
     def take(self) -> Iterator[Confirm]:
         """What is to be said now."""
         runs, self._runs = self._runs, []

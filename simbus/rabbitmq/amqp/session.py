@@ -14,6 +14,7 @@ transport to take nothing more in. Stages, texts and times are those of RabbitMQ
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, ClassVar
 
 from simbus.effects import Effect
@@ -30,9 +31,18 @@ from simbus.rabbitmq.amqp.codec import (
     decode_method,
     encode_method,
 )
-from simbus.rabbitmq.amqp.errors import ProtocolError, internal_error, unexpected_frame, unknown_frame
+from simbus.rabbitmq.amqp.errors import ProtocolError, hung_up, internal_error, unexpected_frame, unknown_frame
 from simbus.rabbitmq.amqp.heartbeats import Heartbeats
+from simbus.rabbitmq.amqp.line import Line
 from simbus.rabbitmq.amqp.methods import BY_NAME, Method
+from simbus.rabbitmq.amqp.operations import (
+    CONNECT,
+    HEARTBEAT_OF_CLIENT,
+    HEARTBEAT_OF_SERVER,
+    PROTOCOL_HEADER,
+    Scene,
+    name_when_said,
+)
 from simbus.rabbitmq.channels import Connection
 from simbus.rabbitmq.effects import Unblocked
 from simbus.rabbitmq.errors import RabbitMQError
@@ -75,7 +85,7 @@ class Session:
         self._now = now
         self._stage = _HEADER
         self._frames = FrameReader()
-        self._out: list[bytes] = []
+        self._line = Line()
         self._user = ""
         self._capabilities: frozenset[str] = frozenset()
         self._channel_max = handshake.CHANNEL_MAX
@@ -87,13 +97,24 @@ class Session:
         self._blocked = False
         self._resume = False
         self._hang_up_at: int | None = now + HANDSHAKE_TIMEOUT
+        self._unless_refused(lambda: self._meet(CONNECT, lambda: None, self._cut))
 
     # The transport's side
 
     @property
     def reading(self) -> bool:
-        """Whether the transport should read on: not while the broker blocks this publisher."""
-        return not self._blocked
+        """Whether the transport should read on: not while the broker blocks this publisher, nor on a stalled line."""
+        return not (self._blocked or self._line.stalled)
+
+    @property
+    def was_cut(self) -> bool:
+        """Whether the transport is to be reset, once ``closed``, as by a network that fails."""
+        return self._line.was_cut
+
+    @property
+    def delayed(self) -> bool:
+        """Whether something is held back that will be served or said without anyone's doing."""
+        return self._line.stalled
 
     def receive(self, data: bytes) -> None:
         """Bytes arrived, in any pieces."""
@@ -110,12 +131,9 @@ class Session:
             return b""
         if self._link is not None:
             self._link.say_confirms()
-        if not self._out:
-            return b""
-        if self._heartbeats is not None and self._out != [HEARTBEAT_FRAME]:
+        data = self._line.take() if self._line.out else b""
+        if data and self._heartbeats is not None and data != HEARTBEAT_FRAME:
             self._heartbeats.said = True
-        data = b"".join(self._out)
-        self._out.clear()
         return data
 
     def connection_lost(self) -> None:
@@ -129,10 +147,9 @@ class Session:
             return None
         if self._resume:
             return self._now
-        if self._heartbeats is None:
-            return self._hang_up_at
-        beat = self._heartbeats.next_deadline
-        return beat if self._hang_up_at is None or beat < self._hang_up_at else self._hang_up_at
+        goes_on = self._line.deadline(self._now) if self._line.stalled else None
+        beat = None if self._heartbeats is None else self._heartbeats.next_deadline
+        return min((at for at in (self._hang_up_at, beat, goes_on) if at is not None), default=None)
 
     def advance(self, now: int) -> None:
         """The transport's time: heartbeats, time-outs, and what waited for the broker to be unblocked."""
@@ -144,15 +161,17 @@ class Session:
             return
         if self._heartbeats is not None:
             self._beat(self._heartbeats, now)
+        if self._line.stalled and self._line.goes_on(now):
+            self._resume = True
         if self._resume:
             self._resume = False
             self._serve_frames()
 
     def _beat(self, heartbeats: Heartbeats, now: int) -> None:
-        if self._blocked:
+        if not self.reading:
             heartbeats.pause(now)
         if heartbeats.advance(now):
-            self._out.append(HEARTBEAT_FRAME)
+            self._send(HEARTBEAT_OF_SERVER, HEARTBEAT_FRAME)
         if heartbeats.lost(now):
             self._hang_up()
 
@@ -178,39 +197,43 @@ class Session:
 
     def _serve_frames(self) -> None:
         """Serve what has arrived, unless the client has to wait; then say what it caused."""
-        if self._blocked or self._serving:
+        if not self.reading or self._serving:
             return
         self._serving = True
         try:
-            if self._stage is _HEADER:
-                self._take_header()
-            while self._serve_until_refused():
+            while self._unless_refused(self._serve_all):
                 pass
-            if self._link is not None:
-                self._link.observe()
+            self._settle()
         finally:
             self._serving = False
 
-    def _serve_until_refused(self) -> bool:
-        """Whether there may be more to serve."""
-        if self._stage is _HEADER:
-            return False
-        channels = self._channels
+    def _unless_refused(self, act: Callable[[], None]) -> bool:
+        """Answer what is wrong; whether it was, and there may be more to serve."""
         try:
-            for type, number, payload in self._frames:
-                channel = channels.get(number)
-                if channel is None:
-                    self._serve(type, number, payload)
-                else:
-                    channel.receive(type, payload)
-                if type == HEADER and self._driver.broker.blocked is not None:
-                    self._block(self._driver.broker.blocked)
-                if self._blocked or self.closed or self._stage is _DEAF:
-                    return False
+            act()
         except ProtocolError as error:
             self._refuse(error)
             return not self.closed and self._stage is not _DEAF
         return False
+
+    def _serve_all(self) -> None:
+        if (delayed := self._line.take_then()) is not None:
+            delayed()
+        if self._stage is _HEADER:
+            self._take_header()
+        if self._stage is _HEADER or not self.reading:
+            return
+        channels = self._channels
+        for type, number, payload in self._frames:
+            channel = channels.get(number)
+            if channel is None:
+                self._serve(type, number, payload)
+            else:
+                channel.receive(type, payload)
+            if type == HEADER and self._driver.broker.blocked is not None:
+                self._block(self._driver.broker.blocked)
+            if self._blocked or self._line.stalled or self.closed or self._stage is _DEAF:
+                return
 
     def _serve(self, type: int, number: int, payload: bytes) -> None:
         """A frame of no channel that the client has used yet: of channel 0, or of a new one."""
@@ -242,7 +265,7 @@ class Session:
             method, arguments = self._decoded(payload)
             served = self._served[self._stage].get(method)
             if served is not None:
-                served(self, arguments)
+                self._meet(method.name, partial(served, self, arguments), partial(self._refuse_by_fault, method, arguments))
             elif self._stage is not _CLOSED:
                 raise refusals.wrong_state(self._stage, method.class_id, method.method_id)
         elif type == HEADER:
@@ -252,6 +275,8 @@ class Session:
             raise unexpected_frame(type, payload)
         elif type != HEARTBEAT or payload:
             raise unknown_frame(type, payload)
+        else:
+            self._meet(HEARTBEAT_OF_CLIENT, lambda: None, _raise)
 
     def _decoded(self, payload: bytes) -> tuple[Method, tuple[Any, ...]]:
         """RabbitMQ words only on other channels what is wrong with the form of arguments (observed)."""
@@ -264,10 +289,17 @@ class Session:
         header = self._frames.take_protocol_header()
         if header is None:
             return
-        if header not in handshake.PROTOCOL_HEADERS:
-            self._out.append(handshake.refused_header(header))
-            self._hang_up()
-            return
+        refuse = partial(self._refuse_header, header)
+        if header in handshake.PROTOCOL_HEADERS:
+            self._meet(PROTOCOL_HEADER, self._start, lambda _refusal: refuse())
+        else:
+            refuse()
+
+    def _refuse_header(self, header: bytes) -> None:
+        self._line.out.append(handshake.refused_header(header))
+        self._hang_up()
+
+    def _start(self) -> None:
         self._stage = _STARTING
         self._say(
             *(_START, 0, 9, handshake.SERVER_PROPERTIES),
@@ -285,8 +317,12 @@ class Session:
             self._user = claimed.user
             self._stage = _TUNING
             self._say(_TUNE, handshake.CHANNEL_MAX, handshake.FRAME_MAX, handshake.HEARTBEAT)
-        elif "authentication_failure_close" in self._capabilities:
-            self._close_with(refusals.login_refused(mechanism))
+        else:
+            self._refuse_login(refusals.login_refused(mechanism))
+
+    def _refuse_login(self, refusal: ProtocolError) -> None:
+        if "authentication_failure_close" in self._capabilities:
+            self._close_with(refusal)
             self._hang_up_at = self._now + GRACE
         else:
             self._fall_silent()
@@ -308,7 +344,8 @@ class Session:
         except RabbitMQError as error:
             raise refusals.of_verb(error, _OPEN.class_id, _OPEN.method_id) from None
         frame_max = self._frames.frame_max
-        self._link = Link(self._driver, self.connection, self._capabilities, frame_max, self._out, self._channels)
+        line, channels, capabilities = self._line, self._channels, self._capabilities
+        self._link = Link(self._driver, self.connection, capabilities, frame_max, line, channels, self._hang_up)
         self._stage = _RUNNING
         self._hang_up_at = None
         self._say(_OPEN_OK, "")
@@ -377,7 +414,38 @@ class Session:
             self._driver.observe()
 
     def _say(self, method: Method, *arguments: Any) -> None:
-        self._out.append(encode_method(0, method, *arguments))
+        self._send(name_when_said(method), encode_method(0, method, *arguments))
+
+    def _send(self, operation: str, octets: bytes) -> None:
+        self._meet(operation, partial(self._line.out.append, octets))
+
+    # Where a plan of faults is in force
+
+    def _meet(self, operation: str, go_on: Callable[[], None], refuse: Callable[[ProtocolError], None] | None = None) -> None:
+        """Let an operation of channel 0 happen, as the plan has it if there is one."""
+        if self._driver.faults is None:
+            go_on()
+        else:
+            self._driver.faults.meet(
+                Scene(operation, go_on, self._line, self._driver, self._hang_up, self._settle, refuse=refuse)
+            )
+
+    def _settle(self) -> None:
+        if self._link is not None:
+            self._link.observe()
+
+    def _cut(self, _refusal: ProtocolError) -> None:
+        """A connection that is refused before it is accepted."""
+        self._line.cut()
+        raise hung_up("a fault refuses the connection")
+
+    def _refuse_by_fault(self, method: Method, arguments: tuple[Any, ...], refusal: ProtocolError) -> None:
+        if method is _START_OK:
+            self._capabilities = handshake.announced(arguments[0])
+            self._refuse_login(refusal)
+            return
+        refusal.class_id, refusal.method_id = method.class_id, method.method_id
+        raise refusal
 
     # The tables
 
@@ -390,3 +458,7 @@ class Session:
     }
     # Where a fault is answered with connection.close. Before, the client is not trusted with an answer; after, it has one.
     _answering: ClassVar[Sequence[str]] = (_OPENING, _RUNNING)
+
+
+def _raise(refusal: ProtocolError) -> None:
+    raise refusal

@@ -15,6 +15,7 @@ from typing import Any, Literal, Self, Unpack
 from simbus.clock import VirtualClock, wall_time
 from simbus.effects import Effect, Published
 from simbus.errors import HandlerRunning
+from simbus.faults import Fault, Plan, plan_of
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.effects import Returned
@@ -22,6 +23,7 @@ from simbus.rabbitmq.errors import RabbitMQError
 from simbus.rabbitmq.fake import addresses
 from simbus.rabbitmq.fake.certificates import Certificate
 from simbus.rabbitmq.fake.clients import Clients
+from simbus.rabbitmq.fake.faults import Faults
 from simbus.rabbitmq.fake.handlers import Handler
 from simbus.rabbitmq.fake.idle import wait_until_idle
 from simbus.rabbitmq.fake.messages import (
@@ -75,7 +77,8 @@ class RabbitMQ:
         self._trace = Trace(self._broker.now)
         self._clock = VirtualClock(self._broker, self._trace.record, self._note, wall=wall)
         self._clients = Clients(self._broker, self._clock, self._trace)
-        self._network = Network(self._broker, self._clock, port)
+        self._network = Network(self._broker, self._clock, self._restart, port)
+        self._faults: list[Faults] = []
         self._certificate: Certificate | None = None
         self._published: list[PublishedMessage] = []
         self._returned: list[ReturnedMessage] = []
@@ -119,7 +122,7 @@ class RabbitMQ:
                 self._clients.do(self._channel, delete, name)
         with self._clock.lock:
             self._forgotten += len(self._published)
-            for record in (self._published, self._returned, self._declared, self._trace):
+            for record in (self._published, self._returned, self._declared, self._faults, self._trace):
                 record.clear()
         if failures:
             raise failures[0]
@@ -129,9 +132,12 @@ class RabbitMQ:
 
         Raises:
             HandlerFailed: from the first such exception.
+            FaultError: for a plan of faults that was never put into force.
         """
         if failures := self._clients.failures():
             raise failures[0]
+        for faults in self._faults:
+            faults.check_entered()
 
     # Declaring
 
@@ -324,7 +330,8 @@ class RabbitMQ:
             queues = table(self._broker.vhost())
             kind = "time" if self._clock.follows_the_wall else "virtual time"
             time = f"{kind} {moment(self._clock.now):%Y-%m-%d %H:%M:%S} UTC, +{self._elapsed()} since the start"
-        return "\n".join([time, "", *queues, *([""] if raised else []), *raised])
+        faults = [line for faults in self._faults for line in faults.summary()]
+        return "\n".join([time, "", *queues, *([""] if raised else []), *raised, *([""] if faults else []), *faults])
 
     def __repr__(self) -> str:
         with self.looking():
@@ -436,9 +443,32 @@ class RabbitMQ:
         """
         with self._clock.lock:
             self._clock.catch_up()
-            self._network.shut_down(self._broker.restart())
-            self._clients.forget_closed()
+            self._restart()
         self._clients.settle()
+
+    def _restart(self) -> None:
+        self._network.shut_down(self._broker.restart())
+        self._clients.forget_closed()
+
+    def faults(self, *plan: Fault | Plan, legal: bool = True) -> Faults:
+        """Let faults befall the operations of clients while the ``with`` block lasts.
+
+            with rabbitmq.faults(Fault("basic.publish", 3, "nack")):
+                shop.place_orders(5)
+
+        Args:
+            plan: entries, or whole plans.
+            legal: refuse what no real broker may do, such as to lose one frame in the middle of a connection.
+
+        Returns:
+            A context manager. Leaving it fails for entries that never happened (FaultNotMet).
+
+        Raises:
+            FaultError: for an entry that means nothing, is not legal, or while another plan is in force.
+        """
+        faults = Faults(plan_of(plan), self._network, self._clock, self._trace, legal=legal)
+        self._faults.append(faults)
+        return faults
 
     def block(self, reason: str = "low on memory") -> None:
         """Raise an alarm: clients that publish are blocked, as by a broker that is short of memory or disk."""

@@ -9,6 +9,7 @@ from ssl import SSLContext
 
 from simbus.clock import VirtualClock
 from simbus.effects import Effect
+from simbus.rabbitmq.amqp.faults import Injector
 from simbus.rabbitmq.amqp.session import Session
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Connection
@@ -22,12 +23,19 @@ class Network:
     Args:
         broker: what sessions talk to.
         clock: the broker's driver.
+        restart: restarts the broker, with the lock held.
         port: where it listens; 0 for a free one.
         host: loopback unless someone asks for more.
+
+    Attributes:
+        faults: what is to befall clients.
     """
 
-    def __init__(self, broker: Broker, clock: VirtualClock, port: int = 0, host: str = "127.0.0.1") -> None:
-        self._broker, self._clock = broker, clock
+    def __init__(
+        self, broker: Broker, clock: VirtualClock, restart: Callable[[], None], port: int = 0, host: str = "127.0.0.1"
+    ) -> None:
+        self.faults: Injector | None = None
+        self.broker, self._clock, self.restart = broker, clock, restart
         self._wanted = host, port
         self._running: Server | None = None
         self._addresses: dict[bool, tuple[str, int]] = {}  # with TLS, without
@@ -87,7 +95,7 @@ class Network:
 
     def _session(self, now: int, peer: str) -> Session:
         self._sessions = [session for session in self._sessions if not session.closed]
-        session = Session(_Gateway(self._broker, self._clock, self._flush), now, peer)
+        session = Session(self, now, peer)
         self._sessions.append(session)
         return session
 
@@ -95,13 +103,7 @@ class Network:
         if self._running is not None:
             self._running.flush()
 
-
-class _Gateway:
-    """What a session may ask of the broker's driver; called with the lock held."""
-
-    def __init__(self, broker: Broker, clock: VirtualClock, flush: Callable[[], None]) -> None:
-        self.broker = broker
-        self._clock, self._flush = clock, flush
+    # What a session may ask of the broker's driver; called with the lock held
 
     def open_connection(self, vhost: str, user: str, name: str) -> Connection:
         """A connection of the broker; ConnectionError when the vhost refuses."""
@@ -123,3 +125,8 @@ class _Gateway:
     def observe(self) -> None:
         """Take what the last verb caused, so that it follows the verb's reply."""
         self._clock.observe()
+
+    def soon(self, act: Callable[[], None], nanoseconds: int = 0) -> None:
+        """Run ``act`` when no session is being served, after a time of the transport's."""
+        if self._running is not None:
+            self._running.soon(act, nanoseconds)
