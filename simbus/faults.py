@@ -18,6 +18,8 @@ from typing import Any, Literal, overload
 
 from simbus.errors import SimbusError
 
+__tracebackhide__ = True  # pytest shows the line of the test
+
 EVERY: Literal["every"] = "every"
 _COLUMNS = ("operation", "n", "action")
 
