@@ -103,9 +103,7 @@ class VirtualClock:
             effects = self._broker.take_effects()
             if not effects:
                 return
-            self.takes += 1
-            for observer in self._observers:
-                observer(effects)
+            self._show(effects)
             for effect in effects:
                 channel = _channel_of(effect)
                 listener = self._listeners.get(channel)
@@ -115,6 +113,17 @@ class VirtualClock:
                     self._due.append(effect)
             if self._awaited:
                 self._happened.notify_all()
+
+    def note(self, effect: Effect) -> None:
+        """Show the observers what happened beside the broker, such as the end of a client's connection, in its order."""
+        with self.lock:
+            self.observe()
+            self._show([effect])
+
+    def _show(self, effects: Sequence[Effect]) -> None:
+        self.takes += 1
+        for observer in self._observers:
+            observer(effects)
 
     def wait(self, seconds: float) -> None:
         """Wait until something happens in another thread, or for ``seconds`` of the wall's; not from inside a receiver."""

@@ -1,11 +1,13 @@
-"""The commands of the command line: ``simbus run`` and ``simbus check``.
+"""The commands of the command line: ``simbus run``, ``simbus check`` and ``simbus serve``.
 
-They read, call and print; every number and every sentence about a result comes from ``simulation`` and ``analysis``.
+They read, call and print; every number and every sentence about a result comes from ``simulation`` and ``analysis``, and
+what is served from ``serve``. Each command imports what it needs when it runs: click is enough for ``simbus serve``.
 Results go to the standard output, progress and complaints to the standard error, a complaint in one line.
 """
 
 import json
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -13,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from rich.console import Console
 
 from simbus.errors import SimbusError
 
@@ -46,6 +47,19 @@ Exit code:
 \b
 Example:
   simbus check scenarios/*.toml
+"""
+
+
+_SERVE_EPILOG = """\b
+Exit code:
+  0  stopped by Ctrl-C or SIGTERM
+  2  bad input, or a port that is taken; one line names the place and the remedy
+
+\b
+Examples:
+  simbus serve
+  simbus serve --port 0 --definitions definitions.json
+  simbus serve --host 0.0.0.0 --quiet
 """
 
 
@@ -84,7 +98,7 @@ def simbus(context: click.Context) -> None:
     """A message broker on a clock that you control.
 
     A scenario file describes a system of publishers, queues and consumers, and what is expected of it. CHECK tells whether it
-    can be run and what will not work; RUN simulates it and tells whether the expectations hold.
+    can be run and what will not work; RUN simulates it and tells whether the expectations hold. SERVE is a broker for clients.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
@@ -164,6 +178,27 @@ def check(context: click.Context, files: tuple[Path, ...]) -> None:
     context.exit(BAD_INPUT if bad else HOLDS)
 
 
+@simbus.command(epilog=_SERVE_EPILOG)
+@click.option(
+    "--port", type=click.IntRange(0, 65_535), default=5672, show_default=True, help="Where to listen; 0 for a free one."
+)
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at; 0.0.0.0 lets the network in.")
+@click.option("--definitions", type=_FILE, metavar="FILE", help="Begin with what FILE defines, the export of a real broker.")
+@click.option("--quiet", "-q", is_flag=True, help="Log connections and errors only.")
+def serve(port: int, host: str, definitions: Path | None, quiet: bool) -> None:
+    """Be a broker, for clients in any language, until Ctrl-C.
+
+    It runs on the wall clock, keeps everything in memory, and logs what happens: a line for each connection, queue, consumer
+    and message, and a line a second for messages in great number.
+    """
+    from simbus.documents import read_document
+    from simbus.serve import serve
+
+    with _complaints(definitions):
+        document = None if definitions is None else read_document(definitions)
+        serve(host, port, document, quiet=quiet, out=sys.stdout, err=sys.stderr)
+
+
 def _check(file: Path) -> None:
     from simbus.simulation.check import utilisation
 
@@ -212,6 +247,7 @@ def _simulate(scenario: "Scenario", seed: int | None, replications: int | None, 
 @contextmanager
 def _progress() -> Iterator[Callable[[int, int], None]]:
     """A bar on the standard error while replications run; nothing where no one watches."""
+    from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
     console = Console(stderr=True)
@@ -223,6 +259,8 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
 
 def _show(result: "Result") -> None:
+    from rich.console import Console
+
     from simbus.analysis.tables import show
 
     console = Console()

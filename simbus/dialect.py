@@ -14,6 +14,7 @@ from simbus.effects import Effect
 from simbus.errors import ScenarioError
 
 _DIALECTS = {"rabbitmq": "simbus.rabbitmq.modelled"}
+_PROCESSES = {"rabbitmq": "simbus.rabbitmq.fake.process"}
 DEFAULT = next(iter(_DIALECTS))
 
 
@@ -119,12 +120,50 @@ class Dialect(Protocol):
         """The topology in the broker's own export format; ScenarioError names the entry at fault."""
 
 
+class Process(Protocol):
+    """A fake that is served: on the wall clock, at a fixed address, for clients in other processes.
+
+    A module that has one calls it ``Process`` too, made of ``host``, ``port`` and, in the broker's own export format or
+    None, ``definitions``; ScenarioError names what is wrong in them.
+
+    ``title`` is the broker's name and version, ``lines`` tells a :class:`~simbus.log.Log` how to show its effects, and
+    ``open_to`` says in words who can log in. In ``lines``, *published* and *connected* are the words for just that.
+    """
+
+    title: str
+    open_to: str
+    lines: Mapping[type, Any]
+
+    def watch(self, observer: Callable[[Sequence[Effect]], None]) -> None:
+        """Show every effect to ``observer``, which is called in other threads."""
+
+    def listen(self) -> str:
+        """Begin to listen; the URL for clients. CannotListen when the port is taken."""
+
+    def close(self) -> None:
+        """Tell the clients, give them a moment to hang up, and stop; harmless when it does not listen."""
+
+
+def load_process(name: str) -> Callable[[str, int, Mapping[str, Any] | None], Process]:
+    """The dialect of that name, to be served; see :class:`Process`.
+
+    Raises:
+        ScenarioError: when there is none.
+    """
+    made: Callable[[str, int, Mapping[str, Any] | None], Process] = _imported(_PROCESSES, name).Process
+    return made
+
+
 def load(name: str) -> Dialect:
     """The dialect of that name, imported when first asked for.
 
     Raises:
         ScenarioError: when there is none.
     """
-    if name not in _DIALECTS:
-        raise ScenarioError("dialect", f"unknown dialect {name!r}; known: {', '.join(_DIALECTS)}")
-    return cast(Dialect, import_module(_DIALECTS[name]))
+    return cast(Dialect, _imported(_DIALECTS, name))
+
+
+def _imported(table: Mapping[str, str], name: str) -> Any:
+    if name not in table:
+        raise ScenarioError("dialect", f"unknown dialect {name!r}; known: {', '.join(table)}")
+    return import_module(table[name])

@@ -26,7 +26,7 @@ class ScenarioError(SimbusError, ValueError):
     """
 
     def __init__(self, place: str, problem: str, file: str | None = None) -> None:
-        self.place, self.problem, self.file = _printable(place), _printable(problem), file
+        self.place, self.problem, self.file = printable(place), printable(problem), file
         super().__init__(": ".join(part for part in (file, self.place, self.problem) if part))
 
     def __reduce__(self) -> tuple[type["ScenarioError"], tuple[str, str, str | None]]:
@@ -65,5 +65,8 @@ class NotIdle(SimbusError, AssertionError):
     """Something was still going on when the time to wait was over; the text says what, where and whose."""
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
+    """A text with what cannot be printed escaped, so that it is one line and moves no cursor."""
+    if text.isprintable():
+        return text
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)

@@ -11,7 +11,7 @@ driver and never runs a test's handlers. It knows no dialect and decides nothing
 import asyncio
 import socket
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, suppress
 from selectors import EVENT_READ, DefaultSelector
 from ssl import SSLContext
 from struct import Struct
@@ -53,6 +53,7 @@ class Server:
         self.open_session = open_session
         self._lock, self._settle = lock, settle
         self._connections: set[_Connection] = set()
+        self._empty = asyncio.Event()
         self._flush_is_due = False
         self._wake: asyncio.TimerHandle | None = None
         self._listeners: list[asyncio.Server] = []
@@ -97,6 +98,18 @@ class Server:
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop)
             self._thread.join(_STOPPING)
+
+    def retire(self, seconds: float) -> None:
+        """Accept no one any more, and wait until every client has hung up, at most so long; without the lock."""
+
+        async def emptied() -> None:
+            for listener in self._listeners:
+                listener.close()
+            if self._connections:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._empty.wait(), seconds)
+
+        asyncio.run_coroutine_threadsafe(emptied(), self._loop).result()
 
     def _abort_all(self) -> None:
         for connection in list(self._connections):
@@ -176,10 +189,13 @@ class Server:
     def joined(self, connection: "_Connection") -> None:
         """A connection was made."""
         self._connections.add(connection)
+        self._empty.clear()
 
     def left(self, connection: "_Connection") -> None:
         """A connection is gone."""
         self._connections.discard(connection)
+        if not self._connections:
+            self._empty.set()
 
     def call_later(self, nanoseconds: int, act: Callable[[], None]) -> asyncio.TimerHandle:
         """A timer of the transport."""

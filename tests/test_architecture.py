@@ -31,7 +31,7 @@ class Room:
     names_dialects: bool = False  # may say `rabbitmq`
 
 
-SHARED = ("units", "errors", "effects", "dialect", "clock", "trace", "faults")
+SHARED = ("units", "errors", "effects", "dialect", "clock", "trace", "faults", "documents", "log")
 DIALECTS = ("rabbitmq",)
 
 ROOMS = {
@@ -42,6 +42,9 @@ ROOMS = {
     "clock": Room(("simbus.clock",), below=("units", "errors", "effects", "dialect")),
     "server": Room(("simbus.server",), below=("units", "errors", "effects", "dialect", "clock")),
     "faults": Room(("simbus.faults",), below=("errors",)),
+    "documents": Room(("simbus.documents",), below=("errors",)),
+    "log": Room(("simbus.log",), below=("units", "errors", "effects")),
+    "serve": Room(("simbus.serve",), below=SHARED),
     "trace": Room(("simbus.trace",), below=("units", "errors", "effects")),
     "rabbitmq fake": Room(
         ("simbus.rabbitmq.fake", "simbus.rabbitmq.fake.*", "simbus.rabbitmq.modelled"),
@@ -68,7 +71,7 @@ ROOMS = {
     ),
     "cli": Room(
         ("simbus.cli", "simbus.commands"),
-        below=(*SHARED, "simulation", "analysis", "front door"),
+        below=(*SHARED, "serve", "simulation", "analysis", "front door"),
         names_dialects=True,
     ),
     "facade": Room(("simbus",), below=("errors", "faults", "rabbitmq fake", "simulation", "front door"), names_dialects=True),

@@ -74,6 +74,7 @@ def test_deliveries_precede_the_confirm_of_their_message(broker, channel, type):
 def test_dead_letters_precede_the_confirm_too(broker, channel):
     declare(channel, "dead")
     declare(channel, "q", max_length=0, dead_letter_exchange="", dead_letter_routing_key="dead")
+    broker.take_effects()
     publish(channel, "q", "1")
     assert kinds(broker)[1:] == [Enqueued, Removed, Enqueued, Confirmed]
 
@@ -101,6 +102,7 @@ def test_dropping_the_head_is_no_refusal(broker, channel):
 def test_a_refused_message_that_is_dead_lettered_is_refused_all_the_same(broker, channel):
     declare(channel, "dead")
     declare(channel, "q", max_length=0, overflow="reject-publish-dlx", dead_letter_exchange="", dead_letter_routing_key="dead")
+    broker.take_effects()
     publish(channel, "q", "1")
     effects = broker.take_effects()
     assert [type(e) for e in effects[1:]] == [Refused, Enqueued, Confirmed]

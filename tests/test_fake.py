@@ -911,6 +911,10 @@ def test_the_state_shows_queues_consumers_and_time(rabbitmq):
 def test_the_timeline_shows_what_the_handler_raised(rabbitmq):
     failing(rabbitmq, raises=CardDeclined)
     assert rabbitmq.timeline().splitlines() == [
+        "the broker",
+        "  +0 s  queue q declared",
+        "        consumer handle of q started",
+        "",
         "message 1 to (default exchange)/q: ",
         "  +0 s  published to (default exchange)/q, routed to q",
         "        enqueued in q",

@@ -32,6 +32,7 @@ def refusal_of(verb, *args):
 @both_types
 def test_publishes_wait_for_the_commit(broker, admin, channel, type):
     declare(admin, "q", type)
+    broker.take_effects()
     assert channel.publish("", "q", b"1") == 0
     publish(channel, "q", "2")
     assert broker.take_effects() == []
@@ -44,6 +45,7 @@ def test_publishes_wait_for_the_commit(broker, admin, channel, type):
 
 def test_a_rollback_forgets_the_publishes(broker, admin, channel):
     declare(admin, "q")
+    broker.take_effects()
     publish(channel, "q", "1")
     channel.tx_rollback()
     channel.tx_commit()

@@ -6,12 +6,46 @@ knows what exists: RabbitMQ asks for permission before it looks.
 """
 
 import re
+from base64 import b64decode
+from binascii import Error as NotBase64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from hashlib import new as new_hash
+from typing import NamedTuple
 
 from simbus.rabbitmq.errors import access_refused
 
 EVERYTHING = ".*"
+
+_HASHES = {"rabbit_password_hashing_sha256": "sha256", "rabbit_password_hashing_sha512": "sha512"}
+_SALT = 4  # octets
+
+
+class PasswordHash(NamedTuple):
+    """A password as RabbitMQ keeps and exports it, which no one can read: a salt, and the hash of salt and password.
+
+    https://www.rabbitmq.com/docs/passwords
+    """
+
+    algorithm: str
+    salt: bytes
+    digest: bytes
+
+    @classmethod
+    def read(cls, text: str, algorithm: str) -> "PasswordHash":
+        """The hash in an export, under RabbitMQ's name of the algorithm; ValueError when it cannot be."""
+        if algorithm not in _HASHES:
+            raise ValueError(f"{algorithm!r} is not one of {', '.join(_HASHES)}")
+        try:
+            octets = b64decode(text, validate=True)
+        except NotBase64:
+            raise ValueError(f"{text!r} is not Base64 of a salt and a hash") from None
+        return cls(_HASHES[algorithm], octets[:_SALT], octets[_SALT:])
+
+    def fits(self, password: str) -> bool:
+        """Whether this is the password; an empty one never is."""
+        octets = password.encode(errors="surrogateescape")
+        return bool(octets) and new_hash(self.algorithm, self.salt + octets, usedforsecurity=False).digest() == self.digest
 
 
 @dataclass(slots=True, eq=False)
@@ -47,7 +81,7 @@ class Permissions:
 class Users:
     """The users of a broker, by name."""
 
-    passwords: dict[str, str] = field(default_factory=dict)
+    passwords: dict[str, str | PasswordHash] = field(default_factory=dict)
     _permissions: dict[tuple[str, str], Permissions] = field(default_factory=dict)
 
     def set_permissions(self, user: str, vhost: str, configure: str, write: str, read: str) -> None:
@@ -58,12 +92,17 @@ class Users:
         granted.change(configure, write, read)
         self._permissions[user, vhost] = granted
 
+    def authenticate(self, user: str, password: str) -> bool:
+        """Whether this is the user's password."""
+        known = self.passwords.get(user)
+        return known.fits(password) if isinstance(known, PasswordHash) else known == password
+
     def permissions(self, user: str, vhost: str) -> Permissions | None:
         """What the user may do there; None when it may not even connect."""
         return self._permissions.get((user, vhost))
 
     @classmethod
-    def almighty(cls, passwords: Mapping[str, str], vhosts: Mapping[str, object]) -> "Users":
+    def almighty(cls, passwords: Mapping[str, str | PasswordHash], vhosts: Mapping[str, object]) -> "Users":
         """Users who may do everything in every vhost, as ``guest`` does on a fresh RabbitMQ."""
         users = cls(dict(passwords))
         for user in passwords:

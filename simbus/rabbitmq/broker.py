@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping
 
 from simbus.effects import Effect
 from simbus.rabbitmq import restarts
-from simbus.rabbitmq.access import Users
+from simbus.rabbitmq.access import PasswordHash, Users
 from simbus.rabbitmq.channels import Connection
 from simbus.rabbitmq.effects import Blocked, Unblocked
 from simbus.rabbitmq.errors import ConnectionError  # noqa: A004 - AMQP's word
@@ -38,7 +38,7 @@ class Broker:
         vhosts: Iterable[str] = ("/",),
         now: int = 0,
         *,
-        users: Mapping[str, str] = {"guest": "guest"},
+        users: Mapping[str, str | PasswordHash] = {"guest": "guest"},
     ) -> None:
         self._node = Node(now=now)
         self._vhosts = {name: VirtualHost(name, self._node) for name in vhosts}
@@ -57,6 +57,11 @@ class Broker:
         deadlines = self._node.deadlines
         return deadlines[0][0] if deadlines else None
 
+    @property
+    def vhost_names(self) -> list[str]:
+        """The names of its virtual hosts, in the order in which it was told them."""
+        return list(self._vhosts)
+
     def vhost(self, name: str = "/") -> VirtualHost:
         """The exchanges and queues of a vhost, to look at.
 
@@ -69,7 +74,7 @@ class Broker:
 
     # Users
 
-    def add_user(self, user: str, password: str) -> None:
+    def add_user(self, user: str, password: str | PasswordHash) -> None:
         """Add a user, who may not connect to any vhost yet, or change its password."""
         self._users.passwords[user] = password
 
@@ -84,7 +89,7 @@ class Broker:
 
     def authenticate(self, user: str, password: str) -> bool:
         """Whether this is the user's password."""
-        return self._users.passwords.get(user) == password
+        return self._users.authenticate(user, password)
 
     # Connections
 

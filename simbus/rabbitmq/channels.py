@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from simbus.effects import Delivered
 from simbus.rabbitmq.access import Permissions
 from simbus.rabbitmq.arguments import check_consumer_arguments
-from simbus.rabbitmq.effects import Confirmed
+from simbus.rabbitmq.effects import Confirmed, ConsumerEnded, ConsumerStarted
 from simbus.rabbitmq.errors import (
     ChannelError,
     ConnectionError,  # noqa: A004 - AMQP's word
@@ -269,6 +269,8 @@ class Channel(Topology):
         consumer = Consumer(tag, self, source, self.prefetch_count, no_ack, exclusive, limiter=self._limiter)
         self.consumers[tag] = consumer
         source.add_consumer(consumer)
+        node, client = self.vhost.node, self.connection.name
+        node.effects.append(ConsumerStarted(node.now, self.vhost.name, source.name, tag, consumer.prefetch, client))
         self.vhost.dispatch(source)
         return tag
 
@@ -450,6 +452,8 @@ class Channel(Topology):
     def _end(self, consumer: Consumer) -> Queue:
         del self.consumers[consumer.tag]
         consumer.queue.remove_consumer(consumer)
+        node = self.vhost.node
+        node.effects.append(ConsumerEnded(node.now, self.vhost.name, consumer.queue.name, consumer.tag))
         return consumer.queue
 
 

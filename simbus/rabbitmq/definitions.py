@@ -18,6 +18,7 @@ _SECTIONS = ("exchanges", "queues", "bindings")
 _EXCHANGE_TYPES = ("direct", "fanout", "topic", "headers")
 _QUEUE_TYPES = ("classic", "quorum")
 _TYPE_ARGUMENT = "x-queue-type"
+_DESTINATIONS = {"queue": "queue", "exchange": "to_exchange"}  # as a binding of a topology calls them
 # Components of the section `parameters` that change queues or move messages by themselves.
 _ACTIVE_PARAMETERS = {"operator_policy": "operator policies", "shovel": "shovels"}
 _KINDS = {str: "a text", bool: "true or false", dict: "an object", list: "a list"}
@@ -37,8 +38,8 @@ def read_definitions(document: Mapping[str, Any], vhost: str = "/") -> Topology:
 
     Raises:
         ScenarioError: for a malformed or repeated entry, a virtual host that the document does not
-            have, and what is not modelled yet: bindings between exchanges, policies, shovels, and
-            other types of exchange or queue. The place is the entry's, the text names the remedy.
+            have, and what is not modelled yet: policies, shovels, and other types of exchange or
+            queue. The place is the entry's, the text names the remedy.
     """
     _check_document(document)
     _check_vhost(document, vhost)
@@ -52,7 +53,7 @@ def read_definitions(document: Mapping[str, Any], vhost: str = "/") -> Topology:
 
 
 def _exchange(place: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    kind = _field(place, entry, "type", str)
+    kind = field(place, entry, "type", str)
     if kind not in _EXCHANGE_TYPES:
         remedy = f"use one of {', '.join(_EXCHANGE_TYPES)}, or take the exchange and its bindings out of the file"
         raise _not_modelled(f"{place}.type", f"the exchange type {kind!r} is", remedy)
@@ -72,12 +73,13 @@ def _queue(place: str, entry: Mapping[str, Any], default_type: str) -> dict[str,
 
 
 def _binding(place: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    if _field(place, entry, "destination_type", str, "queue") != "queue":
-        raise _not_modelled(place, "a binding from exchange to exchange is", "bind its queues to the first exchange instead")
+    kind = field(place, entry, "destination_type", str, "queue")
+    if kind not in _DESTINATIONS:
+        raise ScenarioError(f"{place}.destination_type", f"{kind!r} is not one of {', '.join(_DESTINATIONS)}")
     return {
-        "exchange": _field(place, entry, "source", str),
-        "queue": _field(place, entry, "destination", str),
-        "routing_key": _field(place, entry, "routing_key", str, ""),
+        "exchange": field(place, entry, "source", str),
+        _DESTINATIONS[kind]: field(place, entry, "destination", str),
+        "routing_key": field(place, entry, "routing_key", str, ""),
         "arguments": _arguments(place, entry),
     }
 
@@ -87,7 +89,7 @@ def _by_name(
 ) -> dict[str, dict[str, Any]]:
     found: dict[str, dict[str, Any]] = {}
     for place, entry in _entries(document, section, vhost):
-        name = _field(place, entry, "name", str)
+        name = field(place, entry, "name", str)
         if name in found:
             raise ScenarioError(place, "there is another entry of this name; delete one of the two")
         found[name] = read(place, entry)
@@ -96,12 +98,12 @@ def _by_name(
 
 def _entries(document: Mapping[str, Any], section: str, vhost: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The section's entries in this virtual host, each with its place in the document."""
-    for number, entry in enumerate(_field("", document, section, list, [])):
+    for number, entry in enumerate(field("", document, section, list, [])):
         place = f"{section}[{number}]"
         if not isinstance(entry, dict):
             raise ScenarioError(place, f"{entry!r} is not an object")
         name = entry.get("name")
-        if _field(place, entry, "vhost", str, vhost) == vhost:
+        if field(place, entry, "vhost", str, vhost) == vhost:
             yield (f"{place} ({name})" if isinstance(name, str) else place), entry
 
 
@@ -112,8 +114,8 @@ def _check_document(document: object) -> None:
 
 
 def _check_vhost(document: Mapping[str, Any], vhost: str) -> None:
-    vhosts = _field("", document, "vhosts", list, [])
-    entries = [entry for section in _SECTIONS for entry in _field("", document, section, list, [])]
+    vhosts = field("", document, "vhosts", list, [])
+    entries = [entry for section in _SECTIONS for entry in field("", document, section, list, [])]
     known = {repr(entry.get("name")) for entry in vhosts if isinstance(entry, dict)}
     known |= {repr(entry.get("vhost", vhost)) for entry in entries if isinstance(entry, dict)}
     if known and repr(vhost) not in known:
@@ -127,7 +129,7 @@ def _refuse_what_is_not_modelled(document: Mapping[str, Any], vhost: str) -> Non
         remedy = "write what it sets into the arguments of its queues (message-ttl is x-message-ttl there) and delete it"
         raise _not_modelled(place, "policies are", remedy)
     for place, entry in _entries(document, "parameters", vhost):
-        component = _field(place, entry, "component", str)
+        component = field(place, entry, "component", str)
         if component in _ACTIVE_PARAMETERS:
             raise _not_modelled(place, f"{_ACTIVE_PARAMETERS[component]} are", "delete the entry if the model can do without it")
 
@@ -136,19 +138,20 @@ def _default_queue_type(document: Mapping[str, Any], vhost: str) -> str:
     """The virtual host's; an export of one virtual host has it at the top. RabbitMQ writes "undefined" for none."""
     vhosts = [entry for _, entry in _entries(document, "vhosts", vhost) if entry.get("name") == vhost]
     place, owner = ("vhosts", vhosts[0]) if vhosts else ("", document)
-    kind = _field(place, owner, "default_queue_type", str, "undefined")
+    kind = field(place, owner, "default_queue_type", str, "undefined")
     return "classic" if kind == "undefined" else kind
 
 
 def _flags(place: str, entry: Mapping[str, Any], defaults: Mapping[str, bool]) -> dict[str, bool]:
-    return {flag: _field(place, entry, flag, bool, default) for flag, default in defaults.items()}
+    return {flag: field(place, entry, flag, bool, default) for flag, default in defaults.items()}
 
 
 def _arguments(place: str, entry: Mapping[str, Any]) -> dict[str, Any]:
-    return dict(_field(place, entry, "arguments", dict, {}))
+    return dict(field(place, entry, "arguments", dict, {}))
 
 
-def _field(place: str, entry: Mapping[str, Any], key: str, kind: type[T], default: T | None = None) -> T:
+def field(place: str, entry: Mapping[str, Any], key: str, kind: type[T], default: T | None = None) -> T:
+    """What an entry says under a key, or the default; ScenarioError when it is missing or of another kind."""
     where = f"{place}.{key}" if place else key
     value = entry.get(key, default)
     if value is None:

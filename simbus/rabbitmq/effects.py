@@ -1,4 +1,7 @@
-"""The effects that only RabbitMQ has; those that all brokers share are in ``simbus.effects``."""
+"""The effects that only RabbitMQ has; those that all brokers share are in ``simbus.effects``.
+
+The model leaves them, but for the last four: what happens to a client's connection on the wire its session notes.
+"""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -82,3 +85,134 @@ class Unblocked:
     def describe(self) -> str:
         """``publishers unblocked``."""
         return "publishers unblocked"
+
+
+@dataclass(slots=True)
+class QueueDeclared:
+    """A queue that did not exist before; ``connection`` is the name of whoever declared it."""
+
+    at: int
+    vhost: str
+    queue: str
+    type: str
+    durable: bool
+    connection: str
+    message_id: ClassVar[int] = 0
+    copy_id: ClassVar[int] = 0
+
+    def describe(self) -> str:
+        """``queue a declared``."""
+        return f"queue {self.queue} declared"
+
+
+@dataclass(slots=True)
+class QueueDeleted:
+    """A queue is gone: ``cause`` is ``deleted``, or ``restart`` for one that is not durable."""
+
+    at: int
+    vhost: str
+    queue: str
+    cause: str
+    message_id: ClassVar[int] = 0
+    copy_id: ClassVar[int] = 0
+
+    def describe(self) -> str:
+        """``queue a deleted``."""
+        return f"queue {self.queue} deleted" + ("" if self.cause == "deleted" else f": {self.cause}")
+
+
+@dataclass(slots=True)
+class ConsumerStarted:
+    """A client consumes a queue; ``prefetch`` 0 is unlimited."""
+
+    at: int
+    vhost: str
+    queue: str
+    consumer_tag: str
+    prefetch: int
+    connection: str
+    message_id: ClassVar[int] = 0
+    copy_id: ClassVar[int] = 0
+
+    def describe(self) -> str:
+        """``consumer c of a started``."""
+        return f"consumer {self.consumer_tag} of {self.queue} started"
+
+
+@dataclass(slots=True)
+class ConsumerEnded:
+    """A client's consumer is no more: it was cancelled by the client, or its channel has ended."""
+
+    at: int
+    vhost: str
+    queue: str
+    consumer_tag: str
+    message_id: ClassVar[int] = 0
+    copy_id: ClassVar[int] = 0
+
+    def describe(self) -> str:
+        """``consumer c of a ended``."""
+        return f"consumer {self.consumer_tag} of {self.queue} ended"
+
+
+@dataclass(slots=True)
+class ConnectionOpened:
+    """A client was let in; ``connection`` is its name."""
+
+    at: int
+    connection: str
+    vhost: str
+    user: str
+    message_id: ClassVar[int] = 0
+    copy_id: ClassVar[int] = 0
+
+    def describe(self) -> str:
+        """``connection 127.0.0.1:40312 (billing) opened``."""
+        return f"connection {self.connection} opened"
+
+
+@dataclass(slots=True)
+class ConnectionRefused:
+    """A client was not let in: ``reason`` is an error's code and text, or what went wrong, in words."""
+
+    at: int
+    connection: str
+    reason: str
+    message_id: ClassVar[int] = 0
+    copy_id: ClassVar[int] = 0
+
+    def describe(self) -> str:
+        """``connection 127.0.0.1:40312 (billing) refused: 530 NOT_ALLOWED - vhost shop not found``."""
+        return f"connection {self.connection} refused: {self.reason}"
+
+
+@dataclass(slots=True)
+class ConnectionClosed:
+    """A connection that was open has ended; ``orderly`` when client or broker ended it in peace."""
+
+    at: int
+    connection: str
+    reason: str
+    orderly: bool
+    message_id: ClassVar[int] = 0
+    copy_id: ClassVar[int] = 0
+
+    def describe(self) -> str:
+        """``connection 127.0.0.1:40312 (billing) closed: the client hung up``."""
+        return f"connection {self.connection} closed: {self.reason}"
+
+
+@dataclass(slots=True)
+class ChannelClosed:
+    """The broker closed a channel for a refused verb; ``number`` is the client's."""
+
+    at: int
+    connection: str
+    number: int
+    reason: str
+    message_id: ClassVar[int] = 0
+    copy_id: ClassVar[int] = 0
+
+    def describe(self) -> str:
+        """``channel 1 of 127.0.0.1:40312 (billing) closed: 404 NOT_FOUND - no queue 'a' in vhost '/'``."""
+        return f"channel {self.number} of {self.connection} closed: {self.reason}"

@@ -117,7 +117,7 @@ _EXCHANGE = {"alternate_exchange": _Option("alternate-exchange", _text)}
 # What a declaration has besides arguments.
 _QUEUE_FLAGS = ("durable", "exclusive", "auto_delete", "arguments")
 _EXCHANGE_FLAGS = ("type", "durable", "auto_delete", "internal", "arguments")
-_BINDING = ("queue", "exchange", "routing_key", "arguments")
+_BINDING = ("queue", "to_exchange", "exchange", "routing_key", "arguments")
 
 
 def queue_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
@@ -182,8 +182,8 @@ def declare_exchange(
 def declare_topology(channel: Channel, topology: Topology) -> None:
     """Declare exchanges, queues and bindings, in this order.
 
-    Options are those of :func:`declare_queue` and :func:`declare_exchange`; a binding has ``queue``,
-    ``exchange`` and, when needed, ``routing_key`` and ``arguments``.
+    Options are those of :func:`declare_queue` and :func:`declare_exchange`; a binding has ``exchange``, ``queue`` or
+    ``to_exchange`` and, when needed, ``routing_key`` and ``arguments``.
 
     Raises:
         ScenarioError: for whatever an entity is refused for; ``place`` names it.
@@ -198,11 +198,12 @@ def declare_topology(channel: Channel, topology: Topology) -> None:
 
 def _bind(channel: Channel, binding: Mapping[str, Any]) -> None:
     check_known(binding, _BINDING, "binding")
-    missing = [key for key in ("queue", "exchange") if key not in binding]
+    destination = "to_exchange" if "to_exchange" in binding else "queue"
+    missing = [key for key in (destination, "exchange") if key not in binding]
     if missing:
         raise OptionError(f"a binding needs {' and '.join(missing)}")
-    arguments = _merged(binding.get("arguments"), {})
-    channel.queue_bind(binding["queue"], binding["exchange"], binding.get("routing_key", ""), arguments)
+    bind = channel.queue_bind if destination == "queue" else channel.exchange_bind
+    bind(binding[destination], binding["exchange"], binding.get("routing_key", ""), _merged(binding.get("arguments"), {}))
 
 
 def _in_place(place: str, declare: Callable[..., object], /, *arguments: Any, **options: Any) -> None:

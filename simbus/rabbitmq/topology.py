@@ -18,6 +18,7 @@ from simbus.rabbitmq.declarations import (
     check_quorum,
     without_line_ends,
 )
+from simbus.rabbitmq.effects import QueueDeclared
 from simbus.rabbitmq.errors import ConnectionError, access_refused, not_found, not_implemented, precondition_failed  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE, MATCHERS, Binding, Exchange, check_match_argument
@@ -284,6 +285,8 @@ class Topology:
             owner=self.connection if exclusive else None,
         )
         self.vhost.queues[queue.name] = queue
+        client = self.connection.name
+        node.effects.append(QueueDeclared(node.now, self.vhost.name, name, options.type, queue.durable, client))
         return queue
 
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from simbus.effects import Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled
 from simbus.rabbitmq.dead_letters import dead_letter, goes_in_circles
-from simbus.rabbitmq.effects import ConsumerCancelled, Returned
+from simbus.rabbitmq.effects import ConsumerCancelled, QueueDeleted, Returned
 from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.messages import Copy, Message
 from simbus.rabbitmq.node import Node
@@ -289,6 +289,7 @@ class VirtualHost:
         for copy in [*queue.ready, *queue.unacked.values()]:
             queue.ledger.deleted += 1
             self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, cause, ()))
+        self.node.effects.append(QueueDeleted(self.node.now, self.name, queue.name, cause))
         queue.ready.clear()
         queue.unacked.clear()
         queue.ready_bytes = 0

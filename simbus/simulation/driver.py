@@ -109,6 +109,7 @@ class Driver:
 
     def run(self, until: int | None) -> None:
         """Run the calendar to ``until`` nanoseconds, or (None) until nothing is left to happen."""
+        self.react()  # what setting up has caused
         self.env.run(until)
 
 

@@ -10,7 +10,6 @@ is asked about each one. The words are those of the scenario file, which is read
 """
 
 import copy
-import json
 from collections.abc import Callable, Mapping
 from os import PathLike
 from pathlib import Path
@@ -20,6 +19,7 @@ from pydantic import BaseModel
 
 from simbus import dialect as dialects
 from simbus.dialect import Broker, Dialect, Topology
+from simbus.documents import read_document
 from simbus.errors import ScenarioError, SimbusError
 from simbus.simulation.specs import Binding, ConsumerSpec, PublisherSpec, RunSpec, dotted, keys, read
 from simbus.simulation.words import unknown
@@ -136,16 +136,7 @@ class Scenario:
             return source
         if not isinstance(source, str | PathLike):
             raise ScenarioError("", f'{source!r} is no file name; write for example "bookstore.definitions.json"')
-        path = Path(self.folder or "", source)
-        try:
-            document = json.loads(path.read_text("utf-8"))
-        except OSError as error:
-            raise ScenarioError("", f"cannot be read ({error.strerror}); looked for {path.absolute()}") from None
-        except (ValueError, RecursionError) as error:
-            raise ScenarioError("", f"is not JSON ({error}); export it again from the broker") from None
-        if not isinstance(document, dict):
-            raise ScenarioError("", "holds no JSON object; export it again from the broker")
-        return document
+        return read_document(Path(self.folder or "", source))
 
     # Who uses it
 
@@ -315,7 +306,8 @@ class Scenario:
                 or the run would not end. Names the place.
         """
         for number, binding in enumerate(self.topology.bindings):
-            self._check_queue(f"bindings[{number}].queue", binding["queue"])
+            if "queue" in binding:
+                self._check_queue(f"bindings[{number}].queue", binding["queue"])
         for name, consumer in self.consumers.items():
             self._check_queue(f"{dotted('consumers', name)}.queue", consumer.queue)
         broker = self._build()

@@ -30,7 +30,7 @@ from simbus.rabbitmq.amqp.operations import Driver as BrokersDriver
 from simbus.rabbitmq.amqp.operations import Scene, name_when_said
 from simbus.rabbitmq.amqp.verbs import VERBS
 from simbus.rabbitmq.channels import MAX_MESSAGE_SIZE, Channel, Connection
-from simbus.rabbitmq.effects import Confirmed, ConsumerCancelled, Returned
+from simbus.rabbitmq.effects import ChannelClosed, Confirmed, ConsumerCancelled, Returned
 from simbus.rabbitmq.errors import ChannelError, RabbitMQError, precondition_failed
 from simbus.rabbitmq.messages import NO_PROPERTIES
 
@@ -64,6 +64,9 @@ class Driver(BrokersDriver, Protocol):
 
     def detach(self, channel: int) -> None:
         """The channel is closed."""
+
+    def note(self, effect: Effect) -> None:
+        """Show whoever watches the broker what happened to a connection or channel, after all that happened before."""
 
 
 @dataclass(slots=True, eq=False)
@@ -157,6 +160,8 @@ class ChannelSession:
         self._end()
         self._state = _CLOSING
         self._say(_CLOSE, refusal.reply_code, refusal.reply_text, refusal.class_id, refusal.method_id)
+        connection, driver = self._link.connection.name, self._link.driver
+        driver.note(ChannelClosed(driver.broker.now, connection, self._number, str(refusal)))
 
     def _end(self) -> None:
         """Say what has happened; what the end of the channel causes is for others."""

@@ -44,12 +44,13 @@ from simbus.rabbitmq.amqp.operations import (
     name_when_said,
 )
 from simbus.rabbitmq.channels import Connection
-from simbus.rabbitmq.effects import Unblocked
+from simbus.rabbitmq.effects import ConnectionClosed, ConnectionOpened, ConnectionRefused, Unblocked
 from simbus.rabbitmq.errors import RabbitMQError
 from simbus.units import SECOND
 
 HANDSHAKE_TIMEOUT = 10 * SECOND
 GRACE = 3 * SECOND  # rabbit_reader's SILENT_CLOSE_DELAY
+_CONNECTION_FORCED = 320
 CLOSING_TIMEOUT = 30 * SECOND  # how long a close-ok, or the client's end of the socket, is awaited
 
 _START, _START_OK = BY_NAME["connection.start"], BY_NAME["connection.start-ok"]
@@ -96,6 +97,7 @@ class Session:
         self._serving = False
         self._blocked = False
         self._resume = False
+        self._ended = False
         self._hang_up_at: int | None = now + HANDSHAKE_TIMEOUT
         self._unless_refused(lambda: self._meet(CONNECT, lambda: None, self._cut))
 
@@ -138,7 +140,8 @@ class Session:
 
     def connection_lost(self) -> None:
         """The peer is gone: what it held is requeued, its consumers and exclusive queues end. Twice is harmless."""
-        self._hang_up()
+        said_nothing = self._stage is _HEADER  # as a load balancer does, which only looks whether the port is open
+        self._hang_up("" if said_nothing else "the client hung up without connection.close")
 
     @property
     def next_deadline(self) -> int | None:
@@ -157,7 +160,7 @@ class Session:
         if self.closed:
             return
         if self._hang_up_at is not None and now >= self._hang_up_at:
-            self._hang_up()
+            self._hang_up(f"no handshake within {HANDSHAKE_TIMEOUT // SECOND} s")
             return
         if self._heartbeats is not None:
             self._beat(self._heartbeats, now)
@@ -173,7 +176,7 @@ class Session:
         if heartbeats.advance(now):
             self._send(HEARTBEAT_OF_SERVER, HEARTBEAT_FRAME)
         if heartbeats.lost(now):
-            self._hang_up()
+            self._hang_up(f"no heartbeat from the client for two intervals of {self._heartbeat} s")
 
     # The broker's side
 
@@ -189,9 +192,9 @@ class Session:
         """The broker stops, or an operator closes the connection: the client is told, and its close-ok awaited."""
         if self._stage is _RUNNING:
             text = f"CONNECTION_FORCED - broker forced connection closure with reason '{reason}'"
-            self._close_with(ProtocolError(320, text))
+            self._close_with(ProtocolError(_CONNECTION_FORCED, text))
         elif self._stage is not _CLOSED:
-            self._hang_up()
+            self._hang_up("the broker shuts down")
 
     # Frames
 
@@ -297,7 +300,7 @@ class Session:
 
     def _refuse_header(self, header: bytes) -> None:
         self._line.out.append(handshake.refused_header(header))
-        self._hang_up()
+        self._hang_up(f"it asked for another protocol than AMQP 0-9-1: {header!r}")
 
     def _start(self) -> None:
         self._stage = _STARTING
@@ -312,12 +315,13 @@ class Session:
         self.name = handshake.name_of(self.name, client_properties)
         claimed = handshake.credentials(mechanism, response)
         if claimed is None:
-            self._fall_silent()
+            self._fall_silent(f"its login by mechanism {mechanism} cannot be read")
         elif self._driver.broker.authenticate(claimed.user, claimed.password):
             self._user = claimed.user
             self._stage = _TUNING
             self._say(_TUNE, handshake.CHANNEL_MAX, handshake.FRAME_MAX, handshake.HEARTBEAT)
         else:
+            self._note_end(f"user '{claimed.user}' is unknown or has another password")
             self._refuse_login(refusals.login_refused(mechanism))
 
     def _refuse_login(self, refusal: ProtocolError) -> None:
@@ -325,12 +329,12 @@ class Session:
             self._close_with(refusal)
             self._hang_up_at = self._now + GRACE
         else:
-            self._fall_silent()
+            self._fall_silent(str(refusal))
 
     def _tune_ok(self, arguments: tuple[Any, ...]) -> None:
         self._channel_max, frame_max, self._heartbeat = arguments
         if not handshake.acceptable(self._channel_max, frame_max):
-            self._fall_silent()
+            self._fall_silent(f"it wants channel_max {self._channel_max} and frame_max {frame_max}, more than was offered")
             return
         self._stage = _OPENING
         self._frames.frame_max = frame_max
@@ -349,13 +353,14 @@ class Session:
         self._stage = _RUNNING
         self._hang_up_at = None
         self._say(_OPEN_OK, "")
+        self._driver.note(ConnectionOpened(self._driver.broker.now, self.name, vhost, self._user))
 
     def _update_secret(self, _arguments: tuple[Any, ...]) -> None:
         self._say(_UPDATE_SECRET_OK)
 
     def _close(self, _arguments: tuple[Any, ...]) -> None:
         """The client's connection.close: it is to close the socket too, and has as long as RabbitMQ gives it."""
-        self._end()
+        self._end("the client closed it", orderly=True)
         self._await_the_end()
         self._say(_CLOSE_OK)
 
@@ -364,25 +369,25 @@ class Session:
         self._say(_CLOSE_OK)
 
     def _closed_by_client(self, _arguments: tuple[Any, ...]) -> None:
-        self._hang_up()
+        self._hang_up("closed")
 
     # Ends
 
     def _refuse(self, error: ProtocolError) -> None:
         """What is wrong is answered by the stage; this is all that becomes of errors."""
         if error.silent:
-            self._hang_up()
+            self._hang_up(str(error))
             return
         stumbles = self._stage is _OPENING and error.reply_code == refusals.INTERNAL_ERROR
         if self._stage in self._answering and not stumbles:
             self._close_with(error)
         elif self._stage is not _CLOSED:
-            self._fall_silent()
+            self._fall_silent(str(error))
         if error.fatal:
-            self._fall_silent()
+            self._fall_silent(str(error))
 
     def _close_with(self, error: ProtocolError) -> None:
-        self._end()
+        self._end(str(error), orderly=error.reply_code == _CONNECTION_FORCED)
         self._await_the_end()
         self._say(_CLOSE, error.reply_code, error.reply_text, error.class_id, error.method_id)
 
@@ -392,16 +397,16 @@ class Session:
         wait = self._heartbeat * SECOND
         self._hang_up_at = self._now + (wait if 0 < wait < CLOSING_TIMEOUT else CLOSING_TIMEOUT)
 
-    def _fall_silent(self) -> None:
-        self._end()
+    def _fall_silent(self, why: str) -> None:
+        self._end(why)
         self._stage = _DEAF
         self._hang_up_at = self._now + GRACE
 
-    def _hang_up(self) -> None:
-        self._end()
+    def _hang_up(self, why: str = "cut by a fault") -> None:
+        self._end(why)
         self.closed = True
 
-    def _end(self) -> None:
+    def _end(self, why: str, *, orderly: bool = False) -> None:
         """The broker's connection ends, and everyone else hears of that; what came before is still said."""
         self._blocked = self._resume = False
         link, self._link = self._link, None
@@ -412,6 +417,18 @@ class Session:
             self._channels.clear()
             link.connection.close()
             self._driver.observe()
+        self._note_end(why, orderly=orderly)
+
+    def _note_end(self, why: str, *, orderly: bool = False) -> None:
+        """Tell whoever watches why the connection has ended; the first reason counts."""
+        if self._ended or not why:
+            return
+        self._ended = True
+        now, connection = self._driver.broker.now, self.connection
+        if connection is None:
+            self._driver.note(ConnectionRefused(now, self.name, why))
+        else:
+            self._driver.note(ConnectionClosed(now, connection.name, why, orderly))
 
     def _say(self, method: Method, *arguments: Any) -> None:
         self._send(name_when_said(method), encode_method(0, method, *arguments))

@@ -1,12 +1,15 @@
 """Where a broker is, in the forms in which clients and services want to be told."""
 
+from urllib.parse import quote
+
 USER = PASSWORD = "guest"  # noqa: S105 - RabbitMQ's own default, which everybody knows
 VHOST = "/"
 
 
-def url(scheme: str, host: str, port: int) -> str:
-    """``amqp://guest:guest@127.0.0.1:40123/``: the default virtual host."""
-    return f"{scheme}://{USER}:{PASSWORD}@{host}:{port}/"
+def url(scheme: str, host: str, port: int, vhost: str = VHOST, *, as_guest: bool = True) -> str:
+    """``amqp://guest:guest@127.0.0.1:40123/``: the default virtual host stands for itself."""
+    login = f"{USER}:{PASSWORD}@" if as_guest else ""
+    return f"{scheme}://{login}{host}:{port}/{'' if vhost == VHOST else quote(vhost, safe='')}"
 
 
 def variables(host: str, port: int) -> dict[str, str]:

@@ -80,6 +80,11 @@ class Network:
                 session.shut_down()
         self._flush()
 
+    def await_the_end(self, seconds: float) -> None:
+        """Let no one in any more, and wait until all have hung up, at most so long."""
+        if self._running is not None:
+            self._running.retire(seconds)
+
     def _observe(self, effects: Sequence[Effect]) -> None:
         """Tell every session what concerns the whole broker."""
         for effect in effects:
@@ -130,3 +135,7 @@ class Network:
         """Run ``act`` when no session is being served, after a time of the transport's."""
         if self._running is not None:
             self._running.soon(act, nanoseconds)
+
+    def note(self, effect: Effect) -> None:
+        """Show the observers what happened to a connection."""
+        self._clock.note(effect)

@@ -1,0 +1,55 @@
+"""RabbitMQ as a process of its own: what ``simbus.serve`` serves, on the wall clock.
+
+There is no test here that looks at anything later, so nothing is kept that has happened: effects are shown to who
+watches, and memory is what the broker's queues hold.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar
+
+from simbus.clock import VirtualClock, wall_time
+from simbus.effects import Effect
+from simbus.log import Line
+from simbus.rabbitmq.broker import Broker
+from simbus.rabbitmq.fake import addresses
+from simbus.rabbitmq.fake.lines import LINES
+from simbus.rabbitmq.fake.network import Network
+from simbus.rabbitmq.imported import import_broker
+
+_PATIENCE = 1.0  # seconds that clients have to hang up
+
+
+class Process:
+    """A RabbitMQ 4.0 node that is served; see :class:`simbus.dialect.Process`."""
+
+    title = "RabbitMQ 4.0"
+    lines: ClassVar[Mapping[type, Line]] = LINES
+
+    def __init__(self, host: str, port: int, definitions: Mapping[str, Any] | None = None) -> None:
+        wall = wall_time()
+        self._broker = Broker(now=wall()) if definitions is None else import_broker(definitions, wall())
+        self._clock = VirtualClock(self._broker, wall=wall)
+        self._network = Network(self._broker, self._clock, port, host)
+        self._guest = self._broker.authenticate(addresses.USER, addresses.PASSWORD)
+        self.open_to = (
+            "and whoever reaches it may log in as guest with password guest"
+            if self._guest
+            else "and whoever reaches it may try to log in as a user of the definitions"
+        )
+
+    def watch(self, observer: Callable[[Sequence[Effect]], None]) -> None:
+        """Show every effect to ``observer``."""
+        self._clock.watch(observer)
+
+    def listen(self) -> str:
+        """Begin to listen; the URL, which names no user when guest is none."""
+        host, port = self._network.address()
+        return addresses.url("amqp", host, port, self._broker.vhost_names[0], as_guest=self._guest)
+
+    def close(self) -> None:
+        """Close every connection as a broker that shuts down does, wait for the clients' answers, and stop."""
+        with self._clock.lock:
+            self._clock.catch_up()
+            self._network.shut_down(self._broker.connections)
+        self._network.await_the_end(_PATIENCE)
+        self._network.close()
