@@ -3,6 +3,7 @@
 Each question needs an interpreter that has imported nothing yet, so each is asked of a fresh process.
 """
 
+import socket
 import subprocess
 import sys
 import tomllib
@@ -79,6 +80,24 @@ def test_the_command_line_without_its_extra_says_so_in_one_line():
     assert done.returncode == 2, done.stderr
     assert done.stderr.count("\n") == 1
     assert "pip install 'simbus[sim]'" in done.stderr
+
+
+SERVE = "from simbus.cli import main\nsys.argv = ['simbus', 'serve', '--port', '%s']\nsys.exit(main())"
+
+
+def test_serving_without_its_extra_names_the_small_one():
+    done = run(BLOCK + SERVE % 0)
+    assert done.returncode == 2, done.stderr
+    assert done.stderr.count("\n") == 1
+    assert "pip install 'simbus[serve]'" in done.stderr
+
+
+def test_serving_needs_click_and_nothing_heavier():
+    with socket.create_server(("127.0.0.1", 0)) as taken:  # which ends it at once
+        port = taken.getsockname()[1]
+        done = run(BLOCK.replace("'click', ", "") + SERVE % port)
+    assert done.stderr.startswith(f"simbus: cannot listen on 127.0.0.1:{port}")
+    assert done.returncode == 2
 
 
 def test_a_fault_of_our_own_is_not_taken_for_a_missing_extra():

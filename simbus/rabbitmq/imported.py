@@ -5,7 +5,7 @@ its users. A document without users is an export for others to build on; everyon
 everything. How one virtual host is read is told in ``definitions``. Nothing here reads a file.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from simbus.errors import ScenarioError, SimbusError
@@ -27,6 +27,7 @@ def import_broker(document: Mapping[str, Any], now: int = 0) -> Broker:
         ScenarioError: for a malformed entry, and for what is not modelled yet; names the place and the remedy.
     """
     names = _vhosts(document)
+    _check_vhosts(document, names)
     topologies = {name: read_definitions(document, name) for name in names}  # which checks the document's form too
     users = dict(_user(place, entry) for place, entry in _objects(document, "users"))
     broker = Broker(names, now, users={} if users else {"guest": "guest"})
@@ -45,6 +46,13 @@ def import_broker(document: Mapping[str, Any], now: int = 0) -> Broker:
 def _vhosts(document: Mapping[str, Any]) -> list[str]:
     """The names of the virtual hosts; an export of one virtual host names none, and becomes the default one."""
     return [field(place, entry, "name", str) for place, entry in _objects(document, "vhosts")] or ["/"]
+
+
+def _check_vhosts(document: Mapping[str, Any], names: Sequence[str]) -> None:
+    for section in ("exchanges", "queues", "bindings"):
+        for place, entry in _objects(document, section):
+            if (vhost := entry.get("vhost", names[0])) not in names:
+                raise ScenarioError(place, f"there is no virtual host {vhost!r}; add it under vhosts")
 
 
 def _user(place: str, entry: Mapping[str, Any]) -> tuple[str, str | PasswordHash]:
