@@ -42,12 +42,14 @@ class Wire:
 
     def __init__(self, **broker: Any) -> None:
         self.broker = Broker(**broker)
-        self.clock = VirtualClock(self.broker, self._tell_all)
+        self.seen: list[Effect] = []
+        self.clock = VirtualClock(self.broker, self._tell_all, self.seen.extend)
         self.now = 0
         self.sessions: list[Session] = []
         self._later: list[tuple[int, Callable[[], None]]] = []
         self.faults: Injector | None = None
         self.listen, self.detach, self.observe = self.clock.listen, self.clock.detach, self.clock.observe
+        self.note = self.clock.note
 
     def open_connection(self, vhost: str, user: str, name: str):
         return self.broker.open_connection(vhost, user, name)

@@ -402,7 +402,7 @@ class Session:
         self._stage = _DEAF
         self._hang_up_at = self._now + GRACE
 
-    def _hang_up(self, why: str = "cut by a fault") -> None:
+    def _hang_up(self, why: str = "a fault hangs up") -> None:
         self._end(why)
         self.closed = True
 
