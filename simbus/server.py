@@ -304,6 +304,7 @@ def _listen(host: str, port: int) -> socket.socket:
         listener = socket.create_server((host, port), backlog=_BACKLOG)
     except OSError as error:
         remedy = "choose another port, or 0 for a free one" if port else "name an address of this machine"
-        raise CannotListen(f"cannot listen on {host}:{port} ({error.strerror}); {remedy}") from error
+        reason = str(error.strerror).partition(" (while")[0]  # Python adds the address, which is said already
+        raise CannotListen(f"cannot listen on {host}:{port} ({reason}); {remedy}") from error
     listener.setblocking(False)
     return listener

@@ -1,5 +1,6 @@
 """``simbus serve`` as its users meet it: a process, a client in another one, signals, and what stands in the terminal."""
 
+import errno
 import json
 import os
 import signal
@@ -216,8 +217,9 @@ def test_a_port_that_is_taken_is_named_with_the_remedy():
         port = taken.getsockname()[1]
         code, said = complaint("--port", str(port))
     assert code == 2
-    assert said.startswith(f"simbus: cannot listen on 127.0.0.1:{port} (")
-    assert said.endswith("choose another port, or 0 for a free one\n")
+    assert said == (
+        f"simbus: cannot listen on 127.0.0.1:{port} ({os.strerror(errno.EADDRINUSE)}); choose another port, or 0 for a free one\n"
+    )
 
 
 def test_the_network_is_let_in_only_when_asked_and_with_a_warning():
