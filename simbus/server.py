@@ -28,6 +28,7 @@ T = TypeVar("T")
 _STOPPING = 5.0  # seconds that the loop has to end
 _BACKLOG = 128
 _NO_LINGER = Struct("ii").pack(1, 0)
+_LINGER = 3 * SECOND  # how long a peer may take to read the last words
 
 
 class CannotListen(SimbusError, OSError):
@@ -240,9 +241,9 @@ class _Connection(asyncio.Protocol):
         self._read_when_wanted()
 
     def resume_writing(self) -> None:
-        """The peer reads again."""
+        """The peer reads again: what it is owed is sent, and what it has asked for is served."""
         self._drained = True
-        self._read_when_wanted()
+        self._arm(monotonic_ns())
 
     def _read_when_wanted(self) -> None:
         """Read while the peer takes what it is sent and the session wants more."""
@@ -276,16 +277,24 @@ class _Connection(asyncio.Protocol):
 
     def send(self) -> None:
         """Write what the session has to say, close when it is done, and meet its next deadline."""
-        data = self._session.bytes_to_send()
-        if data:
-            self._transport.write(data)
+        if self._drained or self._session.closed:
+            data = self._session.bytes_to_send()
+            if data:
+                self._transport.write(data)
         self._read_when_wanted()
         if self._session.closed and self._session.was_cut:
             self._reset()
         elif self._session.closed:
-            self._transport.close()
+            self._close()
         elif self._session.next_deadline != self._timer_at:
             self._arm(self._session.next_deadline)
+
+    def _close(self) -> None:
+        """Hang up behind what was written last, which the peer may never read."""
+        if not self._transport.is_closing():
+            self._arm(None)
+            self._timer = self._server.call_later(_LINGER, self.abort)
+            self._transport.close()
 
     def _arm(self, at: int | None) -> None:
         if self._timer is not None:

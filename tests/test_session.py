@@ -971,6 +971,92 @@ def test_a_blocked_client_is_not_cut_for_its_silence(wire):
     assert not client.session.closed
 
 
+def test_what_a_blocked_client_has_said_is_served_when_the_broker_closes_its_connection(wire, client):
+    wire.broker.block()
+    client.publish(1, "", "q", b"1").send(0, Connection.Close(200, "", 0, 0)).take()
+    client.session.shut_down()
+    wire.wait(0)
+    assert client.names() == ["Connection.Close", "Connection.CloseOk"]
+
+
+# Answers that nobody takes
+
+
+def asks_again_and_again(wire: Wire, ask: bytes, times: int) -> Client:
+    """A consumer of one large message, who asks for it again and again and reads nothing."""
+    client = wire.connect()
+    client.raw(DECLARE).send(1, Basic.Consume(queue="q", consumer_tag="t")).take()
+    client.publish(1, "", "q", b"x" * 500_000).take()
+    return client.raw(ask * times) if ask else client
+
+
+@pytest.mark.parametrize("recover", [110, 100])  # basic.recover, basic.recover-async
+def test_who_asks_for_a_message_again_and_again_is_served_as_far_as_he_listens(wire, recover):
+    client = asks_again_and_again(wire, method(1, 60, recover, b"\1"), 100)
+    assert not client.session.reading
+    heard = 0
+    while not client.session.reading:
+        assert sum(map(len, client.session._out)) < 3_000_000
+        heard += sum(said.name == "Basic.Deliver" for said in client.take())
+        wire.wait(0)
+    assert heard + client.names().count("Basic.Deliver") == 100
+
+
+def test_who_rejects_a_message_again_and_again_is_served_as_far_as_he_listens(wire):
+    client = asks_again_and_again(wire, b"", 0)
+    client.raw(marshalled(1, *(Basic.Nack(tag, False, True) for tag in range(1, 101))))
+    assert not client.session.reading
+    assert sum(map(len, client.session._out)) < 3_000_000
+    client.take()
+    wire.wait(0)
+    client.session.shut_down()
+    assert client.names()[-1] == "Connection.Close"
+    client.send(0, Connection.CloseOk())
+    wire.wait(0)
+    assert client.session.closed
+
+
+# Dead letters whose routing key is no short string: a queue's argument is a long one
+
+
+def dead_letters_under(client: Client, routing_key: bytes) -> None:
+    """A message lies in the queue ``parked`` under a dead-letter routing key."""
+    client.call(1, Queue.Declare(queue="parked"))
+    client.call(1, Queue.Bind(queue="parked", exchange="amq.topic", routing_key="#"))
+    arguments = b"".join(
+        bytes([len(name)]) + name + kind + value
+        for name, kind, value in (
+            (b"x-message-ttl", b"I", struct.pack(">i", 0)),
+            (b"x-dead-letter-exchange", b"S", struct.pack(">I", 9) + b"amq.topic"),
+            (b"x-dead-letter-routing-key", b"S", struct.pack(">I", len(routing_key)) + routing_key),
+        )
+    )
+    client.raw(method(1, 50, 10, b"\0\0\1q\0" + struct.pack(">I", len(arguments)) + arguments)).expect("Queue.DeclareOk")
+    client.publish(1, "", "q", b"1")
+
+
+def test_a_dead_letter_routing_key_that_is_no_text_keeps_its_octets(wire, client):
+    dead_letters_under(client, b"\xff")
+    client.send(1, Basic.Get(queue="parked", no_ack=True))
+    assert b"\x09amq.topic\x01\xff\0\0\0\0\xce" in client.bytes()
+
+
+def test_a_get_of_a_message_whose_routing_key_is_too_long_ends_the_connection(wire, client):
+    dead_letters_under(client, b"x" * 256)
+    client.send(1, Basic.Get(queue="parked", no_ack=True))
+    client.expect("Connection.Close", reply_code=541, reply_text="INTERNAL_ERROR")
+
+
+def test_a_delivery_of_a_message_whose_routing_key_is_too_long_ends_its_connection_only(wire, client):
+    other = wire.connect()
+    other.call(1, Queue.Declare(queue="parked"))
+    other.call(1, Basic.Consume(queue="parked", no_ack=True))
+    dead_letters_under(client, b"x" * 256)
+    wire.wait(0)
+    other.expect("Connection.Close", reply_code=541, reply_text="INTERNAL_ERROR")
+    assert client.call(1, Queue.Declare(queue="parked")).message_count == 0
+
+
 # Anything
 
 
@@ -1086,6 +1172,22 @@ def test_the_conversation_itself_is_a_valid_one():
     assert "Channel.Close" not in names
     assert "Connection.Close" not in names
     assert client.session.closed
+
+
+def test_who_is_not_listened_to_is_not_kept_either(wire):
+    client = Client(wire)
+    client.raw(PROTOCOL_HEADER + method(0, 10, 31) + b"x" * 100_000)
+    assert client.session._frames.pending == 0
+    assert not client.session.closed
+
+
+def test_a_closed_session_says_nothing_more(client):
+    client.raw(body(b"")[:-1] + b"\0")
+    client.wire.wait(60)
+    assert client.session.closed
+    client.take()
+    client.session.shut_down()
+    assert client.silent()
 
 
 def test_memory_is_bounded_whatever_is_announced(client):

@@ -13,7 +13,18 @@ from decimal import Decimal
 from typing import Any
 
 from simbus.rabbitmq.errors import not_implemented, precondition_failed
-from simbus.rabbitmq.fields import Byte, Float, Long, LongString, Short, Timestamp, UnsignedByte, UnsignedInt, UnsignedShort
+from simbus.rabbitmq.fields import (
+    Byte,
+    Float,
+    Long,
+    LongString,
+    Short,
+    Timestamp,
+    UnsignedByte,
+    UnsignedInt,
+    UnsignedShort,
+    name_in,
+)
 from simbus.rabbitmq.messages import LONGEST_TTL_MS
 from simbus.units import MILLISECOND
 
@@ -209,8 +220,8 @@ def _options(arguments: Mapping[str, Any], queue_type: str) -> QueueOptions:
         max_length=arguments.get("x-max-length"),
         max_length_bytes=arguments.get("x-max-length-bytes"),
         overflow=_effective_overflow(arguments.get("x-overflow", "drop-head"), queue_type),
-        dead_letter_exchange=arguments.get("x-dead-letter-exchange"),
-        dead_letter_routing_key=arguments.get("x-dead-letter-routing-key"),
+        dead_letter_exchange=name_in(arguments.get("x-dead-letter-exchange")),
+        dead_letter_routing_key=name_in(arguments.get("x-dead-letter-routing-key")),
         delivery_limit=_delivery_limit(arguments) if queue_type == "quorum" else None,
     )
 

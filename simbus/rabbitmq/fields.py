@@ -7,6 +7,8 @@ to it, printed like it, and remembers its type; a plain value takes the type tha
 is a signedint, a larger int a long, a float a double, bytes are binary.
 """
 
+from typing import Any
+
 
 class Byte(int):
     """A signed octet (``b``)."""
@@ -60,3 +62,8 @@ class LongString(bytes):
     """A long string (``S``) that is not UTF-8."""
 
     __slots__ = ()
+
+
+def name_in(value: Any) -> Any:
+    """The name that an argument holds: one that is not UTF-8 keeps its octets, as short strings do (``surrogateescape``)."""
+    return value.decode("utf-8", "surrogateescape") if isinstance(value, LongString) else value

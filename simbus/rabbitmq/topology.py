@@ -20,6 +20,7 @@ from simbus.rabbitmq.declarations import (
 )
 from simbus.rabbitmq.effects import QueueDeclared
 from simbus.rabbitmq.errors import ConnectionError, access_refused, not_found, not_implemented, precondition_failed  # noqa: A004 - AMQP's word
+from simbus.rabbitmq.fields import name_in
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE, MATCHERS, Binding, Exchange, check_match_argument
 from simbus.rabbitmq.virtual_host import VirtualHost
@@ -231,7 +232,7 @@ class Topology:
         if name.startswith("amq."):
             raise access_refused(f"exchange name '{name}' contains reserved prefix 'amq.*'")
         check_exchange_name(ALTERNATE_EXCHANGE, arguments, f"exchange '{name}' in vhost '{self.vhost.name}'")
-        self._check_passes_on("exchange", name, arguments.get(ALTERNATE_EXCHANGE))
+        self._check_passes_on("exchange", name, name_in(arguments.get(ALTERNATE_EXCHANGE)))
 
     def _check_passes_on(self, kind: str, name: str, exchange: object) -> None:
         """What names an exchange to pass messages on to is read, and that exchange is written to."""
@@ -269,7 +270,7 @@ class Topology:
 
     def _new_queue(self, name: str, durable: bool, exclusive: bool, auto_delete: bool, arguments: Mapping[str, Any]) -> Queue:
         node = self.vhost.node
-        self._check_passes_on("queue", name, arguments.get("x-dead-letter-exchange"))
+        self._check_passes_on("queue", name, name_in(arguments.get("x-dead-letter-exchange")))
         options = queue_options(arguments, name, self.vhost.name)
         if options.type == "quorum":
             check_quorum(name, self.vhost.name, durable, exclusive, auto_delete)

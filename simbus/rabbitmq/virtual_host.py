@@ -17,7 +17,7 @@ from typing import Any
 from simbus.effects import Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled
 from simbus.rabbitmq.dead_letters import dead_letter, goes_in_circles
 from simbus.rabbitmq.effects import ConsumerCancelled, QueueDeleted, Returned
-from simbus.rabbitmq.fields import Long
+from simbus.rabbitmq.fields import Long, name_in
 from simbus.rabbitmq.messages import Copy, Message
 from simbus.rabbitmq.node import Node
 from simbus.rabbitmq.queues import Consumer, Queue
@@ -78,7 +78,7 @@ class VirtualHost:
         return route_to(queues)
 
     def _alternate(self, exchange: Exchange) -> tuple[Exchange, ...]:
-        other = self.exchanges.get(exchange.arguments.get(ALTERNATE_EXCHANGE, ""))
+        other = self.exchanges.get(name_in(exchange.arguments.get(ALTERNATE_EXCHANGE, "")))
         return () if other is None else (other,)
 
     def publish(self, message: Message, route: Route, channel: int, mandatory: bool) -> bool:

@@ -22,7 +22,7 @@ from simbus.rabbitmq.amqp.actions import closes_channel
 from simbus.rabbitmq.amqp.codec import decode_properties, encode_content, encode_method, encode_properties
 from simbus.rabbitmq.amqp.confirms import Confirms
 from simbus.rabbitmq.amqp.content import Assembler, Content
-from simbus.rabbitmq.amqp.errors import ProtocolError
+from simbus.rabbitmq.amqp.errors import ProtocolError, internal_error
 from simbus.rabbitmq.amqp.faults import Injector
 from simbus.rabbitmq.amqp.line import Line
 from simbus.rabbitmq.amqp.methods import BY_NAME, Method
@@ -73,8 +73,9 @@ class Driver(BrokersDriver, Protocol):
 class Link:
     """What the channels of one session share.
 
-    ``line`` is the way to the client; ``channels`` are those that a number stands for; ``hang_up`` ends the session;
-    ``unconfirmed`` are the channels whose confirms wait to be said.
+    ``line`` is the way to the client, ``owed`` how many octets of messages wait there; ``channels`` are those that a number
+    stands for; ``hang_up`` ends the session; ``unconfirmed`` are the channels whose confirms wait to be said;
+    ``stumbled`` when something could not be said, which ends the connection.
     """
 
     driver: Driver
@@ -85,6 +86,8 @@ class Link:
     channels: dict[int, "ChannelSession"]
     hang_up: Callable[[], None]
     unconfirmed: list["ChannelSession"] = field(default_factory=list)
+    owed: int = 0
+    stumbled: bool = False
 
     def observe(self) -> None:
         """Say everything that has happened until now."""
@@ -216,6 +219,8 @@ class ChannelSession:
         if verb.answer is not None:
             self._link.observe()
         result = verb(self._model, arguments)
+        if verb.requeues:
+            self._link.driver.observe()
         if verb.effects_first:
             self._link.observe()
         if verb.answer is not None and not verb.silenced(arguments):
@@ -231,7 +236,10 @@ class ChannelSession:
         """Something happened that concerns this channel; the driver calls this, and no verb is called from here."""
         say = self._told.get(type(effect))
         if say is not None:
-            say(self, effect)
+            try:
+                say(self, effect)
+            except ProtocolError:
+                self._link.stumbled = True
 
     def _delivered(self, effect: Delivered) -> None:
         """A delivery to a consumer; that of a get is its answer and was sent by it."""
@@ -268,8 +276,13 @@ class ChannelSession:
         self._send(method, encode_method(self._number, method, *arguments))
 
     def _say_content(self, method: Method, arguments: tuple[Any, ...], message: Any, delivered: Delivered | None = None) -> None:
+        link = self._link
         properties = encode_properties(message.properties)
-        octets = encode_content(self._number, method, arguments, properties, message.body, self._link.frame_max)
+        try:
+            octets = encode_content(self._number, method, arguments, properties, message.body, link.frame_max)
+        except ValueError:  # a dead letter's routing key can be too long for a short string: RabbitMQ's writer dies of it
+            raise internal_error() from None
+        link.owed += len(octets)
         self._send(method, octets, delivered)
 
     def _send(self, method: Method, octets: bytes, delivered: Delivered | None = None) -> None:

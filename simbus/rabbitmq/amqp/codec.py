@@ -86,6 +86,10 @@ class FrameReader:
             self._buffer += data
         self._at = 0
 
+    def end(self) -> None:
+        """Give no frame any more, and keep nothing."""
+        self._broken, self._buffer, self._at = True, b"", 0
+
     def take_protocol_header(self) -> bytes | None:
         """The eight octets that begin a connection, or None as long as they are not all there."""
         if self.pending < _PROTOCOL_HEADER:
@@ -119,7 +123,7 @@ class FrameReader:
             yield kind, channel, payload
 
     def _ended(self, error: ProtocolError) -> ProtocolError:
-        self._broken, self._buffer, self._at = True, b"", 0
+        self.end()
         return error
 
 

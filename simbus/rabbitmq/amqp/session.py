@@ -9,8 +9,8 @@ which is how RabbitMQ slows down those who guess. Frames of other channels go to
 
 Nothing that a client may send makes a session raise: what is wrong comes as a ProtocolError from below and is
 answered in one place, ``_refuse``, by the stage. Memory is bounded by the frames and contents that are not whole
-yet; while the broker is short of resources and the client publishes, nothing is served, and ``reading`` asks the
-transport to take nothing more in. Stages, texts and times are those of RabbitMQ 4.0.5 (rabbit_reader), as observed.
+yet, and by ``MOST_OWED``: a client that takes no answers is served no further. Nor is one that publishes while the broker
+is short of resources. Meanwhile ``reading`` asks the transport to take nothing more in. Stages, texts and times are those of RabbitMQ 4.0.5 (rabbit_reader), as observed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -52,6 +52,8 @@ HANDSHAKE_TIMEOUT = 10 * SECOND
 GRACE = 3 * SECOND  # rabbit_reader's SILENT_CLOSE_DELAY
 _CONNECTION_FORCED = 320
 CLOSING_TIMEOUT = 30 * SECOND  # how long a close-ok, or the client's end of the socket, is awaited
+
+MOST_OWED = 1 << 20  # octets of messages that wait to be sent while more is served; what others publish comes on top
 
 _START, _START_OK = BY_NAME["connection.start"], BY_NAME["connection.start-ok"]
 _TUNE, _TUNE_OK = BY_NAME["connection.tune"], BY_NAME["connection.tune-ok"]
@@ -96,6 +98,7 @@ class Session:
         self._link: Link | None = None
         self._serving = False
         self._blocked = False
+        self._full = False
         self._resume = False
         self._ended = False
         self._hang_up_at: int | None = now + HANDSHAKE_TIMEOUT
@@ -105,8 +108,8 @@ class Session:
 
     @property
     def reading(self) -> bool:
-        """Whether the transport should read on: not while the broker blocks this publisher, nor on a stalled line."""
-        return not (self._blocked or self._line.stalled)
+        """Whether the transport should read on: not from a blocked publisher, nor one who is owed too much, nor on a stalled line."""
+        return not (self._blocked or self._full or self._line.stalled)
 
     @property
     def was_cut(self) -> bool:
@@ -128,11 +131,17 @@ class Session:
         self._serve_frames()
 
     def bytes_to_send(self) -> bytes:
-        """What is to be sent, which is then forgotten here; nothing while frames are being served."""
+        """What is to be sent, which is then forgotten here; nothing while frames are being served.
+
+        A transport that cannot send it yet does not ask for it.
+        """
         if self._serving:
             return b""
         if self._link is not None:
             self._link.say_confirms()
+            self._link.owed = 0
+        self._resume |= self._full
+        self._full = False
         data = self._line.take() if self._line.out else b""
         if data and self._heartbeats is not None and data != HEARTBEAT_FRAME:
             self._heartbeats.said = True
@@ -148,14 +157,14 @@ class Session:
         """When to call :meth:`advance`, on the transport's clock; None if never."""
         if self.closed:
             return None
-        if self._resume:
+        if self._resume or (self._link is not None and self._link.stumbled):
             return self._now
         goes_on = self._line.deadline(self._now) if self._line.stalled else None
         beat = None if self._heartbeats is None else self._heartbeats.next_deadline
         return min((at for at in (self._hang_up_at, beat, goes_on) if at is not None), default=None)
 
     def advance(self, now: int) -> None:
-        """The transport's time: heartbeats, time-outs, and what waited for the broker to be unblocked."""
+        """The transport's time: heartbeats, time-outs, and what waited for the broker or for the client's ear."""
         self._now = now
         if self.closed:
             return
@@ -164,6 +173,8 @@ class Session:
             return
         if self._heartbeats is not None:
             self._beat(self._heartbeats, now)
+        if self._link is not None and self._link.stumbled:
+            self._refuse(internal_error())
         if self._line.stalled and self._line.goes_on(now):
             self._resume = True
         if self._resume:
@@ -235,7 +246,9 @@ class Session:
                 channel.receive(type, payload)
             if type == HEADER and self._driver.broker.blocked is not None:
                 self._block(self._driver.broker.blocked)
-            if self._blocked or self._line.stalled or self.closed or self._stage is _DEAF:
+            if self._link is not None and self._link.owed > MOST_OWED:
+                self._full = True
+            if self._blocked or self._full or self._line.stalled or self.closed or self._stage is _DEAF:
                 return
 
     def _serve(self, type: int, number: int, payload: bytes) -> None:
@@ -399,16 +412,20 @@ class Session:
 
     def _fall_silent(self, why: str) -> None:
         self._end(why)
+        self._frames.end()
         self._stage = _DEAF
         self._hang_up_at = self._now + GRACE
 
     def _hang_up(self, why: str = "a fault hangs up") -> None:
         self._end(why)
+        self._frames.end()
+        self._stage = _CLOSED
         self.closed = True
 
     def _end(self, why: str, *, orderly: bool = False) -> None:
         """The broker's connection ends, and everyone else hears of that; what came before is still said."""
-        self._blocked = self._resume = False
+        self._resume |= self._blocked or self._full  # what is held back may be the client's close
+        self._blocked = self._full = False
         link, self._link = self._link, None
         if link is not None:
             link.observe()

@@ -22,7 +22,8 @@ class Verb(NamedTuple):
 
     ``call`` is the model's verb; ``takes`` are pairs of its keyword and the place of that argument in the method;
     ``nowait`` is the place of the bit that forbids an answer. ``effects_first`` says that what the verb causes
-    is sent before its answer, not after it.
+    is sent before its answer, not after it. What ``requeues`` is observed at once: the same message can be asked for
+    again and again, so that what it makes the client be owed has to be known before the next frame is served.
     """
 
     call: Callable[..., Any]
@@ -31,6 +32,7 @@ class Verb(NamedTuple):
     tells: _Answer
     nowait: int | None
     effects_first: bool
+    requeues: bool
 
     def __call__(self, channel: Channel, arguments: tuple[Any, ...]) -> Any:
         """The verb's result; RabbitMQError when the model refuses it."""
@@ -58,13 +60,19 @@ def _declared(_arguments: tuple[Any, ...], declared: Iterable[Any]) -> tuple[Any
 
 
 def _row(
-    method: str, call: Callable[..., Any], answer: str = "", tells: _Answer = _nothing, *, effects_first: bool = False
+    method: str,
+    call: Callable[..., Any],
+    answer: str = "",
+    tells: _Answer = _nothing,
+    *,
+    effects_first: bool = False,
+    requeues: bool = False,
 ) -> tuple[Method, Verb]:
     asked = BY_NAME[method]
     names = [name for name, _ in asked.arguments]
     takes = tuple((_RENAMED.get(name, name), place) for place, name in enumerate(names) if name not in _NOT_THE_VERBS)
     nowait = names.index("nowait") if "nowait" in names else None
-    return asked, Verb(call, takes, BY_NAME[answer] if answer else None, tells, nowait, effects_first)
+    return asked, Verb(call, takes, BY_NAME[answer] if answer else None, tells, nowait, effects_first, requeues)
 
 
 VERBS: Mapping[Method, Verb] = dict(
@@ -83,10 +91,10 @@ VERBS: Mapping[Method, Verb] = dict(
         _row("basic.consume", Channel.consume, "basic.consume-ok", _result),
         _row("basic.cancel", Channel.cancel, "basic.cancel-ok", _first_argument),
         _row("basic.ack", Channel.ack),
-        _row("basic.nack", Channel.nack),
-        _row("basic.reject", Channel.reject),
+        _row("basic.nack", Channel.nack, requeues=True),
+        _row("basic.reject", Channel.reject, requeues=True),
         _row("basic.recover", Channel.recover, "basic.recover-ok"),
-        _row("basic.recover-async", Channel.recover),
+        _row("basic.recover-async", Channel.recover, requeues=True),
         _row("confirm.select", Channel.confirm_select, "confirm.select-ok"),
         _row("tx.select", Channel.tx_select, "tx.select-ok"),
         # "Returns at commit come before commit-ok" (observed); everything else is caused by an answer that was sent already.
