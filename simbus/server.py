@@ -88,16 +88,26 @@ class Server:
         asyncio.set_event_loop(self._loop)
         try:
             self._loop.run_forever()
+            self._loop.run_until_complete(self._end())
         finally:
-            for listener in self._listeners:
-                listener.close()
-            self._loop.run_until_complete(asyncio.sleep(0))  # closing takes a turn of the loop
             self._loop.close()
+
+    async def _end(self) -> None:
+        """Nothing is left behind: no listener, no connection, and none that has come this far as TLS's handshake."""
+        for listener in self._listeners:
+            listener.close()
+        await _turns()  # who has been accepted becomes a connection, or begins to shake hands
+        pending = asyncio.all_tasks() - {asyncio.current_task()}
+        for task in pending:
+            task.cancel()
+        await asyncio.gather(*pending, return_exceptions=True)
+        self._abort_all()
+        await _turns()  # and then it is told that it is lost
 
     def close(self) -> None:
         """Drop every connection and end the thread; nothing is left behind. Twice is harmless."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._stop)
+            self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join(_STOPPING)
 
     def retire(self, seconds: float) -> None:
@@ -115,10 +125,6 @@ class Server:
     def _abort_all(self) -> None:
         for connection in list(self._connections):
             connection.abort()
-
-    def _stop(self) -> None:
-        self._abort_all()
-        self._loop.call_soon(self._loop.call_soon, self._loop.stop)
 
     # What the driver's side asks for
 
@@ -277,6 +283,8 @@ class _Connection(asyncio.Protocol):
 
     def send(self) -> None:
         """Write what the session has to say, close when it is done, and meet its next deadline."""
+        if self._transport.is_closing():
+            return
         if self._drained or self._session.closed:
             data = self._session.bytes_to_send()
             if data:
@@ -291,10 +299,9 @@ class _Connection(asyncio.Protocol):
 
     def _close(self) -> None:
         """Hang up behind what was written last, which the peer may never read."""
-        if not self._transport.is_closing():
-            self._arm(None)
-            self._timer = self._server.call_later(_LINGER, self.abort)
-            self._transport.close()
+        self._arm(None)
+        self._timer = self._server.call_later(_LINGER, self.abort)
+        self._transport.close()
 
     def _arm(self, at: int | None) -> None:
         if self._timer is not None:
@@ -306,6 +313,12 @@ class _Connection(asyncio.Protocol):
         self._timer = self._timer_at = None
         with self._server.turn() as now:
             self._session.advance(now)
+
+
+async def _turns() -> None:
+    """What the loop does in several steps has been done: a task, a transport and a protocol each take a turn."""
+    for _ in range(4):
+        await asyncio.sleep(0)
 
 
 def _listen(host: str, port: int) -> socket.socket:

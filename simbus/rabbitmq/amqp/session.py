@@ -10,7 +10,8 @@ which is how RabbitMQ slows down those who guess. Frames of other channels go to
 Nothing that a client may send makes a session raise: what is wrong comes as a ProtocolError from below and is
 answered in one place, ``_refuse``, by the stage. Memory is bounded by the frames and contents that are not whole
 yet, and by ``MOST_OWED``: a client that takes no answers is served no further. Nor is one that publishes while the broker
-is short of resources. Meanwhile ``reading`` asks the transport to take nothing more in. Stages, texts and times are those of RabbitMQ 4.0.5 (rabbit_reader), as observed.
+is short of resources. Meanwhile ``reading`` asks the transport to take nothing more in. Stages, texts and times are
+those of RabbitMQ 4.0.5 (rabbit_reader), as observed.
 """
 
 from collections.abc import Callable, Mapping, Sequence
