@@ -1,7 +1,10 @@
 """One broker for many tests, the wall clock, TLS, addresses, and what a fake leaves behind: with real clients."""
 
+import os
+import socket
 import ssl
 import threading
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +13,12 @@ import pytest
 
 from simbus import RabbitMQ
 from simbus.errors import HandlerFailed
+from simbus.rabbitmq.amqp.codec import encode_content, encode_method
+from simbus.rabbitmq.amqp.methods import BY_NAME
 from simbus.rabbitmq.options import OptionError
+from simbus.server import CannotListen, Server
+from tests.fuzz_programs import good_handshake
+from tests.fuzz_sockets import descriptors, nothing_said
 
 
 @pytest.fixture
@@ -187,10 +195,6 @@ def test_a_client_that_does_not_trust_the_test_authority_does_not_connect(rabbit
 # What is left behind
 
 
-def descriptors():
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="descriptors are counted in /proc")
 def test_no_thread_descriptor_or_file_is_left_behind():
     with RabbitMQ() as warm:
@@ -205,6 +209,163 @@ def test_no_thread_descriptor_or_file_is_left_behind():
             assert threading.active_count() == threads + 1
         assert not Path(ca_file).exists()
     assert (threading.active_count(), descriptors()) == (threads, files)
+
+
+def shaking_hands(address, more=b""):
+    """A raw client, which the server has let in."""
+    client = socket.create_connection(address, timeout=10)
+    client.sendall(b"".join([*good_handshake(), more]))
+    heard = b""
+    while OPEN_OK not in heard:
+        heard += client.recv(10_000)
+    return client
+
+
+OPEN_OK = b"\0\x0a\0\x29"
+CHANNEL = encode_method(1, BY_NAME["channel.open"], "")
+PUBLISH = encode_content(1, BY_NAME["basic.publish"], (0, "", "q", False, False), b"\0\0", bytes(400_000), 131_072)
+CONSUME = encode_method(1, BY_NAME["basic.consume"], 0, "q", "", False, False, False, False, {})
+ASK_AGAIN = encode_method(1, BY_NAME["basic.recover"], True)
+
+
+def before_its_header(rabbitmq):
+    return socket.create_connection((rabbitmq.host, rabbitmq.port))
+
+
+def with_half_a_frame(rabbitmq):
+    return shaking_hands((rabbitmq.host, rabbitmq.port), CHANNEL[:5])
+
+
+def in_the_handshake_of_tls(rabbitmq):
+    client = socket.create_connection(rabbitmq._network.address(rabbitmq._tls.server_context()))
+    client.sendall(b"\x16\x03\x01")
+    return client
+
+
+def under_tls(rabbitmq):
+    client = socket.create_connection(rabbitmq._network.address(rabbitmq._tls.server_context()))
+    return ssl.create_default_context(cafile=rabbitmq.tls_ca_file).wrap_socket(client, server_hostname="127.0.0.1")
+
+
+def blocked(rabbitmq):
+    client = shaking_hands((rabbitmq.host, rabbitmq.port), CHANNEL)
+    rabbitmq.block()
+    client.sendall(PUBLISH[:1000])
+    return client
+
+
+def deaf(rabbitmq):
+    rabbitmq.declare_queue("q")
+    client = shaking_hands((rabbitmq.host, rabbitmq.port), CHANNEL + PUBLISH + CONSUME)
+    client.setblocking(False)
+    with suppress(BlockingIOError):
+        client.sendall(ASK_AGAIN * 10_000)
+    return client
+
+
+def told_of_a_restart(rabbitmq):
+    client = shaking_hands((rabbitmq.host, rabbitmq.port), CHANNEL)
+    rabbitmq.restart()
+    return client
+
+
+@pytest.mark.parametrize(
+    "staying", [before_its_header, with_half_a_frame, in_the_handshake_of_tls, under_tls, blocked, deaf, told_of_a_restart]
+)
+def test_nothing_is_left_behind_by_a_client_that_is_still_there(staying):
+    threads, files = threading.active_count(), descriptors()
+    with nothing_said():
+        with RabbitMQ() as rabbitmq:
+            client = staying(rabbitmq)
+        client.close()
+    assert (threading.active_count(), descriptors()) == (threads, files)
+
+
+def test_a_client_that_reads_nothing_makes_nothing_grow(rabbitmq):
+    with deaf(rabbitmq):
+        [connection] = rabbitmq._network._running._connections
+        rabbitmq._network._running._in_loop(lambda: None)
+        owed = connection._transport.get_write_buffer_size() + sum(map(len, connection._session._out))
+        assert owed < 10_000_000
+        assert not connection._reads
+
+
+class LastWords:
+    """A session that says much and is done."""
+
+    name, next_deadline, reading = "talker", None, True
+
+    def __init__(self, now, peer):
+        self.closed = True
+
+    def bytes_to_send(self):
+        return bytes(20_000_000)
+
+    def connection_lost(self):
+        pass
+
+
+def test_a_peer_that_does_not_read_the_last_words_is_not_waited_for_for_ever(monkeypatch):
+    monkeypatch.setattr("simbus.server._LINGER", 0)
+    server = Server(LastWords, threading.RLock(), lambda: None)
+    with nothing_said(), socket.create_connection(server.listen()) as client:
+        assert client.recv(1)
+        for _ in range(100):
+            server._in_loop(lambda: None)
+        assert not server._connections
+        server.close()
+
+
+def test_closing_twice_is_harmless_and_the_next_address_is_the_same():
+    rabbitmq = RabbitMQ()
+    url = rabbitmq.url
+    rabbitmq.close()
+    rabbitmq.close()
+    assert rabbitmq.url == url
+    rabbitmq.close()
+
+
+def test_a_port_that_is_taken_is_refused_with_the_remedy(rabbitmq):
+    with RabbitMQ(port=rabbitmq.port) as late:
+        for _ in range(2):
+            with pytest.raises(CannotListen, match=f"cannot listen on 127.0.0.1:{rabbitmq.port} .*; choose another port, or 0"):
+                assert late.url
+    assert [thread.name for thread in threading.enumerate()].count("simbus server") == 1
+
+
+def test_threads_that_ask_for_the_url_at_once_start_one_server(rabbitmq, monkeypatch):
+    together = threading.Barrier(2)
+
+    class Slow(Server):
+        def __init__(self, *arguments):
+            with suppress(threading.BrokenBarrierError):
+                together.wait(0.1)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr("simbus.rabbitmq.fake.network.Server", Slow)
+    urls = []
+    threads = [threading.Thread(target=lambda: urls.append(rabbitmq.url)) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert urls == [rabbitmq.url] * 4
+    assert [thread.name for thread in threading.enumerate()].count("simbus server") == 1
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked")
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_a_forked_process_is_a_client_like_any_other_and_may_end_as_it_likes(rabbitmq):
+    url = rabbitmq.url
+    child = os.fork()
+    if not child:
+        with pika.BlockingConnection(pika.URLParameters(url)) as connection:
+            connection.channel().queue_declare("from the child")
+        rabbitmq.close()  # as the fixture would, which is the parent's business
+        os._exit(0)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+    assert rabbitmq.url == url
+    assert rabbitmq.queue("from the child") == []
 
 
 def test_looking_is_safe_while_clients_are_at_work(rabbitmq):
@@ -234,3 +395,38 @@ def test_looking_is_safe_while_clients_are_at_work(rabbitmq):
         stop.set()
         client.join(10)
     assert len(rabbitmq.published) >= len(queue)
+
+
+@pytest.mark.slow
+def test_what_is_looked_at_adds_up_while_many_clients_are_at_work(rabbitmq):
+    messages, names = 100, ["orders.a", "orders.b", "orders.c", "orders.d"]
+
+    def publish_and_consume(queue):
+        with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as connection:
+            channel = connection.channel()
+            channel.confirm_delivery()
+            for number in range(messages):
+                channel.basic_publish("", queue, f"{queue} {number}".encode())
+            deliveries = channel.consume(queue)
+            for _ in range(messages):
+                channel.basic_ack(next(deliveries)[0].delivery_tag)
+
+    queues = [rabbitmq.declare_queue(name) for name in names]
+    threads = [threading.Thread(target=publish_and_consume, args=(name,)) for name in names]
+    for thread in threads:
+        thread.start()
+    seen = 0
+    while any(thread.is_alive() for thread in threads):
+        with rabbitmq.looking():
+            ledgers = [rabbitmq._broker.vhost().queues[name].ledger for name in names]
+            assert len(rabbitmq.published) == sum(ledger.enqueued for ledger in ledgers)
+            assert [queue.depth + ledger.acked for queue, ledger in zip(queues, ledgers, strict=True)] == [
+                ledger.enqueued for ledger in ledgers
+            ]
+        assert seen <= (seen := len(rabbitmq.published(routing_key="orders.*")))
+        assert all(message.body.startswith(b"orders.") for queue in queues for message in queue)
+        assert all(name in rabbitmq.state() for name in names)
+        assert rabbitmq.timeline()
+    assert [queue.depth for queue in queues] == [0] * len(names)
+    assert len({message.body for message in rabbitmq.published}) == messages * len(names)
+    rabbitmq._broker.check()

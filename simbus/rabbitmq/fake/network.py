@@ -6,6 +6,7 @@ session says is ``simbus.rabbitmq.amqp``'s business, how sockets are served is `
 
 from collections.abc import Callable, Sequence
 from ssl import SSLContext
+from threading import Lock
 
 from simbus.clock import VirtualClock
 from simbus.effects import Effect
@@ -40,6 +41,7 @@ class Network:
         self._running: Server | None = None
         self._addresses: dict[bool, tuple[str, int]] = {}  # with TLS, without
         self._sessions: list[Session] = []
+        self._changing = Lock()  # starting and closing; never waited for by one who holds the broker's
         clock.watch(self._observe)
 
     def address(self, tls: SSLContext | None = None) -> tuple[str, int]:
@@ -49,20 +51,22 @@ class Network:
             CannotListen: when the port is taken.
         """
         key = tls is not None
-        if key not in self._addresses:
-            host, port = self._wanted
-            self._running = self._running or Server(self._session, self._clock.lock, self._settle)
-            self._addresses[key] = self._running.listen(host, 0 if key else port, tls)
-        return self._addresses[key]
+        with self._changing:
+            if key not in self._addresses:
+                host, port = self._wanted
+                self._running = self._running or Server(self._session, self._clock.lock, self._settle)
+                self._addresses[key] = self._running.listen(host, 0 if key else port, tls)
+            return self._addresses[key]
 
     def close(self) -> None:
-        """Drop every connection and stop listening."""
-        if self._running is not None:
-            self._running.close()
-            self._running = None
-            if False in self._addresses:
-                self._wanted = self._addresses[False]  # the same again, when it is started anew
-            self._addresses.clear()
+        """Drop every connection and stop listening; twice is harmless."""
+        with self._changing:
+            with self._clock.lock:  # whoever holds it may flush, which a closed server would refuse
+                running, self._running = self._running, None
+            if running is not None:
+                running.close()
+                self._wanted = self._addresses.get(False, self._wanted)  # the same again, when it is started anew
+                self._addresses.clear()
 
     def drop_connections(self) -> None:
         """Cut every connection, as a failing network does, and wait until the broker knows."""
