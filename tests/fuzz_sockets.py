@@ -163,7 +163,8 @@ class Crowd:
             for exchange in list(vhost.exchanges.values()):
                 for binding in list(exchange.bindings.values()):
                     exchange.unbind(binding)
-                if exchange.name and not exchange.name.startswith("amq."):
+                there = exchange.name in vhost.exchanges  # else it went with the last of its bindings
+                if there and exchange.name and not exchange.name.startswith("amq."):
                     vhost.delete_exchange(exchange)
             self.rabbitmq._clock.observe()
         self.rabbitmq.reset()
