@@ -791,3 +791,38 @@ def test_a_quorum_queue_knows_no_global_prefetch(broker, channel):
     channel.qos(0, global_=True)
     channel.consume("q", "B")
     broker.check()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("type", ["classic", "quorum"])
+@pytest.mark.parametrize("give_back", ["close", "recover", "nack each"])
+def test_very_many_deliveries_come_back_without_looking_at_all_others_for_each(broker, channel, type, give_back):
+    many = 40_000
+    channel.queue_declare("q", durable=True, arguments={"x-queue-type": type})
+    holder = new_channel(broker)
+    for _ in range(many):
+        channel.publish("", "q", b"x")
+    for _ in range(many):
+        holder.get("q")
+    channel.publish("", "q", b"the last")
+    if give_back == "nack each":
+        for tag in range(1, many + 1):
+            holder.nack(tag)
+    else:
+        getattr(holder, give_back)()
+    queue = broker.vhost().queues["q"]
+    assert len(queue.ready) == many + 1
+    assert queue.ready[-1].message.body == b"the last"
+    broker.check()
+
+
+@pytest.mark.slow
+def test_acknowledging_up_to_each_of_very_many_deliveries_does_not_look_at_all_others(broker, channel):
+    many = 40_000
+    channel.queue_declare("q")
+    for _ in range(many):
+        channel.publish("", "q", b"x")
+        channel.get("q")
+    for tag in range(1, many + 1):
+        channel.ack(tag, multiple=True)
+    assert not channel.unacked

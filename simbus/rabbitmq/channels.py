@@ -10,6 +10,7 @@ Here are publishing, transactions, consuming and settling; a channel's part that
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from simbus.effects import Delivered
@@ -331,7 +332,7 @@ class Channel(Topology):
             raise _unknown_delivery_tag(delivery_tag)
         if not multiple:
             return {delivery_tag: self.unacked.pop(delivery_tag)}
-        tags = [tag for tag in self.unacked if not delivery_tag or tag <= delivery_tag]
+        tags = list(takewhile(lambda tag: not delivery_tag or tag <= delivery_tag, self.unacked))  # which are in order
         return {tag: self.unacked.pop(tag) for tag in tags}
 
     def _acknowledge(self, groups: Sequence[Sequence[Unacked]]) -> None:
@@ -354,17 +355,18 @@ class Channel(Topology):
             self._resume()
 
     def _give_back(self, group: Sequence[Unacked], *, requeue: bool) -> None:
-        vhost = self.vhost
-        for queue, copy, consumer in group:
-            if queue.unacked.pop(copy.id, None) is not None:
-                if requeue:
-                    vhost.requeue(queue, copy)
-                else:
-                    vhost.remove(queue, copy, "rejected")
-            if consumer is not None:
-                queue.give_credit(consumer)
-        vhost.trim(group[0].queue)
-        vhost.dispatch(group[0].queue)
+        vhost, queue = self.vhost, group[0].queue
+        held = [entry.copy for entry in group if queue.unacked.pop(entry.copy.id, None) is not None]
+        for entry in group:
+            if entry.consumer is not None:
+                queue.give_credit(entry.consumer)
+        if requeue:
+            vhost.requeue(queue, held)
+        else:
+            for copy in held:
+                vhost.remove(queue, copy, "rejected")
+        vhost.trim(queue)
+        vhost.dispatch(queue)
 
     # The prefetch that all consumers of the channel share
 

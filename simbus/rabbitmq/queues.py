@@ -8,9 +8,11 @@ returns to its old place; in a quorum queue those that came back stand before al
 order of their return (observed on 4.0.5).
 """
 
+from bisect import bisect
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import Any
 
 from simbus.rabbitmq.arguments import QueueOptions
@@ -153,19 +155,28 @@ class Queue:
             self.ready_bytes = sum(len(copy.message.body) for copy in self.ready)
         return lost
 
-    def put_back(self, copy: Copy) -> None:
-        """Return a delivered copy to its place among the ready ones."""
+    def put_back(self, copies: Sequence[Copy]) -> None:
+        """Return delivered copies to their places among the ready ones.
+
+        Those of a classic queue mostly belong before all others, and are put there last first: then each is put at the head,
+        however many there are.
+        """
         if self.is_quorum:
-            place = self._returned
-            self._returned += 1
-        elif self.ready and self.ready[0].position < copy.position:
-            place = next((i for i, other in enumerate(self.ready) if other.position > copy.position), len(self.ready))
+            for copy in copies:
+                self.ready.insert(self._returned, copy)
+                self._returned += 1
         else:
-            place = 0
-        self.ready.insert(place, copy)
-        self.ready_bytes += len(copy.message.body)
+            for copy in reversed(copies):
+                self.ready.insert(self._place_of(copy), copy)
+        self.ready_bytes += sum(len(copy.message.body) for copy in copies)
         if self._publishers and self.over_limit():
             self._stopped |= self._publishers
+
+    def _place_of(self, copy: Copy) -> int:
+        ready = self.ready
+        if not ready or copy.position < ready[0].position:
+            return 0
+        return bisect(ready, copy.position, key=attrgetter("position"))
 
     # Limits: of ready copies only, bytes of bodies only
 

@@ -11,6 +11,7 @@ the head of a queue has not expired.
 """
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -195,15 +196,17 @@ class VirtualHost:
         queue.ledger.acked += 1
         self.node.effects.append(Settled(self.node.now, copy.message.id, copy.id, queue.name))
 
-    def requeue(self, queue: Queue, copy: Copy) -> None:
-        """A delivery comes back to its place, or leaves when it has come back too often; ``trim`` must follow."""
-        copy.delivery_count += queue.is_quorum
-        limit = queue.options.delivery_limit
-        if limit is not None and copy.delivery_count > limit:
-            self.remove(queue, copy, "delivery_limit")
-            return
-        self.node.effects.append(Requeued(self.node.now, copy.message.id, copy.id, queue.name))
-        queue.put_back(copy)
+    def requeue(self, queue: Queue, copies: Sequence[Copy]) -> None:
+        """Deliveries come back to their places, or leave when they have come back too often; ``trim`` must follow."""
+        limit, returned = queue.options.delivery_limit, []
+        for copy in copies:
+            copy.delivery_count += queue.is_quorum
+            if limit is not None and copy.delivery_count > limit:
+                self.remove(queue, copy, "delivery_limit")
+            else:
+                self.node.effects.append(Requeued(self.node.now, copy.message.id, copy.id, queue.name))
+                returned.append(copy)
+        queue.put_back(returned)
 
     # Removing
 
