@@ -222,10 +222,7 @@ class World:
 
     def restart(self) -> None:
         """The broker restarts."""
-        closed = self.wire.broker.restart()
-        for session in self.wire.sessions:
-            if session.connection in closed:
-                session.shut_down()
+        self.wire.restart()
         self.wire.observe()
 
     def shut_down(self, client: int) -> None:

@@ -995,7 +995,7 @@ def test_who_asks_for_a_message_again_and_again_is_served_as_far_as_he_listens(w
     client = asks_again_and_again(wire, method(1, 60, recover, b"\1"), 100)
     assert not client.session.reading
     heard = []
-    while owed := sum(map(len, client.session._out)):
+    while owed := sum(map(len, client.session._line.out)):
         assert owed < 3_000_000
         heard += client.names()
         wire.wait(0)
@@ -1007,7 +1007,7 @@ def test_who_rejects_a_message_again_and_again_is_served_as_far_as_he_listens(wi
     client = asks_again_and_again(wire, b"", 0)
     client.raw(marshalled(1, *(Basic.Nack(tag, False, True) for tag in range(1, 101))))
     assert not client.session.reading
-    assert sum(map(len, client.session._out)) < 3_000_000
+    assert sum(map(len, client.session._line.out)) < 3_000_000
     client.take()
     wire.wait(0)
     client.session.shut_down()

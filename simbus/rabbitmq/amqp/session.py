@@ -109,7 +109,7 @@ class Session:
 
     @property
     def reading(self) -> bool:
-        """Whether the transport should read on: not from a blocked publisher, nor one who is owed too much, nor on a stalled line."""
+        """Whether the transport should read on: not from who is blocked or is owed too much, nor on a stalled line."""
         return not (self._blocked or self._full or self._line.stalled)
 
     @property
