@@ -93,7 +93,7 @@ class Server:
             self._loop.close()
 
     async def _end(self) -> None:
-        """Nothing is left behind: no listener, no connection, and none that has come this far as TLS's handshake."""
+        """Nothing is left behind: no listener, no connection, and none that is still in TLS's handshake."""
         for listener in self._listeners:
             listener.close()
         await _turns()  # who has been accepted becomes a connection, or begins to shake hands
@@ -249,7 +249,8 @@ class _Connection(asyncio.Protocol):
     def resume_writing(self) -> None:
         """The peer reads again: what it is owed is sent, and what it has asked for is served."""
         self._drained = True
-        self._arm(monotonic_ns())
+        if not self._transport.is_closing():
+            self._arm(monotonic_ns())
 
     def _read_when_wanted(self) -> None:
         """Read while the peer takes what it is sent and the session wants more."""
