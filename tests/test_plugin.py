@@ -221,10 +221,22 @@ def test_the_configuration_chooses_whose_the_name_is(run, pytester):
 
 def test_under_xdist_every_worker_has_its_own_broker_and_leaves_nothing(pytester):
     pytester.makepyfile("""
+        import socket
         import threading
 
         import pika
         import pytest
+
+        @pytest.fixture
+        def staying():
+            clients = []
+            yield clients
+            for client in clients:
+                client.close()
+
+        @pytest.mark.parametrize("number", range(4))
+        def test_a_client_stays(staying, rabbitmq, number):
+            staying.append(socket.create_connection((rabbitmq.host, rabbitmq.port)))
 
         @pytest.mark.parametrize("number", range(8))
         def test_a_client_connects(rabbitmq, number):
@@ -237,4 +249,4 @@ def test_under_xdist_every_worker_has_its_own_broker_and_leaves_nothing(pytester
             assert not [thread for thread in threading.enumerate() if "simbus" in thread.name]
     """)
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-n", "2", "-W", "error")
-    result.assert_outcomes(passed=12)
+    result.assert_outcomes(passed=16)
