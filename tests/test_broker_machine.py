@@ -38,6 +38,7 @@ traits = st.fixed_dictionaries(
     },
     optional={
         "x-message-ttl": ttls,
+        "x-expires": st.sampled_from([3, 30]),
         "x-max-length": st.integers(0, 4),
         "x-max-length-bytes": st.integers(0, 12),
         "x-overflow": st.sampled_from(["drop-head", "reject-publish", "reject-publish-dlx"]),

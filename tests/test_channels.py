@@ -309,6 +309,9 @@ def test_a_shared_queue_cannot_become_exclusive(channel):
         ({"message_ttl": "1s"}, INVALID.format("x-message-ttl", '"expected integer, got longstr"')),
         ({"message_ttl": 315_360_000_001}, INVALID.format("x-message-ttl", "{value_too_large,315360000001}")),
         ({"expires": 0}, INVALID.format("x-expires", "{value_zero,0}")),
+        ({"expires": -1}, INVALID.format("x-expires", "{value_negative,-1}")),
+        ({"expires": "1"}, INVALID.format("x-expires", '"expected integer, got longstr"')),
+        ({"expires": 315_360_000_001}, INVALID.format("x-expires", "{value_too_large,315360000001}")),
         ({"max_length": -1}, INVALID.format("x-max-length", "{value_negative,-1}")),
         ({"max_length": True}, INVALID.format("x-max-length", '"expected integer, got bool"')),
         ({"max_length_bytes": "5"}, INVALID.format("x-max-length-bytes", '"expected integer, got longstr"')),
@@ -359,6 +362,8 @@ def test_a_bad_argument_is_refused_in_rabbitmq_s_words(broker, channel, argument
     [
         {"message_ttl": 0},
         {"message_ttl": 315_360_000_000},
+        {"expires": 1},
+        {"expires": 315_360_000_000},
         {"max_length": 0},
         {"dead_letter_exchange": "nosuch"},
         {"queue_mode": "lazy"},
@@ -375,7 +380,7 @@ def test_these_arguments_are_accepted(channel, arguments):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"expires": 1}, {"max_priority": 3}, {"single_active_consumer": True}, {"queue_type": "stream"}],
+    [{"max_priority": 3}, {"single_active_consumer": True}, {"queue_type": "stream"}],
 )
 def test_what_simbus_does_not_model_yet_is_refused_and_not_ignored(broker, channel, arguments):
     refusal = refusal_of(declaring(**arguments), channel)

@@ -220,6 +220,12 @@ def test_users_permissions_and_limits_are_ignored():
     assert list(read_definitions(exported).queues) == ["q"]
 
 
+def test_a_queue_may_expire():
+    replies = {"name": "replies", "vhost": "/", "arguments": {"x-expires": 60_000}}
+    broker = modelled.build(read_definitions(document(queues=[replies])))
+    assert broker.vhost().queues["replies"].options.expires == 60_000_000_000
+
+
 def test_the_document_is_left_as_it_was():
     exported = document(vhosts=[{"name": "/", "default_queue_type": "quorum"}], queues=[{"name": "q", "arguments": {}}])
     before = json.dumps(exported)

@@ -40,6 +40,7 @@ class QueueOptions:
 
     type: str = "classic"
     message_ttl: int | None = None
+    expires: int | None = None
     max_length: int | None = None
     max_length_bytes: int | None = None
     overflow: str = "drop-head"
@@ -146,7 +147,7 @@ class _Argument:
 
 # In the order in which RabbitMQ checks them, and compares them when a queue is declared again.
 _ARGUMENTS = {
-    "x-expires": _Argument(_lease, modelled=False),
+    "x-expires": _Argument(_lease),
     "x-message-ttl": _Argument(_ttl),
     "x-dead-letter-exchange": _Argument(_text),
     "x-dead-letter-routing-key": _Argument(_text),
@@ -213,10 +214,10 @@ def check_consumer_arguments(arguments: Mapping[str, Any], queue: str, queue_typ
 
 
 def _options(arguments: Mapping[str, Any], queue_type: str) -> QueueOptions:
-    ttl = arguments.get("x-message-ttl")
     return QueueOptions(
         type=queue_type,
-        message_ttl=None if ttl is None else ttl * MILLISECOND,
+        message_ttl=_nanoseconds(arguments.get("x-message-ttl")),
+        expires=_nanoseconds(arguments.get("x-expires")),
         max_length=arguments.get("x-max-length"),
         max_length_bytes=arguments.get("x-max-length-bytes"),
         overflow=_effective_overflow(arguments.get("x-overflow", "drop-head"), queue_type),
@@ -224,6 +225,10 @@ def _options(arguments: Mapping[str, Any], queue_type: str) -> QueueOptions:
         dead_letter_routing_key=name_in(arguments.get("x-dead-letter-routing-key")),
         delivery_limit=_delivery_limit(arguments) if queue_type == "quorum" else None,
     )
+
+
+def _nanoseconds(milliseconds: int | None) -> int | None:
+    return None if milliseconds is None else milliseconds * MILLISECOND
 
 
 def _effective_overflow(overflow: str, queue_type: str) -> str:

@@ -124,7 +124,7 @@ class Broker:
         closed = self.connections
         channels = [channel for connection in closed for channel in connection.channels.values()]
         for vhost, queue in [(channel.vhost, queue) for channel in channels for queue in channel.stop_consuming()]:
-            vhost.delete_when_unused(queue)
+            vhost.after_consumer(queue)
         for connection in closed:
             connection.close_channels()
         for host in self._vhosts.values():
@@ -203,6 +203,7 @@ class Broker:
         for queue in queues:
             _check_ledger(queue)
             _check_ready(queue, node.now)
+            _check_lease(queue, node.now)
             _check_consumers(queue)
         self._check_channels(queues)
 
@@ -249,6 +250,15 @@ def _check_ready(queue: Queue, now: int) -> None:
         assert ready[0].expires_at > now, f"{queue.name}: an expired head"
         assert queue.wake_at is not None, f"{queue.name}: no wake-up for its head"
         assert queue.wake_at <= ready[0].expires_at, f"{queue.name}: a late wake-up"
+
+
+def _check_lease(queue: Queue, now: int) -> None:
+    assert (queue.lease_ends is None) == (queue.options.expires is None), f"{queue.name}: a lease without an end"
+    until = queue.unused_until
+    if until is not None:
+        assert until > now, f"{queue.name}: unused for too long"
+        assert queue.wake_at is not None, f"{queue.name}: no wake-up for its lease"
+        assert queue.wake_at <= until, f"{queue.name}: a late wake-up for its lease"
 
 
 def _check_consumers(queue: Queue) -> None:

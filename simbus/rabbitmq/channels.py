@@ -100,11 +100,12 @@ class Channel(Topology):
         self.closed = True
         del self.connection.channels[self.number]
         for queue in self.stop_consuming():
-            self.vhost.delete_when_unused(queue)  # before anything is requeued: what it held goes with it (observed on 4.0.5)
+            self.vhost.after_consumer(queue)  # before anything is requeued: what it held goes with it (observed on 4.0.5)
         held = self.held
         self.unacked, self._transaction = {}, None
         for group in queue_by_queue(held):
             self._give_back(group, requeue=True)
+            self.vhost.renew_lease(group[0].queue)  # as if what it held had been its use (observed on 4.0.5)
 
     def stop_consuming(self) -> list[Queue]:
         """End every consumer, none of which was cancelled; the queues that they were of."""
@@ -280,7 +281,7 @@ class Channel(Topology):
         self._check_open()
         consumer = self.consumers.get(consumer_tag)
         if consumer is not None:
-            self.vhost.delete_when_unused(self._end(consumer))
+            self.vhost.after_consumer(self._end(consumer))
 
     def get(self, queue: str = "", *, no_ack: bool = False) -> GetOk | None:
         """Take one message, or None when nothing is ready."""
@@ -345,6 +346,8 @@ class Channel(Topology):
                     queue.give_credit(consumer)
             if queue.ready:
                 vhost.dispatch(queue)
+            if queue.lease_ends is not None:
+                vhost.after_settling(queue)
         if self._limiter is not None:
             self._resume()
 
@@ -367,6 +370,7 @@ class Channel(Topology):
                 vhost.remove(queue, copy, "rejected")
         vhost.trim(queue)
         vhost.dispatch(queue)
+        vhost.after_settling(queue)
 
     # The prefetch that all consumers of the channel share
 
@@ -414,7 +418,7 @@ class Channel(Topology):
         for consumer in [self.consumers[tag] for tag in tags if tag in self.consumers]:
             self.vhost.cancel(consumer)
             consumer.queue.deserted = True
-            self.vhost.delete_when_unused(consumer.queue)
+            self.vhost.after_consumer(consumer.queue)
 
     def forget_consumer(self, consumer: Consumer) -> None:
         """The broker ended one of its consumers."""

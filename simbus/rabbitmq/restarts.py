@@ -25,6 +25,7 @@ def restart(vhost: VirtualHost) -> None:
     for queue in list(vhost.queues.values()):
         if queue.durable:
             queue.forget_publishers()
+            vhost.renew_lease(queue)
             if not queue.is_quorum:  # which writes every message
                 vhost.lose(queue, queue.retain(_is_persistent), CAUSE)
         else:

@@ -140,6 +140,7 @@ class Topology:
             check_not_locked(existing, self.connection)
             if not passive:
                 check_equivalent_queue(existing, durable, exclusive, auto_delete, arguments)
+            self.vhost.after_declaring(existing)
         else:
             existing = self._new_queue(name, durable, exclusive, auto_delete, arguments)
         self._last_queue = existing.name
@@ -288,6 +289,7 @@ class Topology:
         self.vhost.queues[queue.name] = queue
         client = self.connection.name
         node.effects.append(QueueDeclared(node.now, self.vhost.name, name, options.type, queue.durable, client))
+        self.vhost.renew_lease(queue)
         return queue
 
 

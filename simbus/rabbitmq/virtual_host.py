@@ -178,6 +178,7 @@ class VirtualHost:
 
     def get(self, queue: Queue, channel: Any, *, no_ack: bool) -> Delivered | None:
         """Hand the head to a get on this channel, or None when nothing is ready."""
+        self.renew_lease(queue)
         if not queue.ready:
             return None
         copy = queue.pop()
@@ -259,9 +260,27 @@ class VirtualHost:
             self.remove(queue, queue.pop(), "expired")
 
     def wake(self, queue: Queue) -> None:
-        """The time that the queue asked for has come."""
+        """The time that the queue asked for has come: for its head, or to go because nobody used it.
+
+        Where both fall due together the queue goes: it was declared before anything was published to it (observed on 4.0.5).
+        """
+        unused_until = queue.unused_until
+        if unused_until is not None:
+            if unused_until <= self.node.now:
+                self.delete(queue)
+                return
+            self.node.wake(queue, unused_until)
         self._drop_expired(queue)
         self._finish()
+
+    # Using and deleting
+
+    def renew_lease(self, queue: Queue) -> None:
+        """Count from now how long the queue is unused."""
+        expires = queue.options.expires
+        if expires is not None and not queue.gone:
+            queue.lease_ends = self.node.now + expires
+            self.node.wake(queue, queue.lease_ends)
 
     def purge(self, queue: Queue) -> int:
         """Remove what is ready, without dead-lettering; the number removed."""
@@ -279,6 +298,7 @@ class VirtualHost:
             queue.ledger.purged += 1
             self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, "purged", ()))
         queue.unacked.clear()
+        self.after_settling(queue)
 
     def delete(self, queue: Queue, cause: str = "deleted") -> int:
         """Delete a queue with all it holds, without dead-lettering; the number of ready copies that it had."""
@@ -310,10 +330,24 @@ class VirtualHost:
         if name in self.queues:
             self.delete(self.queues[name])
 
-    def delete_when_unused(self, queue: Queue) -> None:
-        """An auto-delete queue goes with its last consumer."""
-        if queue.auto_delete and not queue.consumers and not queue.gone:
+    def after_declaring(self, queue: Queue) -> None:
+        """A queue was declared again or looked at: a use of a classic queue, but not of a quorum queue (observed on 4.0.5)."""
+        if not queue.is_quorum:
+            self.renew_lease(queue)
+
+    def after_settling(self, queue: Queue) -> None:
+        """Deliveries were settled: a use of a quorum queue, but not of a classic queue (observed on 4.0.5)."""
+        if queue.is_quorum:
+            self.renew_lease(queue)
+
+    def after_consumer(self, queue: Queue) -> None:
+        """A consumer has ended: an auto-delete queue goes with its last one, any other is unused from then on."""
+        if queue.consumers:
+            return
+        if queue.auto_delete and not queue.gone:
             self.delete(queue)
+        else:
+            self.renew_lease(queue)
 
     def lose(self, queue: Queue, copies: list[Copy], cause: str) -> None:
         """These copies of a queue are gone, without dead-lettering."""
