@@ -105,7 +105,10 @@ def kind(value):
     return type(value).__name__
 
 
-@pytest.mark.parametrize("spec", [None, 30, 0.5, True, math.nan, ["exponential"], exponential, poisson("1/s"), object()], ids=kind)
+NO_DISTRIBUTIONS = [None, 30, 0.5, True, math.nan, ["exponential"], exponential, poisson("1/s"), object()]
+
+
+@pytest.mark.parametrize("spec", NO_DISTRIBUTIONS, ids=kind)
 def test_what_is_no_distribution_is_refused(spec):
     with pytest.raises(ScenarioError, match="is neither text, a table nor a built object; start with one of: constant"):
         service(spec)
