@@ -389,6 +389,28 @@ def test_what_simbus_does_not_model_yet_is_refused_and_not_ignored(broker, chann
     assert "new" not in broker.vhost().queues
 
 
+@pytest.mark.parametrize("passive", [True, False])
+def test_the_name_for_direct_replies_can_be_declared_at_any_time(broker, channel, passive):
+    """FastStream does so when it starts."""
+    assert channel.queue_declare("amq.rabbitmq.reply-to", passive=passive) == ("amq.rabbitmq.reply-to", 0, 1)
+    assert broker.vhost().queues == {}
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda channel: channel.consume("amq.rabbitmq.reply-to", no_ack=True),
+        lambda channel: channel.publish("", "q", b"", Properties(reply_to="amq.rabbitmq.reply-to")),
+    ],
+    ids=["consume", "publish"],
+)
+def test_direct_replies_are_refused_and_not_ignored(broker, channel, use):
+    refusal = refusal_of(use, channel)
+    assert refusal.reply_code == 540
+    assert "does not model amq.rabbitmq.reply-to yet" in refusal.reason
+    assert broker.take_effects() == []
+
+
 @pytest.mark.parametrize("header", ["CC", "BCC"])
 def test_more_routing_keys_in_headers_are_refused_and_not_ignored(broker, channel, header):
     refusal = refusal_of(lambda c: c.publish("", "q", b"", Properties(headers={header: ["a"]})), channel)

@@ -27,7 +27,7 @@ from simbus.rabbitmq.errors import (
 from simbus.rabbitmq.messages import NO_PROPERTIES, Copy, Message, Properties, ttl_of
 from simbus.rabbitmq.queues import Consumer, Limiter, Queue
 from simbus.rabbitmq.routing import Exchange, Route, route_to
-from simbus.rabbitmq.topology import NO_ARGUMENTS, Topology
+from simbus.rabbitmq.topology import DIRECT_REPLY_TO, NO_ARGUMENTS, Topology
 from simbus.rabbitmq.transactions import Publish, Settlement, Transaction
 from simbus.rabbitmq.unacked import Held, Unacked, queue_by_queue, settled_together
 from simbus.rabbitmq.virtual_host import VirtualHost
@@ -265,6 +265,8 @@ class Channel(Topology):
         """
         if consumer_tag in self.consumers:
             raise ConnectionError(530, f"attempt to reuse consumer tag '{consumer_tag}'")
+        if queue == DIRECT_REPLY_TO:
+            raise _no_direct_reply_to()
         source = self._readable_queue(queue)
         self._check_consume(source, exclusive, arguments)
         tag = consumer_tag or self.vhost.node.new_name("amq.ctag")
@@ -442,6 +444,8 @@ class Channel(Topology):
             raise precondition_failed(
                 f"user_id property set to '{properties.user_id}' but authenticated user was '{self.permissions.user}'"
             )
+        if properties.reply_to == DIRECT_REPLY_TO:
+            raise _no_direct_reply_to()
         if properties.headers and ("CC" in properties.headers or "BCC" in properties.headers):
             raise not_implemented("simbus does not model the headers CC and BCC yet; publish once for each routing key")
         return ttl
@@ -461,6 +465,10 @@ class Channel(Topology):
         node = self.vhost.node
         node.effects.append(ConsumerEnded(node.now, self.vhost.name, consumer.queue.name, consumer.tag))
         return consumer.queue
+
+
+def _no_direct_reply_to() -> ConnectionError:
+    return not_implemented(f"simbus does not model {DIRECT_REPLY_TO} yet; consume replies from a queue of their own")
 
 
 def _unknown_delivery_tag(tag: int) -> ChannelError:

@@ -26,6 +26,7 @@ from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE, MATCHERS, Binding, Excha
 from simbus.rabbitmq.virtual_host import VirtualHost
 
 NO_ARGUMENTS: Mapping[str, Any] = {}
+DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"  # a name that stands for a client itself, where it is replied to without a queue
 
 
 class QueueDeclareOk(NamedTuple):
@@ -131,6 +132,9 @@ class Topology:
         """
         self._check_open()
         name = without_line_ends(queue)
+        if name == DIRECT_REPLY_TO:
+            self._last_queue = name
+            return QueueDeclareOk(name, 0, 1)  # whatever else is declared, and whether or not anyone consumes (observed on 4.0.5)
         if not passive:
             name = self._check_new_name(name)
         existing = self.vhost.queues.get(name)
