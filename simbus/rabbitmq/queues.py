@@ -132,7 +132,8 @@ class Queue:
     def unused_until(self) -> int | None:
         """When it is to be deleted because nobody used it; None when it is in use, or needs no use.
 
-        A consumer uses it, and a quorum queue is in use as long as anything is unacked (observed on 4.0.5).
+        A consumer uses it, and a quorum queue is in use as long as anything is unacked (observed on 4.0.5, which looks at
+        quorum queues every five seconds only).
         """
         in_use = self.consumers or (self.is_quorum and self.unacked)
         return None if in_use else self.lease_ends
