@@ -152,7 +152,9 @@ def test_messages_go_with_it_and_are_not_dead_lettered(broker, channel, type):
     publish(channel, "q", "1 2")
     broker.take_effects()
     walk(broker, EXPIRES)
-    assert removed(broker.take_effects()) == ["deleted", "deleted"]
+    effects = broker.take_effects()
+    assert removed(effects) == ["deleted", "deleted"]
+    assert effects[-1].describe() == "queue q deleted: expires"
     assert ready(channel, "dead") == ""
 
 

@@ -107,7 +107,7 @@ class QueueDeclared:
 
 @dataclass(slots=True)
 class QueueDeleted:
-    """A queue is gone: ``cause`` is ``deleted``, or ``restart`` for one that is not durable."""
+    """A queue is gone: ``cause`` is ``deleted``, ``expires``, or ``restart`` for one that is not durable."""
 
     at: int
     vhost: str

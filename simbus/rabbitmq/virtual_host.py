@@ -267,7 +267,7 @@ class VirtualHost:
         unused_until = queue.unused_until
         if unused_until is not None:
             if unused_until <= self.node.now:
-                self.delete(queue)
+                self.delete(queue, why="expires")
                 return
             self.node.wake(queue, unused_until)
         self._drop_expired(queue)
@@ -300,8 +300,11 @@ class VirtualHost:
         queue.unacked.clear()
         self.after_settling(queue)
 
-    def delete(self, queue: Queue, cause: str = "deleted") -> int:
-        """Delete a queue with all it holds, without dead-lettering; the number of ready copies that it had."""
+    def delete(self, queue: Queue, cause: str = "deleted", why: str = "") -> int:
+        """Delete a queue with all it holds, without dead-lettering; the number of ready copies that it had.
+
+        Its copies leave for this ``cause``, and so does the queue itself, unless ``why`` says more.
+        """
         count = len(queue.ready)
         del self.queues[queue.name]
         queue.gone = True
@@ -312,7 +315,7 @@ class VirtualHost:
         for copy in [*queue.ready, *queue.unacked.values()]:
             queue.ledger.deleted += 1
             self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, cause, ()))
-        self.node.effects.append(QueueDeleted(self.node.now, self.name, queue.name, cause))
+        self.node.effects.append(QueueDeleted(self.node.now, self.name, queue.name, why or cause))
         queue.ready.clear()
         queue.unacked.clear()
         queue.ready_bytes = 0
