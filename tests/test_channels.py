@@ -597,11 +597,21 @@ def test_exclusive_use_is_refused_either_way_round_but_not_by_quorum_queues(chan
 @both_types
 def test_a_consumer_may_have_any_other_argument_and_no_local_is_ignored(channel, type):
     declare(channel, "q", type)
-    arguments = {"x-priority": 5, "x-cancel-on-ha-failover": "a", "unknown": 1}
+    arguments = {"x-priority": 0, "x-cancel-on-ha-failover": "a", "unknown": 1}
     channel.consume("q", "t", no_local=True, arguments=arguments)
     publish(channel, "q", "1")
     assert list(channel.unacked) == [1]
     channel.flow(active=True)
+
+
+@both_types
+@pytest.mark.parametrize("priority", [5, -1])
+def test_priorities_of_consumers_are_refused_and_not_ignored(channel, type, priority):
+    declare(channel, "q", type)
+    refusal = refusal_of(lambda c: c.consume("q", arguments={"x-priority": priority}), channel)
+    assert refusal.reply_code == 540
+    assert "simbus does not model x-priority" in refusal.reason
+    assert channel.consumers == {}
 
 
 # Settling

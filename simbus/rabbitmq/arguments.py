@@ -205,12 +205,19 @@ def check_exchange_name(argument: str, arguments: Mapping[str, Any], where: str)
 
 
 def check_consumer_arguments(arguments: Mapping[str, Any], queue: str, queue_type: str, vhost: str) -> None:
-    """Refuse (406) arguments of basic.consume that this queue does not take; unknown ones are ignored."""
+    """Refuse (406) arguments of basic.consume that this queue does not take; unknown ones are ignored.
+
+    Raises:
+        ChannelError: 406 with RabbitMQ's wording.
+        ConnectionError: 540 for a priority, which simbus does not model yet.
+    """
     where = f"queue '{queue}' in vhost '{vhost}'"
     if "x-stream-offset" in arguments:
         raise precondition_failed(f"invalid arg 'x-stream-offset' for {where} of queue type rabbit_{queue_type}_queue")
     if "x-priority" in arguments and (reason := _integer(arguments["x-priority"])):
         raise precondition_failed(f"invalid arg 'x-priority' for {where}: {reason}")
+    if arguments.get("x-priority"):  # 0 is what every consumer has
+        raise not_implemented(f"simbus does not model x-priority of consumers yet (queue '{queue}'); consume without it")
 
 
 def _options(arguments: Mapping[str, Any], queue_type: str) -> QueueOptions:

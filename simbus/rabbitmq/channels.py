@@ -261,7 +261,8 @@ class Channel(Topology):
 
         Raises:
             ChannelError: 404 no such queue, 405 another's exclusive queue, 403 in exclusive use, 406 bad arguments.
-            ConnectionError: 530 for a tag that this channel uses already, 540 for a quorum queue under a global qos.
+            ConnectionError: 530 for a tag that this channel uses already, 540 for a quorum queue under a global qos,
+                and for a priority, which simbus does not model yet.
         """
         if consumer_tag in self.consumers:
             raise ConnectionError(530, f"attempt to reuse consumer tag '{consumer_tag}'")
