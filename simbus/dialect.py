@@ -50,7 +50,7 @@ class Session(Protocol):
 
     @property
     def was_cut(self) -> bool:
-        """Whether the transport is to be reset rather than closed, as by a network that fails."""
+        """Whether the transport is to be cut with what it has not sent yet, as by a network that fails."""
 
     @property
     def delayed(self) -> bool:

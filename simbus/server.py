@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 _STOPPING = 5.0  # seconds that the loop has to end
 _BACKLOG = 128
-_NO_LINGER = Struct("ii").pack(1, 0)
+_NO_LINGER = Struct("ii").pack(1, 0)  # closing resets the connection, as a broker's listener does that spares its ports
 _LINGER = 3 * SECOND  # how long a peer may take to read the last words
 
 
@@ -223,7 +223,9 @@ class _Connection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
-        transport.get_extra_info("socket").setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        options = transport.get_extra_info("socket")
+        options.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        options.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
         host, port = (*(transport.get_extra_info("peername") or ()), "", "")[:2]  # nothing, when the peer is gone already
         with self._server.turn() as now:
             self._session = self._server.open_session(now, f"{host}:{port}")
@@ -260,14 +262,8 @@ class _Connection(asyncio.Protocol):
             (self._transport.resume_reading if wanted else self._transport.pause_reading)()
 
     def abort(self) -> None:
-        """Cut the connection."""
+        """Cut the connection, and what was to be sent."""
         self._transport.abort()
-
-    def _reset(self) -> None:
-        """Cut it so that the peer sees a reset: by closing without lingering for what it still sends."""
-        if not self._transport.is_closing():
-            self._transport.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            self._transport.abort()
 
     def busy(self) -> str | None:
         """What is on its way here or there, in words, if anything is."""
@@ -292,7 +288,7 @@ class _Connection(asyncio.Protocol):
                 self._transport.write(data)
         self._read_when_wanted()
         if self._session.closed and self._session.was_cut:
-            self._reset()
+            self.abort()
         elif self._session.closed:
             self._close()
         elif self._session.next_deadline != self._timer_at:

@@ -348,6 +348,7 @@ def test_a_shared_queue_cannot_become_exclusive(channel):
         ({"dead_letter_strategy": "at-least-once"}, OF_TYPE.format("x-dead-letter-strategy", "classic")),
         ({"queue_type": "quorum", "max_priority": 3}, OF_TYPE.format("x-max-priority", "quorum")),
         ({"queue_type": "quorum", "queue_mode": "lazy"}, OF_TYPE.format("x-queue-mode", "quorum")),
+        ({"queue_type": "quorum", "queue_master_locator": "min-masters"}, OF_TYPE.format("x-queue-master-locator", "quorum")),
         ({"queue_type": "quorum", "max_age": "1h"}, OF_TYPE.format("x-max-age", "quorum")),
     ],
 )
@@ -369,6 +370,7 @@ def test_a_bad_argument_is_refused_in_rabbitmq_s_words(broker, channel, argument
         {"queue_mode": "lazy"},
         {"queue_version": 2},
         {"queue_leader_locator": "balanced"},
+        {"queue_master_locator": 5},
         {"unknown": object()},
         {"queue_type": "quorum", "overflow": "reject-publish-dlx"},
         {"queue_type": "quorum", "delivery_limit": "abc"},

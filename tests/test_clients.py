@@ -1,5 +1,6 @@
 """Real client libraries, unmodified, against the fake on a real socket."""
 
+import socket
 import threading
 
 import pika
@@ -127,6 +128,14 @@ def test_a_restart_tells_clients_and_keeps_what_is_durable(rabbitmq, connection,
     assert [message.body for message in rabbitmq.queue("kept")] == [b"persistent"]
     with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as again:
         assert again.channel().basic_get("kept")[2] == b"persistent"
+
+
+def test_hanging_up_is_a_reset_after_what_was_said(rabbitmq):
+    with socket.create_connection((rabbitmq.host, rabbitmq.port), timeout=10) as stranger:
+        stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")
+        assert stranger.recv(100) == b"AMQP\3\1\0\0"
+        with pytest.raises(ConnectionResetError):
+            stranger.recv(100)
 
 
 def test_nothing_is_left_behind():

@@ -829,6 +829,8 @@ def test_what_a_queue_refuses_is_nacked(client):
     client.take()
     client.raw(published(1, "", "q", b"x") * 4)
     assert confirms(client) == [("Basic.Ack", 2, True), ("Basic.Nack", 4, True)]
+    client.raw(published(1, "", "q", b"x"))
+    assert confirms(client) == [("Basic.Nack", 5, True)]
 
 
 def test_returns_of_a_transaction_come_before_commit_ok_and_its_deliveries_too(client):

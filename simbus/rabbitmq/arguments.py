@@ -159,6 +159,7 @@ _ARGUMENTS = {
     "x-queue-version": _Argument(_version, types=("classic",)),
     "x-single-active-consumer": _Argument(_flag, modelled=False),
     "x-queue-type": _Argument(_queue_type),
+    "x-queue-master-locator": _Argument(_anything, types=("classic",)),
     "x-delivery-limit": _Argument(_anything, types=("quorum",)),
     "x-dead-letter-strategy": _Argument(_strategy, types=("quorum",), modelled=False),
     "x-queue-leader-locator": _Argument(_anything),

@@ -47,6 +47,6 @@ class Confirms:
         for ack, first, last in runs:
             if first == self._complete + 1:
                 self._complete = last
-                yield Confirm(ack, last, last > first)
+                yield Confirm(ack, last, last > first or not ack)
             else:
                 yield from [Confirm(ack, tag, False) for tag in range(first, last + 1)]

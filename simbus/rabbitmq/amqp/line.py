@@ -15,7 +15,7 @@ class Line:
 
     Attributes:
         out: octets in their order; whoever has something to say appends it.
-        was_cut: the transport is to be reset rather than closed.
+        was_cut: the transport is to be cut, and what it has not sent yet is lost.
         stalled: nothing is to be served either.
     """
 

@@ -114,7 +114,7 @@ class Session:
 
     @property
     def was_cut(self) -> bool:
-        """Whether the transport is to be reset, once ``closed``, as by a network that fails."""
+        """Whether the transport is to be cut, once ``closed``, with what it has not sent yet, as by a network that fails."""
         return self._line.was_cut
 
     @property
