@@ -130,6 +130,23 @@ def test_a_restart_tells_clients_and_keeps_what_is_durable(rabbitmq, connection,
         assert again.channel().basic_get("kept")[2] == b"persistent"
 
 
+def test_a_direct_reply_comes_back_to_who_asked(rabbitmq, connection, channel):
+    rabbitmq.declare_queue("orders")
+
+    @rabbitmq.consumer("orders")
+    def charge(message):
+        rabbitmq.publish("", message.properties.reply_to, b"paid", correlation_id=message.properties.correlation_id)
+
+    replies = []
+    channel.basic_consume("amq.rabbitmq.reply-to", lambda *reply: replies.append(reply), auto_ack=True)
+    request = pika.BasicProperties(reply_to="amq.rabbitmq.reply-to", correlation_id="7")
+    channel.basic_publish("", "orders", b"one book", request)
+    assert rabbitmq.wait_until_idle()
+    connection.process_data_events(time_limit=10)
+    [(_, _, properties, body)] = replies
+    assert (properties.correlation_id, body) == ("7", b"paid")
+
+
 def test_hanging_up_is_a_reset_after_what_was_said(rabbitmq):
     with socket.create_connection((rabbitmq.host, rabbitmq.port), timeout=10) as stranger:
         stranger.sendall(b"GET / HTTP/1.1\r\n\r\n")

@@ -9,7 +9,7 @@ Here are publishing, transactions, consuming and settling; a channel's part that
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any, NamedTuple
 
@@ -27,10 +27,10 @@ from simbus.rabbitmq.errors import (
 from simbus.rabbitmq.messages import NO_PROPERTIES, Copy, Message, Properties, ttl_of
 from simbus.rabbitmq.queues import Consumer, Limiter, Queue
 from simbus.rabbitmq.routing import Exchange, Route, route_to
-from simbus.rabbitmq.topology import DIRECT_REPLY_TO, NO_ARGUMENTS, Topology
+from simbus.rabbitmq.topology import NO_ARGUMENTS, Topology
 from simbus.rabbitmq.transactions import Publish, Settlement, Transaction
 from simbus.rabbitmq.unacked import Held, Unacked, queue_by_queue, settled_together
-from simbus.rabbitmq.virtual_host import VirtualHost
+from simbus.rabbitmq.virtual_host import DIRECT_REPLY_TO, Requester, VirtualHost
 
 MAX_MESSAGE_SIZE = 16_777_216  # bytes; RabbitMQ 4.0's max_message_size
 
@@ -92,6 +92,7 @@ class Channel(Topology):
     _confirmed: int = 0
     _transaction: Transaction | None = None
     _limiter: Limiter | None = None
+    _replies_as: str = ""
 
     def close(self) -> None:
         """End its consumers, forget its transaction and requeue what it holds; closing twice is harmless."""
@@ -99,6 +100,7 @@ class Channel(Topology):
             return
         self.closed = True
         del self.connection.channels[self.number]
+        self._stop_replies()
         for queue in self.stop_consuming():
             self.vhost.after_consumer(queue)  # before anything is requeued: what it held goes with it (observed on 4.0.5)
         held = self.held
@@ -144,7 +146,8 @@ class Channel(Topology):
         In confirm mode the last effect is ``Confirmed``.
 
         Raises:
-            ChannelError: 404 no such exchange, 403 internal exchange or no permission, 406 bad expiration, user_id or size.
+            ChannelError: 404 no such exchange, 403 internal exchange or no permission, 406 bad expiration, user_id or size, or
+                a direct reply wanted where none is consumed.
             ConnectionError: 540 for ``immediate``, which RabbitMQ has not, and for a CC or BCC header, which simbus
                 does not model yet.
         """
@@ -156,6 +159,8 @@ class Channel(Topology):
         target = vhost.exchanges.get(exchange)
         if target is None or target.internal or len(body) > MAX_MESSAGE_SIZE or self.permissions.limited:
             target = self._check_target(exchange, body)
+        if properties.reply_to == DIRECT_REPLY_TO:
+            properties = replace(properties, reply_to=self._reply_name())
         ttl = None if properties is NO_PROPERTIES else self._check_properties(properties)
         message = Message(0, exchange, routing_key, properties, body, ttl)
         route = vhost.route(target, message)
@@ -267,7 +272,7 @@ class Channel(Topology):
         if consumer_tag in self.consumers:
             raise ConnectionError(530, f"attempt to reuse consumer tag '{consumer_tag}'")
         if queue == DIRECT_REPLY_TO:
-            raise _no_direct_reply_to()
+            return self._consume_replies(consumer_tag, no_ack)
         source = self._readable_queue(queue)
         self._check_consume(source, exclusive, arguments)
         tag = consumer_tag or self.vhost.node.new_name("amq.ctag")
@@ -285,12 +290,37 @@ class Channel(Topology):
         consumer = self.consumers.get(consumer_tag)
         if consumer is not None:
             self.vhost.after_consumer(self._end(consumer))
+        elif self._replies_as and self.vhost.requesters[self._replies_as].consumer_tag == consumer_tag:
+            self._stop_replies()
 
     def get(self, queue: str = "", *, no_ack: bool = False) -> GetOk | None:
         """Take one message, or None when nothing is ready."""
         source = self._readable_queue(queue)
         delivery = self.vhost.get(source, self, no_ack=no_ack)
         return None if delivery is None else GetOk(delivery, len(source.ready))
+
+    # Direct replies: to a name that stands for this channel's consumer of them, without a queue
+
+    def _consume_replies(self, consumer_tag: str, no_ack: bool) -> str:
+        if self._replies_as:
+            raise precondition_failed("reply consumer already set")
+        if not no_ack:
+            raise precondition_failed("reply consumer cannot acknowledge")
+        node = self.vhost.node
+        tag = consumer_tag or node.new_name("amq.ctag")
+        self._replies_as = node.new_name(f"{DIRECT_REPLY_TO}.of")
+        self.vhost.requesters[self._replies_as] = Requester(self, tag)
+        return tag
+
+    def _stop_replies(self) -> None:
+        self.vhost.requesters.pop(self._replies_as, None)
+        self._replies_as = ""
+
+    def _reply_name(self) -> str:
+        """What a request says instead of the common name, so that the reply finds its way."""
+        if not self._replies_as:
+            raise precondition_failed("fast reply consumer does not exist")
+        return self._replies_as
 
     # Settling
 
@@ -445,8 +475,6 @@ class Channel(Topology):
             raise precondition_failed(
                 f"user_id property set to '{properties.user_id}' but authenticated user was '{self.permissions.user}'"
             )
-        if properties.reply_to == DIRECT_REPLY_TO:
-            raise _no_direct_reply_to()
         if properties.headers and ("CC" in properties.headers or "BCC" in properties.headers):
             raise not_implemented("simbus does not model the headers CC and BCC yet; publish once for each routing key")
         return ttl
@@ -466,10 +494,6 @@ class Channel(Topology):
         node = self.vhost.node
         node.effects.append(ConsumerEnded(node.now, self.vhost.name, consumer.queue.name, consumer.tag))
         return consumer.queue
-
-
-def _no_direct_reply_to() -> ConnectionError:
-    return not_implemented(f"simbus does not model {DIRECT_REPLY_TO} yet; consume replies from a queue of their own")
 
 
 def _unknown_delivery_tag(tag: int) -> ChannelError:

@@ -23,10 +23,9 @@ from simbus.rabbitmq.errors import ConnectionError, access_refused, not_found, n
 from simbus.rabbitmq.fields import name_in
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE, MATCHERS, Binding, Exchange, check_match_argument
-from simbus.rabbitmq.virtual_host import VirtualHost
+from simbus.rabbitmq.virtual_host import DIRECT_REPLY_TO, VirtualHost
 
 NO_ARGUMENTS: Mapping[str, Any] = {}
-DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"  # a name that stands for a client itself, where it is replied to without a queue
 
 
 class QueueDeclareOk(NamedTuple):
@@ -132,9 +131,8 @@ class Topology:
         """
         self._check_open()
         name = without_line_ends(queue)
-        if name == DIRECT_REPLY_TO:
-            self._last_queue = name
-            return QueueDeclareOk(name, 0, 1)  # whatever else is declared, and whether or not anyone consumes (observed on 4.0.5)
+        if name.startswith(DIRECT_REPLY_TO):
+            return self._declare_direct_reply_to(name)
         if not passive:
             name = self._check_new_name(name)
         existing = self.vhost.queues.get(name)
@@ -149,6 +147,13 @@ class Topology:
             existing = self._new_queue(name, durable, exclusive, auto_delete, arguments)
         self._last_queue = existing.name
         return QueueDeclareOk(existing.name, len(existing.ready), len(existing.consumers))
+
+    def _declare_direct_reply_to(self, name: str) -> QueueDeclareOk:
+        """No queue is declared, whatever else is asked; and the common name is there even if nobody consumes (observed)."""
+        if name != DIRECT_REPLY_TO and name not in self.vhost.requesters:
+            raise not_found(f"no queue '{name}' in vhost '{self.vhost.name}'")
+        self._last_queue = name
+        return QueueDeclareOk(name, 0, 1)
 
     def queue_bind(self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] = NO_ARGUMENTS) -> None:
         """Bind a queue to an exchange; binding it again in the same way changes nothing."""

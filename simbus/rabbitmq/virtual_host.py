@@ -13,7 +13,7 @@ the head of a queue has not expired.
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from simbus.effects import Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled
 from simbus.rabbitmq.dead_letters import dead_letter, goes_in_circles
@@ -34,6 +34,16 @@ _PREDECLARED = {
     "amq.rabbitmq.trace": "topic",
 }
 
+# "Consume from the pseudo-queue amq.rabbitmq.reply-to": there is no such queue, replies go to the client itself.
+DIRECT_REPLY_TO = "amq.rabbitmq.reply-to"
+
+
+class Requester(NamedTuple):
+    """Who gets direct replies: the consumer of that tag on a channel."""
+
+    channel: Any
+    consumer_tag: str
+
 
 @dataclass(slots=True)
 class VirtualHost:
@@ -43,6 +53,7 @@ class VirtualHost:
     node: Node
     exchanges: dict[str, Exchange] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)
+    requesters: dict[str, Requester] = field(default_factory=dict)
     _work: deque[tuple[Queue, Copy]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
@@ -100,6 +111,8 @@ class VirtualHost:
             node.refused += 1
         else:
             node.unroutable += 1
+            if self.requesters and not message.exchange:
+                self._reply(message)
             if mandatory:
                 node.effects.append(Returned(node.now, message.id, channel, message))
         if self._work:
@@ -112,6 +125,14 @@ class VirtualHost:
             self.node.copies += 1
             self._enqueue(self.queues[queue], Copy(self.node.copies, message))
             self._finish()
+
+    def _reply(self, message: Message) -> None:
+        """Hand over a direct reply; it reaches no queue, so a mandatory one is returned too (observed on 4.0.5)."""
+        requester = self.requesters.get(message.routing_key)
+        if requester is not None:
+            channel, consumer_tag = requester
+            to = message.routing_key, channel.number, consumer_tag, channel.next_tag()
+            self.node.effects.append(Delivered(self.node.now, message.id, 0, *to, 1, message))
 
     def _finish(self) -> None:
         """Enqueue what dead-lettering left to do, and what that leaves to do, until nothing is left."""
