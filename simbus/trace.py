@@ -50,9 +50,11 @@ class Trace:
         """Keep these, and let the oldest fall out when that is too much."""
         for effect in effects:
             self._effects.append(effect)
-            self._hold(effect)
+            message = getattr(effect, "message", None)
+            if message is not None and message.body:
+                self._hold(message.body)
         while len(self._effects) > self._most_effects or self._body_bytes > self._most_body_bytes:
-            self._release(self._effects.popleft())
+            self._release(_body_of(self._effects.popleft()))
             self.dropped += 1
 
     def clear(self) -> None:
@@ -82,16 +84,13 @@ class Trace:
     def _label(self, effect: Effect) -> str:
         return f"+{elapsed(effect.at - self.origin)}"
 
-    def _hold(self, effect: Effect) -> None:
-        body = _body_of(effect)
-        if body:
-            holders = self._holders.get(id(body), 0)
-            self._holders[id(body)] = holders + 1
-            if not holders:
-                self._body_bytes += len(body)
+    def _hold(self, body: bytes) -> None:
+        holders = self._holders.get(id(body), 0)
+        self._holders[id(body)] = holders + 1
+        if not holders:
+            self._body_bytes += len(body)
 
-    def _release(self, effect: Effect) -> None:
-        body = _body_of(effect)
+    def _release(self, body: bytes) -> None:
         if body:
             self._holders[id(body)] -= 1
             if not self._holders[id(body)]:

@@ -36,9 +36,11 @@ from simbus.rabbitmq.fake.messages import (
     encoded,
     moment,
     properties_of,
+    published_message,
+    returned_message,
 )
 from simbus.rabbitmq.fake.network import Network
-from simbus.rabbitmq.fake.views import Messages, QueueView, table
+from simbus.rabbitmq.fake.views import Messages, Noted, QueueView, table
 from simbus.rabbitmq.options import ExchangeArguments, OptionError, QueueArguments, declare_exchange, declare_queue
 from simbus.trace import Trace, elapsed
 from simbus.units import MICROSECOND, duration
@@ -80,8 +82,8 @@ class RabbitMQ:
         self._network = Network(self._broker, self._clock, self._restart, port)
         self._faults: list[Faults] = []
         self._certificate: Certificate | None = None
-        self._published: list[PublishedMessage] = []
-        self._returned: list[ReturnedMessage] = []
+        self._published, self._returned = Noted(published_message), Noted(returned_message)
+        self._noted: dict[type[Effect], list[Any]] = {Published: self._published.effects, Returned: self._returned.effects}
         self._forgotten = 0  # messages that were published before the last reset
         self._declared: list[tuple[Callable[[Channel, str], object], str]] = []  # how to delete what the test declared
 
@@ -509,10 +511,9 @@ class RabbitMQ:
     def _note(self, effects: Sequence[Effect]) -> None:
         """Observe what the broker did."""
         for effect in effects:
-            if isinstance(effect, Published):
-                self._published.append(PublishedMessage(effect.message, list(effect.queues), moment(effect.at)))
-            elif isinstance(effect, Returned):
-                self._returned.append(ReturnedMessage(effect.message, moment(effect.at), effect.reply_code, effect.reply_text))
+            noted = self._noted.get(type(effect))
+            if noted is not None:
+                noted.append(effect)
 
 
 def _wall(clock: str, start: datetime | None) -> Callable[[], int] | None:

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol, TypedDict
 
+from simbus.effects import Published
+from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.messages import Death, Properties
 from simbus.rabbitmq.messages import Message as Content
 from simbus.rabbitmq.options import OptionError, check_known, milliseconds
@@ -116,6 +118,16 @@ class ReturnedMessage(_Content):
 
     def _more(self) -> str:
         return f", {self.reply_code} {self.reply_text}"
+
+
+def published_message(effect: Published) -> PublishedMessage:
+    """What happened, as a test sees it."""
+    return PublishedMessage(effect.message, list(effect.queues), moment(effect.at))
+
+
+def returned_message(effect: Returned) -> ReturnedMessage:
+    """What happened, as a test sees it."""
+    return ReturnedMessage(effect.message, moment(effect.at), effect.reply_code, effect.reply_text)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -6,7 +6,7 @@ Views read and never keep: a ``QueueView`` shows the queue as it is now. What th
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Generic, Protocol, TypeVar, overload
+from typing import Any, Generic, Protocol, TypeVar, overload
 
 from simbus.rabbitmq.errors import not_found
 from simbus.rabbitmq.fake.messages import Message, PublishedMessage, ReturnedMessage
@@ -131,8 +131,8 @@ def table(vhost: VirtualHost) -> list[str]:
 class Messages(Sequence[M], Generic[M]):
     """Messages in the order in which they were published or returned; call it to pick some of them."""
 
-    def __init__(self, messages: list[M]) -> None:
-        self._messages: list[M] = messages
+    def __init__(self, messages: Sequence[M]) -> None:
+        self._messages: Sequence[M] = messages
 
     def __call__(
         self,
@@ -174,7 +174,7 @@ class Messages(Sequence[M], Generic[M]):
     def __getitem__(self, index: slice) -> list[M]: ...
 
     def __getitem__(self, index: int | slice) -> M | list[M]:
-        return self._messages[index]
+        return list(self._messages[index]) if isinstance(index, slice) else self._messages[index]
 
     def __eq__(self, other: object) -> bool:
         return list(self) == list(other) if isinstance(other, list | tuple | Messages) else NotImplemented
@@ -182,4 +182,35 @@ class Messages(Sequence[M], Generic[M]):
     __hash__ = None  # type: ignore[assignment] # it changes
 
     def __repr__(self) -> str:
-        return repr(self._messages)
+        return repr(list(self._messages))
+
+
+class Noted(Sequence[M], Generic[M]):
+    """Effects of one kind, each shown as a message when someone looks.
+
+    A test may cause thousands and look at one; making the messages at once took a quarter of the broker's time for a publish.
+
+    Args:
+        shown: makes a message of an effect.
+    """
+
+    def __init__(self, shown: Callable[[Any], M]) -> None:
+        self._shown: Callable[[Any], M] = shown
+        self.effects: list[Any] = []
+
+    def clear(self) -> None:
+        """Forget them."""
+        self.effects.clear()
+
+    def __len__(self) -> int:
+        return len(self.effects)
+
+    @overload
+    def __getitem__(self, index: int) -> M: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[M]: ...
+
+    def __getitem__(self, index: int | slice) -> M | list[M]:
+        found = self.effects[index]
+        return [self._shown(effect) for effect in found] if isinstance(found, list) else self._shown(found)
