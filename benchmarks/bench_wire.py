@@ -1,6 +1,6 @@
 """Real clients against simbus and against a real RabbitMQ, side by side in one run on one machine: trust the ratios.
 
-Usage: python benchmarks/bench_wire.py [--quick] [--against amqp://guest:guest@127.0.0.1:5672/]
+Usage: python benchmarks/bench_wire.py [--quick] [--only TEXT] [--against amqp://guest:guest@127.0.0.1:5672/]
 
 Every round does one operation with one client against each server in turn, so that all see the same neighbours,
 and what is printed are medians over the rounds: of the times, and of the ratios within a round. simbus serves from
@@ -135,12 +135,13 @@ def channel(url: str) -> Iterator[pika.adapters.blocking_connection.BlockingChan
 # Tables
 
 
-def compare(real: str | None, messages: int, rounds: int) -> list[str]:
-    """Measure and print every row; what missed its limit by far."""
+def compare(real: str | None, only: str, messages: int, rounds: int) -> list[str]:
+    """Measure and print the rows; what missed its limit by far."""
     print(f"{messages} messages of {len(BODY)} octets a round, medians of {rounds} rounds; a ratio below 1: simbus is faster\n")
     print(f"{'':32s}{REAL:>12s}{OURS:>12s}{CANNED:>12s}{'simbus /':>12s}{'simbus /':>10s}")
     print(f"{'':68s}{'RabbitMQ':>12s}{'canned':>10s}")
-    return [missed for row in rows() if (missed := compare_row(row, real, messages, rounds))]
+    chosen = [row for row in rows() if only in row.name]
+    return [missed for row in chosen if (missed := compare_row(row, real, messages, rounds))]
 
 
 def compare_row(row: Row, real: str | None, messages: int, rounds: int) -> str | None:
@@ -243,9 +244,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Real clients against simbus and a real RabbitMQ, side by side.")
     parser.add_argument("--quick", action="store_true", help="fewer messages and rounds")
     parser.add_argument("--against", metavar="AMQP_URL", help="a real RabbitMQ")
+    parser.add_argument("--only", metavar="TEXT", default="", help="the rows that hold this text, such as publish")
     given = parser.parse_args()
     print(f"CPython {platform.python_version()}, {cpu_count()} cores, switch interval {sys.getswitchinterval() * 1e3:g} ms")
-    missed = compare(given.against, *((1000, 5) if given.quick else (4000, 11)))
+    missed = compare(given.against, given.only, *((1000, 5) if given.quick else (4000, 11)))
     missed += start_up(20 if given.quick else 100)
     for text in missed:
         print(f"FAILED, by more than the margin of {MARGIN}: {text}")

@@ -56,6 +56,7 @@ def _relay(client: socket.socket, url: str, script: Script) -> None:
     address = urlsplit(url)
     received = 0
     with socket.create_connection((address.hostname, address.port)) as server, DefaultSelector() as selector:
+        server.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         selector.register(client, EVENT_READ)
         selector.register(server, EVENT_READ)
         while True:
