@@ -282,6 +282,21 @@ def test_properties_with_headers_are_never_shared():
     assert decode_properties(octets).headers is not decode_properties(octets).headers
 
 
+def test_an_empty_table_of_headers_may_be_shared_and_so_takes_nothing_in():
+    octets = encode_properties(Properties(headers={}))
+    headers = decode_properties(octets).headers
+    assert (headers, repr(headers)) == ({}, "{}")
+    for change in (
+        lambda: headers.update(a=1),
+        lambda: headers.setdefault("a", 1),
+        lambda: headers.__setitem__("a", 1),
+        lambda: headers.__ior__({"a": 1}),
+    ):
+        with pytest.raises(TypeError, match="take a copy"):
+            change()
+    assert decode_properties(octets).headers == {}
+
+
 def test_every_method_says_who_sends_it():
     assert {method.sent_by for method in METHODS} == {CLIENT, SERVER, EITHER}
     assert {method.name for method in METHODS if method.name.endswith("-ok") and method.sent_by == CLIENT} == {

@@ -206,21 +206,40 @@ def frames_of_content(channel: int, properties: bytes, body: bytes, frame_max: i
 
 _Reader = Callable[[bytes, int], tuple[Any, int]]
 _SMALL = 64
-_HEADERS = 0x20  # the flag of headers in the first octet
+_MOST_KNOWN = 1024
+_known: dict[bytes, Properties] = {}
+
+
+class _Shared(dict[str, Any]):
+    """An empty table that many messages share: in every other respect a dict, as other headers are, it takes nothing in."""
+
+    def _refuse(self, *_: Any, **__: Any) -> Any:
+        raise TypeError("these headers belong to other messages too; take a copy: dict(message.headers)")
+
+    __setitem__ = setdefault = update = __ior__ = _refuse
+
+
+_NO_HEADERS = _Shared()
 
 
 def decode_properties(data: bytes) -> Properties:
     """The properties that a content header holds.
 
     Whoever publishes one kind of message sends the same octets again and again, so small ones without headers, which
-    are safe to share, are looked up.
+    are safe to share, are looked up: 0.2 instead of 3 microseconds. Many clients always send a table of headers, an empty one.
 
     Raises:
         ProtocolError: 541, which is what RabbitMQ says when they cannot be read.
     """
-    if len(data) <= _SMALL and data[:1] and not data[0] & _HEADERS:
-        return _shared_properties(data)
-    return _decode_properties(data)
+    known = _known.get(data)
+    if known is not None:
+        return known
+    properties = _decode_properties(data)
+    if len(data) <= _SMALL and not properties.headers:
+        if len(_known) == _MOST_KNOWN:
+            _known.clear()
+        _known[data] = properties
+    return properties
 
 
 def encode_properties(properties: Properties) -> bytes:
@@ -260,9 +279,6 @@ def _present(flags: int) -> tuple[tuple[int, _Reader], ...]:
     return tuple((place, read) for place, read in enumerate(_READERS) if flags & 0x8000 >> place)
 
 
-_shared_properties = lru_cache(maxsize=1024)(_decode_properties)
-
-
 def _read_text(data: bytes, at: int) -> tuple[str, int]:
     end = at + 1 + data[at]
     return data[at + 1 : end].decode("utf-8", "surrogateescape"), end
@@ -276,11 +292,11 @@ def _read_time(data: bytes, at: int) -> tuple[datetime | Timestamp, int]:
     return time_of(_SECONDS.unpack_from(data, at)[0]), at + _SECONDS.size
 
 
-def _read_headers(data: bytes, at: int) -> tuple[dict[str, Any], int]:
+def _read_headers(data: bytes, at: int) -> tuple[Mapping[str, Any], int]:
     end = at + 4 + _LENGTH.unpack_from(data, at)[0]
     if end > len(data):
         raise internal_error()
-    return decode_table(data[at + 4 : end]), end
+    return decode_table(data[at + 4 : end]) or _NO_HEADERS, end
 
 
 def _write_octet(value: int) -> bytes:
