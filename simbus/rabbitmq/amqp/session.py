@@ -160,8 +160,10 @@ class Session:
             return None
         if self._resume or (self._link is not None and self._link.stumbled):
             return self._now
-        goes_on = self._line.deadline(self._now) if self._line.stalled else None
         beat = None if self._heartbeats is None else self._heartbeats.next_deadline
+        if self._hang_up_at is None and not self._line.stalled:  # the usual case: every turn asks every session
+            return beat
+        goes_on = self._line.deadline(self._now) if self._line.stalled else None
         return min((at for at in (self._hang_up_at, beat, goes_on) if at is not None), default=None)
 
     def advance(self, now: int) -> None:
