@@ -17,11 +17,12 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count as counter
 from os import cpu_count, getpid
 from statistics import median
+from threading import Event, Thread
 from time import perf_counter
 from urllib.parse import urlsplit
 
@@ -239,6 +240,46 @@ def start_up(rounds: int) -> list[str]:
     return missed
 
 
+# Who waits for the interpreter
+
+INTERVALS = (0.005, 0.001, 0.0001)  # the first is CPython's default
+
+
+def hand_overs(messages: int, rounds: int) -> None:
+    """Print confirmed publishes at several switch intervals, alone and beside a thread that never waits."""
+    print(f"\n{'confirmed publishes with pika, switch interval':54s}" + "".join(f"{each * 1e3:>10g} ms" for each in INTERVALS))
+    for name, beside, count in (("alone", nullcontext, messages), ("beside a thread that never waits", spinning, messages // 20)):
+        samples = [[confirmed_at(each, beside, count) for each in INTERVALS] for _ in range(rounds)]
+        print(f"  {name:52s}" + "".join(f"{shown(median(column), single=False):>13s}" for column in zip(*samples, strict=True)))
+
+
+def confirmed_at(interval: float, beside: Callable[[], AbstractContextManager[None]], messages: int) -> float:
+    """Seconds a message."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(interval)
+    try:
+        with RabbitMQ() as rabbitmq, beside():
+            return Pika().confirmed(rabbitmq.url, "bench", messages) / messages
+    finally:
+        sys.setswitchinterval(usual)
+
+
+@contextmanager
+def spinning() -> Iterator[None]:
+    """A thread that computes all the while, as a busy application's may."""
+    done = Event()
+
+    def spin() -> None:
+        while not done.is_set():
+            sum(range(100))
+
+    thread = Thread(target=spin, daemon=True)
+    thread.start()
+    yield
+    done.set()
+    thread.join()
+
+
 def main() -> int:
     """Measure, print, judge."""
     parser = argparse.ArgumentParser(description="Real clients against simbus and a real RabbitMQ, side by side.")
@@ -249,6 +290,8 @@ def main() -> int:
     print(f"CPython {platform.python_version()}, {cpu_count()} cores, switch interval {sys.getswitchinterval() * 1e3:g} ms")
     missed = compare(given.against, given.only, *((1000, 5) if given.quick else (4000, 11)))
     missed += start_up(20 if given.quick else 100)
+    if not given.quick:
+        hand_overs(2000, 5)
     for text in missed:
         print(f"FAILED, by more than the margin of {MARGIN}: {text}")
     return 1 if missed else 0
