@@ -165,3 +165,16 @@ def test_nothing_is_left_behind():
     assert threading.active_count() == before
     with pytest.raises(AMQPConnectionError):
         pika.BlockingConnection(pika.URLParameters(url))
+
+
+def test_a_stream_without_answers_arrives_whole_and_in_order_though_it_is_read_in_larger_pieces(rabbitmq, channel, monkeypatch):
+    monkeypatch.setattr("simbus.server._STREAM", 0)
+    channel.queue_declare("orders")
+    bodies = [b"%d" % number for number in range(100)]
+    for body in bodies:
+        channel.basic_publish("", "orders", body)
+    assert channel.queue_declare("orders", passive=True).method.message_count == 100
+    assert [message.body for message in rabbitmq.queue("orders")] == bodies
+    channel.basic_publish("", "orders", b"last")
+    assert rabbitmq.wait_until_idle()
+    assert rabbitmq.queue("orders").ready == 101
