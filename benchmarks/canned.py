@@ -1,8 +1,9 @@
 """A server that answers without thinking: it replays what another server said, as soon as as many bytes have come.
 
 So a client against it shows the client's own limit in this process: sockets, two threads and one interpreter's lock are
-there, and no broker. (With a stream of publishes simbus can be faster: it lets them pile up before it reads.) ``record`` stands between a client and a real server once; ``Canned`` then says the same
-again, each piece when the client has sent as many bytes as it had sent then. Nothing is parsed.
+there, and no broker. (With a stream of publishes simbus can be faster: it lets them pile up before it reads.)
+``record`` stands between a client and a real server once; ``canned`` then says the same again, each piece when the
+client has sent as many bytes as it had sent then. Nothing is parsed.
 """
 
 import socket
