@@ -284,7 +284,7 @@ def test_properties_with_headers_are_never_shared():
 
 def test_an_empty_table_of_headers_may_be_shared_and_so_takes_nothing_in():
     octets = encode_properties(Properties(headers={}))
-    headers = decode_properties(octets).headers
+    headers: Any = decode_properties(octets).headers
     assert (headers, repr(headers)) == ({}, "{}")
     for change in (
         lambda: headers.update(a=1),
