@@ -24,13 +24,14 @@ from os import cpu_count, getpid
 from statistics import median
 from threading import Event, Thread
 from time import perf_counter
+from unittest.mock import patch
 from urllib.parse import urlsplit
 
 import pika
 from canned import Script, canned, record
 from wire_clients import BODY, AioPika, Kombu, Operation, Pika
 
-from simbus import RabbitMQ
+from simbus import RabbitMQ, server
 
 MARGIN = 1.5
 OURS, REAL, CANNED = "simbus", "RabbitMQ", "canned"
@@ -240,7 +241,26 @@ def start_up(rounds: int) -> list[str]:
     return missed
 
 
-# Who waits for the interpreter
+# Why the server does what it does
+
+NEVER = 1 << 60
+
+
+def streams(messages: int, rounds: int) -> None:
+    """Print publishes without confirms, read as they come and read by the millisecond."""
+    print(f"\n{'publishes without confirms':40s}{'read at once':>14s}{'as it is':>12s}{'ratio of times':>16s}")
+    for name, client in (("pika", Pika()), ("aio-pika", AioPika()), ("kombu", Kombu())):
+        choices = (NEVER, server._STREAM)  # noqa: SLF001 - the benchmark may look inside
+        samples = [[published_with(stream, client.publish, messages) for stream in choices] for _ in range(rounds)]
+        once, ours = (shown(median(column), single=False) for column in zip(*samples, strict=True))
+        print(f"  {name:38s}{once:>14s}{ours:>12s}{median(ours / once for once, ours in samples):16.2f}")
+
+
+def published_with(stream: int, publish: Operation, messages: int) -> float:
+    """Seconds a message, when so many reads without an answer make a stream."""
+    with patch.object(server, "_STREAM", stream), RabbitMQ() as rabbitmq:
+        return publish(rabbitmq.url, "bench", messages) / messages
+
 
 INTERVALS = (0.005, 0.001, 0.0001)  # the first is CPython's default
 
@@ -291,6 +311,7 @@ def main() -> int:
     missed = compare(given.against, given.only, *((1000, 5) if given.quick else (4000, 11)))
     missed += start_up(20 if given.quick else 100)
     if not given.quick:
+        streams(4000, 11)
         hand_overs(2000, 5)
     for text in missed:
         print(f"FAILED, by more than the margin of {MARGIN}: {text}")
