@@ -46,6 +46,7 @@ class Session(Protocol):
     """
 
     closed: bool
+    awaited: bool  # whether the peer may have waited for what was last to be sent
     name: str
 
     @property

@@ -42,6 +42,7 @@ _ACK, _NACK, _CANCEL = BY_NAME["basic.ack"], BY_NAME["basic.nack"], BY_NAME["bas
 _ACCESS, _ACCESS_OK = BY_NAME["access.request"], BY_NAME["access.request-ok"]
 
 _NO_FLAGS = b"\x00\x00"
+_PLENTY = 50  # deliveries that keep a client busy for longer than the server rests
 _UNOPENED, _OPENED, _CLOSING = "unopened", "open", "closing"
 _Served = Callable[["ChannelSession", Method, tuple[Any, ...], Content | None], None]
 
@@ -75,7 +76,7 @@ class Link:
 
     ``line`` is the way to the client, ``owed`` how many octets of messages wait there; ``channels`` are those that a number
     stands for; ``hang_up`` ends the session; ``unconfirmed`` are the channels whose confirms wait to be said;
-    ``stumbled`` when something could not be said, which ends the connection.
+    ``stumbled`` when something could not be said, which ends the connection; ``deliveries`` counts those that wait to be sent.
     """
 
     driver: Driver
@@ -88,6 +89,13 @@ class Link:
     unconfirmed: list["ChannelSession"] = field(default_factory=list)
     owed: int = 0
     stumbled: bool = False
+    deliveries: int = 0
+
+    def is_awaited(self) -> bool:
+        """Whether the client may wait for what is to be sent next: not for deliveries, as long as it holds plenty."""
+        deliveries, self.deliveries = self.deliveries, 0
+        held = sum(len(channel.unacked) for channel in self.connection.channels.values())
+        return held < _PLENTY or len(self.line.out) > deliveries
 
     def observe(self) -> None:
         """Say everything that has happened until now."""
@@ -247,6 +255,7 @@ class ChannelSession:
             message = effect.message
             told = effect.consumer_tag, effect.delivery_tag, effect.attempt > 1, message.exchange, message.routing_key
             self._say_content(_DELIVER, told, message, effect)
+            self._link.deliveries += 1
 
     def _returned(self, effect: Returned) -> None:
         self.say_confirms()

@@ -77,12 +77,14 @@ class Session:
 
     Attributes:
         closed: the transport is to be closed, once everything has been sent.
+        awaited: whether the client may have waited for what was last to be sent.
         name: the client's address and, once known, what it calls itself.
         connection: the broker's, from connection.open on.
     """
 
     def __init__(self, driver: Driver, now: int, peer: str = "") -> None:
         self.closed = False
+        self.awaited = True
         self.name = peer
         self.connection: Connection | None = None
         self._driver = driver
@@ -140,6 +142,7 @@ class Session:
             return b""
         if self._link is not None:
             self._link.say_confirms()
+            self.awaited = self._link.is_awaited()
             self._link.owed = 0
         self._resume |= self._full
         self._full = False
