@@ -306,7 +306,8 @@ class _Connection(asyncio.Protocol):
         if self._drained or self._session.closed:
             data = self._session.bytes_to_send()
             if data:
-                self._unanswered = 0 if self._session.awaited else self._unanswered
+                if self._session.awaited:
+                    self._unanswered = 0
                 self._transport.write(data)
         self._read_when_wanted()
         if self._session.closed and self._session.was_cut:

@@ -178,3 +178,22 @@ def test_a_stream_without_answers_arrives_whole_and_in_order_though_it_is_read_i
     channel.basic_publish("", "orders", b"last")
     assert rabbitmq.wait_until_idle()
     assert rabbitmq.queue("orders").ready == 101
+
+
+def test_the_acks_of_a_client_that_holds_plenty_arrive_whole_though_they_are_read_in_larger_pieces(
+    rabbitmq, channel, monkeypatch
+):
+    monkeypatch.setattr("simbus.server._STREAM", 0)
+    rabbitmq.declare_queue("orders")
+    for number in range(200):
+        rabbitmq.publish("", "orders", b"%d" % number)
+    channel.basic_qos(prefetch_count=60)
+    seen = []
+    for method, _, body in channel.consume("orders", inactivity_timeout=10):
+        seen.append(body)
+        channel.basic_ack(method.delivery_tag)
+        if len(seen) == 200:
+            break
+    channel.cancel()
+    assert seen == [b"%d" % number for number in range(200)]
+    assert rabbitmq.queue("orders").depth == 0
