@@ -296,7 +296,7 @@ def test_a_client_that_reads_nothing_makes_nothing_grow(rabbitmq):
 class LastWords:
     """A session that says much and is done."""
 
-    name, next_deadline, reading, was_cut, delayed = "talker", None, True, False, False
+    name, next_deadline, reading, awaited, was_cut, delayed = "talker", None, True, True, False, False
 
     def __init__(self, now, peer):
         self.closed = True
