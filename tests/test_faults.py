@@ -150,6 +150,7 @@ def test_what_never_happened_is_named_beside_what_did():
         (Fault("basic.deliver", 1, "refuse"), "refuse is not possible for basic.deliver"),
         (Fault("basic.publish", 1, "duplicate"), "duplicate is not possible for basic.publish"),
         (Fault("connection.open", 1, "cancel"), "cancel is not possible for connection.open"),
+        (Fault("channel.open", 1, "delete_queue", queue="a"), "delete_queue is not possible for channel.open"),
         (Fault("basic.publish", 1, "unknown", applied=1), "applied is True or False"),
     ],
 )
@@ -287,6 +288,14 @@ def test_a_reset_after_an_operation_leaves_it_done_and_unanswered(wire, confirme
     assert confirmed.session.closed
 
 
+def test_a_reset_comes_even_after_an_operation_that_the_broker_refuses(wire, client):
+    wire.inject(Fault("basic.qos", 1, "reset", **AFTER))
+    client.send(1, Basic.Qos(prefetch_size=1))
+    assert client.session.closed
+    assert client.session.was_cut
+    assert client.silent()
+
+
 def test_what_was_answered_before_a_reset_does_not_depend_on_how_the_octets_arrived(wire):
     def answers(in_one_piece):
         wire = Wire()
@@ -345,6 +354,15 @@ def test_a_delayed_refusal_is_still_answered(wire, client):
     client.expect("Channel.Close", reply_code=404)
 
 
+@pytest.mark.parametrize("ask", [Channel.Close(200, "", 0, 0), Channel.Open(), Queue.Declare(queue="b")])
+def test_what_was_delayed_on_a_connection_that_has_ended_meanwhile_is_ignored(wire, client, ask):
+    wire.inject(Fault(ask.name.lower(), 1, "delay", time="1s"))
+    client.send(1, ask)
+    wire.restart()
+    wire.wait(1)
+    client.expect("Connection.Close", reply_code=320)
+
+
 def test_heartbeats_can_fall_silent(wire):
     client = wire.connect(heartbeat=10)
     wire.inject(Fault("server heartbeat", "every", "silence"))
@@ -401,12 +419,33 @@ def test_a_duplicate_is_a_second_delivery_with_a_tag_of_its_own(wire, client, co
     assert wire.broker.vhost().queues["a"].ledger.acked == 2
 
 
+def test_a_duplicate_of_a_quorum_queue_is_a_message_that_was_never_delivered(wire, client):
+    client.call(1, Queue.Declare(queue="r", durable=True, arguments={"x-queue-type": "quorum"}))
+    client.call(1, Basic.Consume(queue="r"))
+    wire.inject(Fault("basic.deliver", 2, "duplicate"))
+    client.publish(1, "", "r", b"1")
+    client.expect("Basic.Deliver")
+    client.send(1, Basic.Nack(1))
+    wire.wait()
+    again, duplicate = client.take()
+    assert (again.redelivered, again.properties.headers) == (True, {"x-delivery-count": 1})
+    assert (duplicate.redelivered, duplicate.properties.headers) == (False, None)
+
+
 def test_a_redelivery_says_so_and_the_first_delivery_is_never_seen(wire, client, consumer):
     wire.inject(Fault("basic.deliver", 1, "redeliver"))
     client.publish(1, "", "a", b"1")
     assert consumer.silent()
     wire.wait()
     assert consumer.expect("Basic.Deliver", delivery_tag=2, redelivered=True).body == b"1"
+
+
+def test_a_redelivery_does_not_wait_for_a_transaction_of_the_client(wire, client, consumer):
+    consumer.call(1, Tx.Select())
+    wire.inject(Fault("basic.deliver", 1, "redeliver"))
+    client.publish(1, "", "a", b"1")
+    wire.wait()
+    consumer.expect("Basic.Deliver", delivery_tag=2, redelivered=True)
 
 
 def test_what_needs_no_ack_cannot_be_redelivered_so_the_entry_has_not_happened(wire, client):

@@ -453,6 +453,12 @@ class Channel(Topology):
             consumer.queue.deserted = True
             self.vhost.after_consumer(consumer.queue)
 
+    def take_back(self, delivery_tag: int) -> None:
+        """Requeue a delivery that the client was not told of, if it is still there; no transaction of the client holds it up."""
+        entry = self.unacked.pop(delivery_tag, None)
+        if entry is not None:
+            self._return(((entry,),), requeue=True)
+
     def forget_consumer(self, consumer: Consumer) -> None:
         """The broker ended one of its consumers."""
         del self.consumers[consumer.tag]

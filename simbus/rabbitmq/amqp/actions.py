@@ -7,6 +7,7 @@ mend what it leaves behind when the plan is over, if it leaves anything. ``ACTIO
 """
 
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from typing import Any, NamedTuple
 
 from simbus.faults import Fault
@@ -95,7 +96,8 @@ def _reset(scene: Scene, when: str) -> Undo:
         scene.go_on()
     scene.line.cut()
     if when == "after" and scene.asked:
-        scene.go_on()
+        with suppress(ProtocolError):  # which could not be told any more
+            scene.go_on()
     if scene.asked:
         raise hung_up("a fault resets the connection")
     scene.driver.soon(scene.hang_up)
@@ -138,7 +140,9 @@ def _duplicate(scene: Scene) -> Undo:
     delivered, channel = scene.delivered, scene.channel
     assert delivered is not None
     assert channel is not None
-    scene.soon(lambda: channel.vhost.duplicate(delivered.queue, delivered.message))
+    held = channel.unacked.get(delivered.delivery_tag)
+    message = delivered.message if held is None else held.copy.message  # as it was published, without a count of deliveries
+    scene.soon(lambda: channel.vhost.duplicate(delivered.queue, message))
     return None
 
 
@@ -146,12 +150,7 @@ def _redeliver(scene: Scene) -> Undo:
     delivered, channel = scene.delivered, scene.channel
     assert delivered is not None
     assert channel is not None
-
-    def give_back() -> None:
-        if delivered.delivery_tag in channel.unacked:  # else its channel has ended, which gave it back
-            channel.nack(delivered.delivery_tag)
-
-    scene.soon(give_back)
+    scene.soon(lambda: channel.take_back(delivered.delivery_tag))
     return None
 
 
@@ -214,7 +213,8 @@ def _said(operation: str) -> bool:
 
 
 def _on_channels(operation: str) -> bool:
-    return "." in operation and "connection." not in operation
+    """Before a channel.open there is none: its answer is said on one."""
+    return "." in operation and "connection." not in operation and operation != "channel.open"
 
 
 def _of(*operations: str) -> Callable[[str], bool]:

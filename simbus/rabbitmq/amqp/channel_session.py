@@ -43,7 +43,7 @@ _ACCESS, _ACCESS_OK = BY_NAME["access.request"], BY_NAME["access.request-ok"]
 
 _NO_FLAGS = b"\x00\x00"
 _PLENTY = 50  # deliveries that keep a client busy for longer than the server rests
-_UNOPENED, _OPENED, _CLOSING = "unopened", "open", "closing"
+_UNOPENED, _OPENED, _CLOSING, _GONE = "unopened", "open", "closing", "gone"
 _Served = Callable[["ChannelSession", Method, tuple[Any, ...], Content | None], None]
 
 
@@ -139,9 +139,10 @@ class ChannelSession:
             self._serve(*command)
 
     def detach(self) -> None:
-        """The connection ends: tell the client of nothing more."""
+        """The connection ends: tell the client of nothing more, nor serve what a fault still holds back."""
         if self._state is _OPENED:
             self._link.driver.detach(self._model.number)
+        self._state = _GONE
 
     # What the client asks
 
@@ -341,12 +342,14 @@ class ChannelSession:
             _CLOSE: _close,
         },
         _CLOSING: {_OPEN: _open_again, _CLOSE: _close_across, _CLOSE_OK: _closed},
+        _GONE: {},
     }
     # What becomes of all other methods; None: they are ignored.
     _refused: ClassVar[Mapping[str, Callable[[int, int], ProtocolError] | None]] = {
         _UNOPENED: refusals.expected_open,
         _OPENED: refusals.unimplemented,
         _CLOSING: None,
+        _GONE: None,
     }
     _told: ClassVar[Mapping[type, Callable[["ChannelSession", Any], None]]] = {
         Delivered: _delivered,
