@@ -135,10 +135,10 @@ class Server:
     # What the driver's side asks for
 
     def flush(self) -> None:
-        """Send what sessions have to say, soon; called with the lock held, from any thread."""
+        """Send what sessions have to say, and heed the broker's next deadline, soon; called with the lock held, in any thread."""
         if get_ident() != self._thread.ident and not self._flush_is_due:  # a turn of the loop's thread ends with it anyway
             self._flush_is_due = True
-            self._loop.call_soon_threadsafe(self._flush)
+            self._loop.call_soon_threadsafe(self._wake_up)
 
     def drop_connections(self) -> None:
         """Cut every connection without a word, as a network does, and wait until that is done."""

@@ -130,6 +130,15 @@ def test_a_restart_tells_clients_and_keeps_what_is_durable(rabbitmq, connection,
         assert again.channel().basic_get("kept")[2] == b"persistent"
 
 
+def test_a_restart_cuts_off_who_still_shakes_hands(rabbitmq):
+    with socket.create_connection((rabbitmq.host, rabbitmq.port), timeout=5) as client:
+        client.sendall(b"AMQP\0\0\x09\x01")
+        assert b"PLAIN" in client.recv(1000)
+        rabbitmq.restart()
+        with pytest.raises(ConnectionResetError):
+            assert client.recv(1000)
+
+
 def test_a_direct_reply_comes_back_to_who_asked(rabbitmq, connection, channel):
     rabbitmq.declare_queue("orders")
 

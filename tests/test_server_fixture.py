@@ -126,6 +126,20 @@ def test_on_the_wall_clock_time_passes_by_itself():
             channel.basic_ack(method.delivery_tag)
 
 
+def test_what_the_test_publishes_expires_on_the_wall_clock_though_no_client_does_anything():
+    with RabbitMQ(clock="wall") as rabbitmq:
+        rabbitmq.declare_queue("delay", dead_letter_exchange="", dead_letter_routing_key="work")
+        rabbitmq.declare_queue("work")
+        with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as connection:
+            channel = connection.channel()
+            work = channel.consume("work", auto_ack=True, inactivity_timeout=10)
+            channel.basic_qos()
+            rabbitmq.publish("", "work", b"the client consumes")
+            assert next(work)[2] == b"the client consumes"
+            rabbitmq.publish("", "delay", b"task", expiration="30ms")
+            assert next(work)[2] == b"task"
+
+
 def test_without_a_server_time_has_passed_when_the_test_looks():
     with RabbitMQ(clock="wall") as rabbitmq:
         rabbitmq.declare_queue("offers", message_ttl="1ms")

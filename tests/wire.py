@@ -23,7 +23,7 @@ from simbus.faults import Fault, Occurrences, Plan
 from simbus.rabbitmq.amqp.faults import Injector
 from simbus.rabbitmq.amqp.session import Session
 from simbus.rabbitmq.broker import Broker
-from simbus.rabbitmq.effects import Blocked, Unblocked
+from simbus.rabbitmq.effects import Unblocked
 from simbus.units import SECOND
 
 PROTOCOL_HEADER = b"AMQP\x00\x00\x09\x01"
@@ -56,9 +56,9 @@ class Wire:
 
     def _tell_all(self, effects: Sequence[Effect]) -> None:
         for effect in effects:
-            if isinstance(effect, Blocked | Unblocked):
+            if isinstance(effect, Unblocked):
                 for session in self.sessions:
-                    session.effect(effect)
+                    session.unblock()
 
     def session(self) -> Session:
         self.sessions.append(Session(self, self.now))
@@ -76,7 +76,7 @@ class Wire:
     def restart(self) -> None:
         closed = self.broker.restart()
         for session in self.sessions:
-            if session.connection in closed:
+            if session.connection is None or session.connection in closed:
                 session.shut_down()
 
     def inject(self, *faults: Fault, legal: bool = True) -> Occurrences:

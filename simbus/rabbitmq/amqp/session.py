@@ -18,7 +18,6 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, ClassVar
 
-from simbus.effects import Effect
 from simbus.rabbitmq.amqp import handshake, refusals
 from simbus.rabbitmq.amqp.channel_session import ChannelSession, Driver, Link
 from simbus.rabbitmq.amqp.codec import (
@@ -45,7 +44,7 @@ from simbus.rabbitmq.amqp.operations import (
     name_when_said,
 )
 from simbus.rabbitmq.channels import Connection
-from simbus.rabbitmq.effects import ConnectionClosed, ConnectionOpened, ConnectionRefused, Unblocked
+from simbus.rabbitmq.effects import ConnectionClosed, ConnectionOpened, ConnectionRefused
 from simbus.rabbitmq.errors import RabbitMQError
 from simbus.units import SECOND
 
@@ -197,9 +196,9 @@ class Session:
 
     # The broker's side
 
-    def effect(self, effect: Effect) -> None:
-        """Something happened to the whole broker. Effects of channels come to their listeners, see ``Driver.listen``."""
-        if isinstance(effect, Unblocked) and self._blocked:
+    def unblock(self) -> None:
+        """No alarm is left in the broker. Effects of channels come to their listeners, see ``Driver.listen``."""
+        if self._blocked:
             self._blocked = False
             self._resume = True  # no verb is called from here: what was held back is served by advance
             if "connection.blocked" in self._capabilities:

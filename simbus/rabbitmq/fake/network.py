@@ -14,7 +14,7 @@ from simbus.rabbitmq.amqp.faults import Injector
 from simbus.rabbitmq.amqp.session import Session
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Connection
-from simbus.rabbitmq.effects import Blocked, Unblocked
+from simbus.rabbitmq.effects import Unblocked
 from simbus.server import Server
 
 
@@ -78,9 +78,12 @@ class Network:
         return [] if self._running is None else self._running.busy()
 
     def shut_down(self, closed: Sequence[Connection]) -> None:
-        """Tell the clients of connections that the broker closed, and hang up; called with the lock held."""
+        """Tell the clients of connections that the broker closed, and hang up; called with the lock held.
+
+        Clients that still shake hands, and so have no connection of the broker's, are cut off too.
+        """
         for session in self._sessions:
-            if session.connection in closed:
+            if session.connection is None or session.connection in closed:
                 session.shut_down()
         self._flush()
 
@@ -90,12 +93,14 @@ class Network:
             self._running.retire(seconds)
 
     def _observe(self, effects: Sequence[Effect]) -> None:
-        """Tell every session what concerns the whole broker."""
+        """Tell every session of what concerns the whole broker; on the wall clock, the server that a deadline may be nearer."""
         for effect in effects:
-            if isinstance(effect, Blocked | Unblocked):
+            if isinstance(effect, Unblocked):
                 for session in self._sessions:
-                    session.effect(effect)
+                    session.unblock()
                 self._flush()
+        if self._clock.follows_the_wall:
+            self._flush()
 
     def _settle(self) -> int | None:
         until = self._clock.catch_up()
