@@ -58,6 +58,10 @@ class Session(Protocol):
         """Whether it holds something back that it will serve or say in time."""
 
     @property
+    def unserved(self) -> bool:
+        """Whether it has received bytes that it has not served yet."""
+
+    @property
     def reading(self) -> bool:
         """Whether more bytes are wanted; a transport that went on reading would let memory grow."""
 

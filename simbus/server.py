@@ -226,11 +226,12 @@ class _Connection(asyncio.Protocol):
         self._timer_at: int | None = None
         self._reads = self._drained = True
         self._unanswered = 0
-        self._rests = False
+        self._may_rest = self._rests = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
+        self._may_rest = transport.get_extra_info("sslcontext") is None  # what waits within TLS is not seen by ``busy``
         options = transport.get_extra_info("socket")
         options.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         options.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
@@ -244,7 +245,7 @@ class _Connection(asyncio.Protocol):
             self._session.advance(now)
             self._session.receive(data)
             self._unanswered += 1
-        if self._unanswered > _STREAM:
+        if self._unanswered > _STREAM and self._may_rest:
             self._rest()
 
     def _rest(self) -> None:
@@ -290,7 +291,7 @@ class _Connection(asyncio.Protocol):
         """What is on its way here or there, in words, if anything is."""
         with DefaultSelector() as selector:
             selector.register(self._transport.get_extra_info("socket"), EVENT_READ)
-            unread = bool(selector.select(0))
+            unread = self._session.unserved or bool(selector.select(0))
         if self._session.delayed:
             return f"{self._session.name} is held up by a fault"
         if unread:

@@ -6,11 +6,15 @@ import threading
 
 import pika
 import pytest
+from pamqp import frame
+from pamqp.commands import Channel
 from pika.exceptions import AMQPConnectionError
 
 from simbus import RabbitMQ
 from simbus.errors import HandlerRunning, NotIdle
 from simbus.rabbitmq.errors import ChannelError
+from tests.fuzz_programs import good_handshake
+from tests.wire import published
 
 SOON = "20ms"  # how long a test waits for what will not come
 
@@ -162,6 +166,19 @@ def test_a_publisher_that_the_broker_blocks_has_unread_bytes(rabbitmq):
         rabbitmq.unblock()
         assert rabbitmq.wait_until_idle()
         assert [message.body for message in rabbitmq.queue("payments")] == [b"1", b"2"]
+
+
+def test_what_came_in_one_piece_with_what_blocked_its_publisher_is_not_served_yet(rabbitmq):
+    rabbitmq.declare_queue("payments")
+    rabbitmq.block()
+    said = [*good_handshake(), frame.marshal(Channel.Open(), 1), published(1, "", "payments", b"1")]
+    with socket.create_connection((rabbitmq.host, rabbitmq.port)) as client:
+        client.sendall(b"".join(said))
+        with pytest.raises(NotIdle, match="has sent bytes that are not read yet, because it is blocked"):
+            rabbitmq.wait_until_idle(timeout=SOON)
+        rabbitmq.unblock()
+        assert rabbitmq.wait_until_idle()
+        assert rabbitmq.queue("payments").ready == 1
 
 
 def test_a_client_that_reads_nothing_is_owed_bytes(rabbitmq):

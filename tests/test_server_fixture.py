@@ -200,6 +200,20 @@ def test_a_client_connects_under_tls_and_trusts_the_test_authority(rabbitmq):
     assert str(rabbitmq.port) not in rabbitmq.tls_url
 
 
+def test_a_stream_under_tls_is_read_before_the_broker_is_idle(rabbitmq, monkeypatch):
+    monkeypatch.setattr("simbus.server._STREAM", 0)
+    parameters = pika.URLParameters(rabbitmq.tls_url)
+    parameters.ssl_options = pika.SSLOptions(ssl.create_default_context(cafile=rabbitmq.tls_ca_file), "127.0.0.1")
+    with pika.BlockingConnection(parameters) as connection:
+        channel = connection.channel()
+        channel.queue_declare("orders")
+        for number in range(1, 51):
+            for _ in range(3):
+                channel.basic_publish("", "orders", b"1")
+            assert rabbitmq.wait_until_idle()
+            assert rabbitmq.queue("orders").ready == 3 * number
+
+
 def test_a_client_that_does_not_trust_the_test_authority_does_not_connect(rabbitmq):
     parameters = pika.URLParameters(rabbitmq.tls_url)
     parameters.ssl_options = pika.SSLOptions(ssl.create_default_context(), "127.0.0.1")
@@ -310,7 +324,7 @@ def test_a_client_that_reads_nothing_makes_nothing_grow(rabbitmq):
 class LastWords:
     """A session that says much and is done."""
 
-    name, next_deadline, reading, awaited, was_cut, delayed = "talker", None, True, True, False, False
+    name, next_deadline, reading, awaited, was_cut, delayed, unserved = "talker", None, True, True, False, False, False
 
     def __init__(self, now, peer):
         self.closed = True

@@ -123,6 +123,11 @@ class Session:
         """Whether something is held back that will be served or said without anyone's doing."""
         return self._line.stalled
 
+    @property
+    def unserved(self) -> bool:
+        """Whether it has received what it has not served yet: what it holds back, or half a frame."""
+        return self._frames.pending > 0
+
     def receive(self, data: bytes) -> None:
         """Bytes arrived, in any pieces."""
         if self.closed or self._stage is _DEAF:
