@@ -148,14 +148,17 @@ class VirtualClock:
                 effect, receiver = due
                 receiver(effect)
                 self.observe()
-        finally:
+        except BaseException:
             with self.lock:
                 self._acting = None
                 self.observe()  # what a receiver did before it failed has happened too
+            raise
 
     def _next_due(self) -> tuple[Effect, Receiver] | None:
+        """What to act upon next; with None this thread acts no more, before another can leave it work that it would not see."""
         with self.lock:
             if not self._due:
+                self._acting = None
                 return None
             effect = self._due.popleft()
             return effect, self._receivers[_channel_of(effect)]

@@ -230,3 +230,27 @@ def test_while_one_thread_acts_another_only_leaves_work(world):
     world.channel.publish("", "q")
     world.clock.settle()
     assert order == ["handler", "other thread is done", "handler"]
+
+
+def test_work_that_another_thread_leaves_as_the_last_receiver_returns_is_done(world, monkeypatch):
+    handled: list[Effect] = []
+    world.channel.queue_declare("q")
+    world.consume("q", handled.append)
+    next_due = world.clock._next_due
+
+    def meanwhile():
+        monkeypatch.undo()
+        world.channel.publish("", "q")
+        world.clock.settle()
+
+    def with_another_thread_behind_it():
+        due = next_due()
+        if due is None:
+            other = threading.Thread(target=meanwhile)
+            other.start()
+            other.join()
+        return due
+
+    monkeypatch.setattr(world.clock, "_next_due", with_another_thread_behind_it)
+    world.clock.settle()
+    assert len(handled) == 1

@@ -16,6 +16,7 @@ from simbus import RabbitMQ
 from simbus.errors import HandlerFailed
 from simbus.rabbitmq.amqp.codec import encode_content, encode_method
 from simbus.rabbitmq.amqp.methods import BY_NAME
+from simbus.rabbitmq.fake.messages import moment
 from simbus.rabbitmq.options import OptionError
 from simbus.server import CannotListen, Server
 from tests.fuzz_programs import good_handshake
@@ -148,6 +149,14 @@ def test_without_a_server_time_has_passed_when_the_test_looks():
         while queue:
             pass
         assert [effect.cause for effect in rabbitmq._trace if hasattr(effect, "cause")] == ["expired"]
+
+
+def test_an_alarm_on_the_wall_clock_has_the_time_at_which_it_was_raised():
+    with RabbitMQ(clock="wall") as rabbitmq:
+        before = datetime.now(UTC)
+        rabbitmq.block()
+        [alarm] = rabbitmq._trace
+        assert moment(alarm.at) >= before
 
 
 def test_the_wall_clock_cannot_be_moved_or_set():

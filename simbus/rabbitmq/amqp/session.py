@@ -146,7 +146,8 @@ class Session:
             return b""
         if self._link is not None:
             self._link.say_confirms()
-            self.awaited = self._link.is_awaited()
+            if self._line.out:  # not for every session at every turn: it looks at every channel
+                self.awaited = self._link.is_awaited()
             self._link.owed = 0
         self._resume |= self._full
         self._full = False

@@ -474,13 +474,13 @@ class RabbitMQ:
 
     def block(self, reason: str = "low on memory") -> None:
         """Raise an alarm: clients that publish are blocked, as by a broker that is short of memory or disk."""
-        with self._clock.lock:
+        with self.looking():
             self._broker.block(reason)
             self._clock.observe()
 
     def unblock(self) -> None:
         """End every alarm."""
-        with self._clock.lock:
+        with self.looking():
             self._broker.unblock()
             self._clock.observe()
 
