@@ -457,6 +457,16 @@ def test_what_needs_no_ack_cannot_be_redelivered_so_the_entry_has_not_happened(w
         occurrences.check()
 
 
+def test_a_direct_reply_comes_from_no_queue_so_it_cannot_be_duplicated(wire, client):
+    client.call(1, Basic.Consume(queue="amq.rabbitmq.reply-to", no_ack=True))
+    plan = wire.inject(Fault("basic.deliver", "every", "duplicate"))
+    client.publish(1, "", "a", b"request", Basic.Properties(reply_to="amq.rabbitmq.reply-to"))
+    request = client.call(1, Basic.Get(queue="a", no_ack=True))
+    client.publish(1, "", request.properties.reply_to, b"reply")
+    client.expect("Basic.Deliver")
+    assert plan.happened == []
+
+
 def test_a_repeated_frame_is_the_very_same(wire, client, consumer):
     wire.inject(Fault("basic.deliver", 1, "repeat"), legal=False)
     client.publish(1, "", "a", b"1")

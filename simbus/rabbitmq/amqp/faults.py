@@ -116,8 +116,8 @@ def _instead(word: str, known: Collection[str]) -> str:
 
 
 def _impossible(scene: Scene) -> Collection[str]:
-    """What needs no acknowledgement cannot be redelivered."""
+    """What needs no acknowledgement cannot be redelivered, and what comes from no queue, a direct reply, not be duplicated."""
     delivered, channel = scene.delivered, scene.channel
     if delivered is None or channel is None or delivered.delivery_tag in channel.unacked:
         return ()
-    return ("redeliver",)
+    return ("redeliver",) if delivered.copy_id else ("redeliver", "duplicate")
