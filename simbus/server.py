@@ -32,7 +32,7 @@ _LINGER = 3 * SECOND  # how long a peer may take to read the last words
 
 # Reads in a row that caused no answer, after which no one seems to wait for one; and nanoseconds until the next read. A
 # client's stream of publishes then arrives by dozens and not by fours, and each side wakes the other less often: with both in
-# one interpreter that takes 29 (pika) to 83 % (aio-pika) of the time (docs/speed.md). Who asks at its end waits a millisecond once.
+# one interpreter that takes 29 (pika) to 83 % (aio-pika) of the time (docs/speed.md). Who asks at its end waits 1 ms once.
 _STREAM = 8
 _REST = MILLISECOND
 

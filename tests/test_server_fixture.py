@@ -75,6 +75,19 @@ def test_a_reset_deletes_what_the_test_declared_and_ends_its_handlers(shared):
         assert [message.body for message in shared.queue("orders")] == [b"kept for the client"]
 
 
+def test_a_reset_leaves_what_a_client_declared_anew_under_a_name_that_the_test_had_used(shared):
+    with pika.BlockingConnection(pika.URLParameters(shared.url)) as connection:
+        shared.declare_queue("orders")
+        shared.declare_exchange("shop\n")  # RabbitMQ leaves out the line's end
+        shared.delete_queue("orders")
+        shared.delete_exchange("shop")
+        connection.channel().queue_declare("orders")
+        connection.channel().exchange_declare("shop", "fanout")
+        shared.reset()
+        assert connection.channel().queue_declare("orders", passive=True).method.consumer_count == 0
+        connection.channel().exchange_declare("shop", passive=True)
+
+
 def test_what_a_client_holds_at_a_reset_is_acknowledged_in_vain(shared):
     with pika.BlockingConnection(pika.URLParameters(shared.url)) as connection:
         channel = connection.channel()

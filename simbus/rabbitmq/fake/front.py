@@ -18,6 +18,7 @@ from simbus.errors import HandlerRunning
 from simbus.faults import Fault, Plan, plan_of
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
+from simbus.rabbitmq.declarations import without_line_ends
 from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.errors import RabbitMQError
 from simbus.rabbitmq.fake import addresses
@@ -42,6 +43,8 @@ from simbus.rabbitmq.fake.messages import (
 from simbus.rabbitmq.fake.network import Network
 from simbus.rabbitmq.fake.views import Messages, Noted, QueueView, table
 from simbus.rabbitmq.options import ExchangeArguments, OptionError, QueueArguments, declare_exchange, declare_queue
+from simbus.rabbitmq.queues import Queue
+from simbus.rabbitmq.routing import Exchange
 from simbus.trace import Trace, elapsed
 from simbus.units import MICROSECOND, duration
 
@@ -85,7 +88,7 @@ class RabbitMQ:
         self._published, self._returned = Noted(published_message), Noted(returned_message)
         self._noted: dict[type[Effect], list[Any]] = {Published: self._published.effects, Returned: self._returned.effects}
         self._forgotten = 0  # messages that were published before the last reset
-        self._declared: list[tuple[Callable[[Channel, str], object], str]] = []  # how to delete what the test declared
+        self._declared: list[Queue | Exchange] = []  # by the test, which were not there before
 
     def __enter__(self) -> Self:
         return self
@@ -119,9 +122,8 @@ class RabbitMQ:
             self._broker.unblock()
             self._clients.reset()
             self._clock.observe()
-        for delete, name in reversed(self._declared):
-            with suppress(RabbitMQError):
-                self._clients.do(self._channel, delete, name)
+        for declared in reversed(self._declared):
+            self._delete(declared)
         with self._clock.lock:
             self._forgotten += len(self._published)
             for record in (self._published, self._returned, self._declared, self._faults, self._trace):
@@ -170,6 +172,7 @@ class RabbitMQ:
             UnitError: for a time without a unit, or finer than a millisecond.
             RabbitMQError: 403, 405, 406 or 540 as RabbitMQ refuses; 540 also for what simbus does not model yet.
         """
+        name = without_line_ends(name)
         is_new = name not in self._broker.vhost().queues
         declared = self._clients.do(
             self._channel,
@@ -182,7 +185,7 @@ class RabbitMQ:
             **options,
         )
         if is_new:
-            self._declared.append((Channel.queue_delete, declared.queue))
+            self._declared.append(self._broker.vhost().queues[declared.queue])
         return self.queue(declared.queue)
 
     def declare_exchange(
@@ -197,6 +200,7 @@ class RabbitMQ:
         **options: Unpack[ExchangeArguments],
     ) -> None:
         """Declare an exchange: direct, fanout, topic or headers; errors as :meth:`declare_queue`."""
+        name = without_line_ends(name)
         is_new = name not in self._broker.vhost().exchanges
         self._clients.do(
             self._channel,
@@ -210,7 +214,7 @@ class RabbitMQ:
             **options,
         )
         if is_new:
-            self._declared.append((Channel.exchange_delete, name))
+            self._declared.append(self._broker.vhost().exchanges[name])
 
     def bind(self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None) -> None:
         """Bind a queue to an exchange; ChannelError 404 when either is missing."""
@@ -507,6 +511,14 @@ class RabbitMQ:
     @property
     def _channel(self) -> Channel:
         return self._clients.channel
+
+    def _delete(self, declared: Queue | Exchange) -> None:
+        """Delete what the test declared, but nothing else that bears its name by now."""
+        vhost = self._broker.vhost()
+        is_queue = isinstance(declared, Queue)
+        if (vhost.queues if is_queue else vhost.exchanges).get(declared.name) is declared:
+            with suppress(RabbitMQError):
+                self._clients.do(self._channel, Channel.queue_delete if is_queue else Channel.exchange_delete, declared.name)
 
     def _note(self, effects: Sequence[Effect]) -> None:
         """Observe what the broker did."""
