@@ -59,7 +59,7 @@ class Server:
     ) -> None:
         self.open_session = open_session
         self._lock, self._settle = lock, settle
-        self._connections: set[_Connection] = set()
+        self._connections: dict[_Connection, None] = {}  # in their order, so that all hear in the same order in every run
         self._empty = asyncio.Event()
         self._flush_is_due = False
         self._wake: asyncio.TimerHandle | None = None
@@ -201,12 +201,12 @@ class Server:
 
     def joined(self, connection: "_Connection") -> None:
         """A connection was made."""
-        self._connections.add(connection)
+        self._connections[connection] = None
         self._empty.clear()
 
     def left(self, connection: "_Connection") -> None:
         """A connection is gone."""
-        self._connections.discard(connection)
+        self._connections.pop(connection, None)
         if not self._connections:
             self._empty.set()
 

@@ -152,6 +152,7 @@ def test_what_never_happened_is_named_beside_what_did():
         (Fault("connection.open", 1, "cancel"), "cancel is not possible for connection.open"),
         (Fault("channel.open", 1, "delete_queue", queue="a"), "delete_queue is not possible for channel.open"),
         (Fault("basic.publish", 1, "unknown", applied=1), "applied is True or False"),
+        (Fault("basic.publish", 1, "delete_queue"), "delete_queue needs queue=, which is a text"),
     ],
 )
 def test_an_entry_that_means_nothing_is_refused_with_the_remedy(wire, fault, says):
@@ -523,6 +524,16 @@ def test_an_alarm_blocks_who_publishes_until_its_time_is_over(wire, client):
     wire.wait(1)
     client.expect("Connection.Unblocked")
     assert ready(wire) == [b"1", b"2"]
+
+
+def test_the_time_of_an_alarm_does_not_end_a_later_one(wire, client):
+    wire.inject(Fault("basic.publish", 1, "block", time="1s"))
+    client.publish(1, "", "a", b"1")
+    wire.wait()
+    wire.end()
+    wire.broker.block()
+    wire.wait(1)
+    assert wire.broker.blocked == "low on memory"
 
 
 def test_an_alarm_without_a_time_ends_with_the_plan(wire, client):

@@ -170,6 +170,21 @@ def test_one_broker_serves_the_whole_run(run):
     run(SHARED).assert_outcomes(passed=2)
 
 
+def test_what_a_handler_raised_after_the_last_reset_is_told_at_the_end_of_the_run(run):
+    result = run("""
+        def test_last(rabbitmq_server):
+            rabbitmq_server.declare_queue("q", type="quorum", delivery_limit=1)
+
+            @rabbitmq_server.consumer("q")
+            def charge(message):
+                raise ValueError("no cover")
+
+            rabbitmq_server.publish("", "q")
+    """)
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(["*HandlerFailed: the handler charge of queue 'q' raised 2 exceptions*"])
+
+
 def test_the_report_of_a_failure_shows_the_shared_broker_too(run):
     result = run(
         SHARED

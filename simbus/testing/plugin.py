@@ -50,6 +50,7 @@ def rabbitmq_server() -> Iterator["RabbitMQ"]:
     broker = RabbitMQ()
     yield broker
     broker.close()
+    broker.check_handlers()  # of what came after the last reset
 
 
 class ShortName:

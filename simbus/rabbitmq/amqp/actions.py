@@ -15,6 +15,7 @@ from simbus.rabbitmq.amqp.errors import ProtocolError, hung_up
 from simbus.rabbitmq.amqp.operations import ASKED, SAID, Scene
 from simbus.units import duration
 
+FROM_THE_OPERATION = ""  # an option that must be given where the operation names no queue
 _DELIVER, _PUBLISH = "basic.deliver", "basic.publish"
 
 # The reply codes with which a real broker may refuse a well-formed method of a client that keeps to the protocol.
@@ -162,7 +163,7 @@ def _cancel(scene: Scene) -> Undo:
     return None
 
 
-def _delete_queue(scene: Scene, queue: str | None) -> Undo:
+def _delete_queue(scene: Scene, queue: str) -> Undo:
     scene.go_on()
     channel = scene.channel
     assert channel is not None
@@ -172,15 +173,18 @@ def _delete_queue(scene: Scene, queue: str | None) -> Undo:
 
 def _block(scene: Scene, reason: str, time: str | None) -> Undo:
     scene.go_on()
-    broker = scene.driver.broker
+    broker, over = scene.driver.broker, False
     scene.soon(lambda: broker.block(reason))
-    if time is not None:
-        scene.soon(lambda: broker.unblock(reason), duration(time))
 
     def unblock() -> None:
-        broker.unblock(reason)
-        scene.driver.observe()
+        nonlocal over
+        if not over:  # whoever raises the same alarm later ends it too
+            over = True
+            broker.unblock(reason)
+            scene.driver.observe()
 
+    if time is not None:
+        scene.driver.soon(unblock, duration(time))
     return unblock
 
 
@@ -241,7 +245,7 @@ ACTIONS: Mapping[str, Action] = {
     "duplicate": Action(_duplicate, {}, _of(_DELIVER), _always),
     "redeliver": Action(_redeliver, {}, _of(_DELIVER), _always),
     "cancel": Action(_cancel, {}, _on_channels, _always),
-    "delete_queue": Action(_delete_queue, {"queue": None}, _on_channels, _always),
+    "delete_queue": Action(_delete_queue, {"queue": FROM_THE_OPERATION}, _on_channels, _always),
     "block": Action(_block, {"reason": "low on memory", "time": None}, _everywhere, _always),
     "restart": Action(_restart, {"when": "before"}, _everywhere, _always),
 }

@@ -9,8 +9,8 @@ from typing import Any
 
 from simbus.errors import UnitError
 from simbus.faults import Fault, FaultError, Occurrences, Plan
-from simbus.rabbitmq.amqp.actions import ACTIONS, REPLY_CODES
-from simbus.rabbitmq.amqp.operations import ASKED, SAID, Scene
+from simbus.rabbitmq.amqp.actions import ACTIONS, FROM_THE_OPERATION, REPLY_CODES
+from simbus.rabbitmq.amqp.operations import ASKED, NAMES_A_QUEUE, SAID, Scene
 from simbus.units import duration
 
 
@@ -80,9 +80,13 @@ def _check_options(fault: Fault, known: Mapping[str, Any]) -> None:
         holds, what = _VALUES[name]
         if not holds(value):
             raise FaultError(f"{fault!r}: {name} is {what}")
-    missing = [name for name, default in known.items() if default is ... and name not in fault.options]
+    missing = [name for name, default in known.items() if name not in fault.options and _must_be_given(fault, default)]
     if missing:
         raise FaultError(f"{fault!r}: {fault.action} needs {missing[0]}=, which is {_VALUES[missing[0]][1]}")
+
+
+def _must_be_given(fault: Fault, default: object) -> bool:
+    return default is ... or (default == FROM_THE_OPERATION and fault.operation not in NAMES_A_QUEUE)
 
 
 def _is_time(value: object) -> bool:

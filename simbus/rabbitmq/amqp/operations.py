@@ -26,6 +26,7 @@ def name_when_said(method: Method) -> str:
 
 
 ASKED = {CONNECT, PROTOCOL_HEADER, HEARTBEAT_OF_CLIENT, *(m.name for m in METHODS if m.sent_by in {CLIENT, EITHER})}
+NAMES_A_QUEUE = {"basic.deliver", *(m.name for m in METHODS if m.sent_by == CLIENT and ("queue", "shortstr") in m.arguments)}
 SAID = {HEARTBEAT_OF_SERVER, *(name_when_said(m) for m in METHODS if m.sent_by in {SERVER, EITHER})}
 
 
@@ -81,7 +82,7 @@ class Scene:
         """Whether the client asks it, rather than the server saying it."""
         return self.refuse is not None
 
-    def soon(self, act: Callable[[], None], nanoseconds: int = 0) -> None:
+    def soon(self, act: Callable[[], None]) -> None:
         """Do this in a turn of its own; of what the client has sent, nothing more is served before."""
 
         def acted() -> None:
@@ -89,8 +90,5 @@ class Scene:
             self.driver.observe()
             self.line.release()
 
-        if not nanoseconds:
-            self.line.stall(None)
-            self.driver.soon(acted)
-        else:
-            self.driver.soon(acted, nanoseconds)
+        self.line.stall(None)
+        self.driver.soon(acted)
