@@ -979,3 +979,26 @@ def test_a_consumer_that_cannot_be_is_refused_at_once(rabbitmq, mistake, remedy)
     rabbitmq.declare_queue("q")
     with pytest.raises(OptionError, match=remedy):
         mistake(rabbitmq)
+
+
+def as_pika_has_it(channel, method, properties, body):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("function", "says"),
+    [
+        (as_pika_has_it, r"as_pika_has_it\(channel, method, properties, body\): a handler .*: def charge\(message\):"),
+        (lambda: None, r"<lambda>\(\): a handler is called with one argument, the message"),
+        (lambda **named: named, r"<lambda>\(\*\*named\): a handler"),
+    ],
+)
+def test_a_function_that_takes_no_message_is_no_handler(rabbitmq, function, says):
+    rabbitmq.declare_queue("q")
+    with pytest.raises(OptionError, match=says):
+        rabbitmq.consumer("q")(function)
+
+
+def test_a_function_that_does_not_tell_what_it_takes_may_be_a_handler(rabbitmq):
+    rabbitmq.declare_queue("q")
+    assert rabbitmq.consumer("q")(max).attempts == 0  # nobody knows its signature

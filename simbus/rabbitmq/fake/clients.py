@@ -17,7 +17,7 @@ from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel, Connection
 from simbus.rabbitmq.effects import ConsumerCancelled
 from simbus.rabbitmq.errors import ConnectionError, RabbitMQError, precondition_failed  # noqa: A004 - AMQP's word
-from simbus.rabbitmq.fake.handlers import Coroutines, Handler, HandlerRaised, leaves_at_once
+from simbus.rabbitmq.fake.handlers import Coroutines, Handler, HandlerRaised, check_signature, leaves_at_once
 from simbus.rabbitmq.fake.livelock import LivelockGuard, livelock
 from simbus.rabbitmq.fake.messages import Message
 from simbus.trace import Trace
@@ -153,6 +153,7 @@ class Clients:
         raises: type[Exception] | tuple[type[Exception], ...],
     ) -> Handler:
         """Make a function a consumer; it is given what is ready at once."""
+        check_signature(function)
         with self._clock.lock:
             channel = self._channel_for(queue, function)
             handler = Handler(function, queue, raises, partial(self._cancel, channel))

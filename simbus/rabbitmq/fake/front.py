@@ -290,6 +290,7 @@ class RabbitMQ:
             raises: exceptions that the handler is meant to raise; others fail the test in the end.
 
         Raises:
+            OptionError: for a function that cannot be called with a message, or an argument of another kind.
             RabbitMQError: as basic.consume is refused: 404, 403 or 405.
         """
         if not isinstance(queue, str):

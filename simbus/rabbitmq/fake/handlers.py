@@ -9,7 +9,7 @@ import sys
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from functools import update_wrapper
-from inspect import iscoroutine
+from inspect import iscoroutine, signature
 from typing import Any, ClassVar
 
 from simbus.errors import HandlerFailed, HandlerRunning, Livelock
@@ -136,6 +136,23 @@ def leaves_at_once(kind: type[BaseException]) -> bool:
     outcomes = [getattr(sys.modules[module], name) for module, name in _OUTCOMES if module in sys.modules]
     at_once = (AssertionError, Livelock, HandlerRunning, HandlerFailed, *outcomes)
     return not issubclass(kind, Exception) or issubclass(kind, at_once)
+
+
+def check_signature(function: Callable[..., Any]) -> None:
+    """Refuse a function that cannot be called with a message: it would fail at every delivery, and for ever.
+
+    Raises:
+        OptionError: with what it ought to look like.
+    """
+    try:
+        takes = signature(function)
+    except ValueError:  # some functions of C do not tell
+        return
+    try:
+        takes.bind(None)
+    except TypeError:
+        name = getattr(function, "__name__", type(function).__name__)
+        raise OptionError(f"{name}{takes}: a handler is called with one argument, the message: def charge(message):") from None
 
 
 class Coroutines:
