@@ -1,4 +1,4 @@
-"""Plans of faults, as data: which operation, the how-manieth of its kind, and what befalls it.
+"""Plans of faults, as data: which operation, which occurrence of it, and what befalls it.
 
     Plan(
         Fault("basic.publish", 3, "nack"),
@@ -37,7 +37,7 @@ class Fault:
 
     Args:
         operation: what it befalls, in the dialect's words: ``"basic.publish"``.
-        n: the how-manieth of these operations, from 1, since the plan came into force; or ``"every"``.
+        n: which occurrence of the operation, counted from 1 since the plan came into force; or ``"every"``.
         action: what happens then: ``"reset"``.
         options: the action's, by name, each a text, a number or a bool: ``when="before"``.
 
@@ -50,7 +50,7 @@ class Fault:
     def __init__(self, operation: str, n: int | Literal["every"], action: str, **options: str | float | bool) -> None:
         self.operation, self.n, self.action, self.options = operation, n, action, options
         if n != EVERY and (type(n) is not int or n < 1):
-            raise FaultError(f'{self}: {n!r} is not a whole number from 1, nor "every"')
+            raise FaultError(f'{self!r}: {n!r} is not a whole number from 1, nor "every"')
 
     def __eq__(self, other: object) -> bool:
         return self.row() == other.row() if isinstance(other, Fault) else NotImplemented

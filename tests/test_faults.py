@@ -94,6 +94,7 @@ def test_a_plan_prints_as_people_say_it():
         ("[1]", "JSON list"),
         ('[{"operation": "basic.ack"}]', "needs operation, n, action"),
         ('[{"operation": "basic.ack", "n": 0, "action": "reset"}]', "whole number from 1"),
+        ('[{"operation": "basic.ack", "n": "all", "action": "reset"}]', r"Fault\('basic.ack', 'all', 'reset'\): 'all' is not a"),
         ('[{"operation": "basic.ack", "n": true, "action": "reset"}]', "whole number from 1"),
     ],
 )
@@ -146,9 +147,12 @@ def test_what_never_happened_is_named_beside_what_did():
         (Fault("basic.ack", 1, "delay", time=timedelta(seconds=1)), 'time is a text such as "200ms"'),
         (Fault("basic.ack", 1, "silence", when="before"), "silence has no option 'when'; it has none"),
         (Fault("basic.ack", 1, "refuse", code=999), "code is one of AMQP's reply codes"),
-        (Fault("basic.ack", 1, "nack"), "nack is not possible for basic.ack"),
-        (Fault("basic.deliver", 1, "refuse"), "refuse is not possible for basic.deliver"),
-        (Fault("basic.publish", 1, "duplicate"), "duplicate is not possible for basic.publish"),
+        (Fault("basic.ack", 1, "nack"), "nack is not possible for basic.ack, only for basic.publish"),
+        (
+            Fault("basic.deliver", 1, "refuse"),
+            "refuse is not possible for basic.deliver",
+        ),
+        (Fault("basic.publish", 1, "duplicate"), "duplicate is not possible for basic.publish, only for basic.deliver"),
         (Fault("connection.open", 1, "cancel"), "cancel is not possible for connection.open"),
         (Fault("channel.open", 1, "delete_queue", queue="a"), "delete_queue is not possible for channel.open"),
         (Fault("basic.publish", 1, "unknown", applied=1), "applied is True or False"),

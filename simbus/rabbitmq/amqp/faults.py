@@ -68,7 +68,9 @@ def _check(fault: Fault, *, legal: bool) -> None:
         raise FaultError(f"{fault!r}: there is no action {fault.action!r}; there are {', '.join(ACTIONS)}")
     _check_options(fault, action.options)
     if not action.where(fault.operation):
-        raise FaultError(f"{fault!r}: {fault.action} is not possible for {fault.operation}")
+        possible = [operation for operation in known if action.where(operation)]
+        instead = f", only for {possible[0]}" if len(possible) == 1 else ""
+        raise FaultError(f"{fault!r}: {fault.action} is not possible for {fault.operation}{instead}")
     if legal and not action.legal(fault):
         raise FaultError(f"{fault!r}: no real broker may do that; if it is meant, ask for it with legal=False")
 
