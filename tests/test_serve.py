@@ -123,6 +123,15 @@ def test_the_way_of_a_message_stands_in_the_log(node):
     assert out.endswith("simbus stopped: 2 messages published, 1 connection served\n")
 
 
+def test_long_consumer_tags_that_differ_at_their_end_are_told_apart(node):
+    with node.connect() as connection:
+        channel = connection.channel()
+        channel.queue_declare("orders")
+        for number in (1, 2):
+            channel.basic_consume("orders", print, consumer_tag=f"billing-of-the-bookstore-{number}")
+            assert f"orders by billing-o…okstore-{number} of 127.0.0.1:" in node.line("consuming")
+
+
 def test_what_is_refused_stands_in_the_log(node):
     with pytest.raises(pika.exceptions.AMQPConnectionError):
         node.connect("intruder", credentials=pika.PlainCredentials("guest", "sesame"))

@@ -25,7 +25,7 @@ from simbus.rabbitmq.effects import (
 )
 
 _DISCONNECTED, _LOST = Word("disconnected", "plain"), Word("disconnected", "bad")
-_LONGEST_TAG = 20
+_LONGEST_TAG, _HALF_TAG = 20, 9
 _DEAD_LETTERED = Word("dead-lettered", "odd")
 
 
@@ -40,9 +40,9 @@ def _in_vhost(effect: Any) -> str:
 
 
 def _tag(effect: Any) -> str:
-    """A consumer tag; of one that a library made up, the beginning."""
+    """A consumer tag; of a long one the beginning, which says who made it up, and the end, which tells it from others."""
     tag: str = effect.consumer_tag
-    return tag if len(tag) <= _LONGEST_TAG else f"{tag[: _LONGEST_TAG - 1]}…"
+    return tag if len(tag) <= _LONGEST_TAG else f"{tag[:_HALF_TAG]}…{tag[-_HALF_TAG:]}"
 
 
 def _declared(effect: QueueDeclared) -> str:
