@@ -65,6 +65,10 @@ class NotIdle(SimbusError, AssertionError):
     """Something was still going on when the time to wait was over; the text says what, where and whose."""
 
 
+class NoConsumer(SimbusError, AssertionError):
+    """Nobody had begun to consume a queue when the time to wait was over."""
+
+
 def printable(text: str) -> str:
     """A text with what cannot be printed escaped, so that it is one line and moves no cursor."""
     if text.isprintable():

@@ -11,7 +11,7 @@ from pamqp.commands import Channel
 from pika.exceptions import AMQPConnectionError
 
 from simbus import RabbitMQ
-from simbus.errors import HandlerRunning, NotIdle
+from simbus.errors import HandlerRunning, NoConsumer, NotIdle
 from simbus.rabbitmq.errors import ChannelError
 from tests.fuzz_programs import good_handshake
 from tests.wire import published
@@ -228,3 +228,41 @@ def test_a_broker_is_idle_whatever_its_clock():
         while not bodies:
             assert rabbitmq.wait_until_idle()
         assert bodies == [b"task"]
+
+
+# Waiting for a service to come
+
+
+def test_a_service_that_starts_is_waited_for_until_it_consumes(rabbitmq):
+    def start():
+        with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as connection:
+            channel = connection.channel()
+            channel.queue_declare("orders")
+            consumed = channel.consume("orders")
+            method, _, _ = next(consumed)
+            channel.basic_ack(method.delivery_tag)
+            channel.cancel()
+
+    service = threading.Thread(target=start)
+    service.start()
+    rabbitmq.wait_for_consumer("orders")
+    rabbitmq.publish("", "orders", b"1")
+    assert rabbitmq.wait_until_idle()
+    service.join(10)
+    assert rabbitmq.queue("orders").depth == 0
+
+
+def test_a_service_that_does_not_come_is_missed_by_the_name_of_its_queue(rabbitmq):
+    with pytest.raises(NoConsumer, match=r"^there is no queue 'orders' after 1 ms$"):
+        rabbitmq.wait_for_consumer("orders", timeout="1ms")
+    rabbitmq.declare_queue("orders")
+    with pytest.raises(NoConsumer, match=r"^nobody consumes queue 'orders' after 1 ms$"):
+        rabbitmq.wait_for_consumer("orders", timeout="1ms")
+
+
+def test_within_an_event_loop_a_service_that_does_not_come_may_stand_still(rabbitmq):
+    async def wait():
+        rabbitmq.wait_for_consumer("orders", timeout="1ms")
+
+    with pytest.raises(NoConsumer, match=r"await asyncio\.to_thread\(rabbitmq\.wait_for_consumer, 'orders'\)"):
+        asyncio.run(wait())

@@ -26,7 +26,7 @@ from simbus.rabbitmq.fake.certificates import Certificate
 from simbus.rabbitmq.fake.clients import Clients
 from simbus.rabbitmq.fake.faults import Faults
 from simbus.rabbitmq.fake.handlers import Handler
-from simbus.rabbitmq.fake.idle import wait_until_idle
+from simbus.rabbitmq.fake.idle import wait_for_consumer, wait_until_idle
 from simbus.rabbitmq.fake.messages import (
     EPOCH,
     PERSISTENT,
@@ -389,6 +389,20 @@ class RabbitMQ:
         watched = [self.queue(name).name for name in queues]
         patience = duration(timeout, "timeout")
         return wait_until_idle(self._clock, self._clients.settle, self._network.busy, self._broker, watched, patience)
+
+    def wait_for_consumer(self, queue: str, *, timeout: str | timedelta = "10s") -> None:
+        """Wait, in real time, until someone consumes a queue, which a service may still have to declare.
+
+        A service that starts, or comes back, takes a while; until then :meth:`wait_until_idle` has nothing to wait for.
+
+        Args:
+            queue: the queue's name.
+            timeout: how long to wait at most.
+
+        Raises:
+            NoConsumer: after ``timeout``.
+        """
+        wait_for_consumer(self._clock, self._broker, queue, duration(timeout, "timeout"))
 
     # The network
 

@@ -1,4 +1,4 @@
-"""Idle: whether anything is still going on, and in whose hands.
+"""Idle: whether anything is still going on, and in whose hands; and whether anyone has come who will do something.
 
 A broker is idle when nothing is unacked, nothing is ready in a queue that is consumed (or was, by someone who
 went without basic.cancel and may come back), and nothing is on its way between clients and the broker. What a
@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from time import monotonic_ns
 
 from simbus.clock import VirtualClock
-from simbus.errors import NotIdle
+from simbus.errors import NoConsumer, NotIdle
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.fake.handlers import in_event_loop
 from simbus.rabbitmq.queues import Queue
@@ -58,13 +58,38 @@ def wait_until_idle(
         clock.wait(min(left / SECOND, _LOOK_AGAIN))
 
 
+def wait_for_consumer(clock: VirtualClock, broker: Broker, name: str, timeout: int) -> None:
+    """Wait until someone consumes a queue, which need not be there yet.
+
+    Args:
+        clock: tells when something has happened.
+        broker: what clock drives.
+        name: the queue's.
+        timeout: nanoseconds of the wall's time.
+
+    Raises:
+        NoConsumer: when the time is over.
+    """
+    queues = broker.vhost().queues
+    give_up_at = monotonic_ns() + timeout
+    with clock.lock:  # no consumer can come unseen between a look and the wait
+        while name not in queues or not queues[name].consumers:
+            left = give_up_at - monotonic_ns()
+            if left <= 0:
+                problem = f"nobody consumes queue '{name}'" if name in queues else f"there is no queue '{name}'"
+                lines = [f"{problem} after {format_duration(timeout)}", *_standing_still(f"wait_for_consumer, {name!r}")]
+                raise NoConsumer("\n  ".join(lines))
+            clock.wait(left / SECOND)
+
+
+def _standing_still(call: str) -> list[str]:
+    """What to do instead of waiting in the event loop that is waited for."""
+    remedy = f"await asyncio.to_thread(rabbitmq.{call})"
+    return [f"clients in the event loop that the test runs in stand still: {remedy}"] if in_event_loop() else []
+
+
 def _explained(reasons: Sequence[str], timeout: int) -> str:
-    lines = reasons or ["messages keep coming and going"]
-    if in_event_loop():
-        lines = [
-            *lines,
-            "clients in the event loop that the test runs in stand still: await asyncio.to_thread(rabbitmq.wait_until_idle)",
-        ]
+    lines = [*(reasons or ["messages keep coming and going"]), *_standing_still("wait_until_idle")]
     return "\n  ".join([f"not idle after {format_duration(timeout)}:", *lines])
 
 
