@@ -165,7 +165,7 @@ class Server:
         """Run in the loop's thread, once it has served what is there, and wait for it; the caller does not hold the lock."""
 
         async def run() -> T:
-            await asyncio.sleep(0)
+            await _turns()  # who has just connected is a connection by then
             return act()
 
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(_STOPPING)
