@@ -13,7 +13,7 @@ import pika
 import pytest
 
 from simbus import RabbitMQ
-from simbus.errors import HandlerFailed
+from simbus.errors import HandlerFailed, NotIdle
 from simbus.rabbitmq.amqp.codec import encode_content, encode_method
 from simbus.rabbitmq.amqp.methods import BY_NAME
 from simbus.rabbitmq.fake.messages import moment
@@ -483,3 +483,31 @@ def test_what_is_looked_at_adds_up_while_many_clients_are_at_work(rabbitmq):
     assert [queue.depth for queue in queues] == [0] * len(names)
     assert len({message.body for message in rabbitmq.published}) == messages * len(names)
     rabbitmq._broker.check()
+
+
+def test_the_url_leads_to_the_virtual_host_and_the_first_user_that_were_asked_for():
+    with RabbitMQ(vhost="a/b", users={"till": "p@ss", "clerk": "x"}) as rabbitmq:
+        assert rabbitmq.url == f"amqp://till:p%40ss@127.0.0.1:{rabbitmq.port}/a%2Fb"
+        variables = rabbitmq.env()
+        assert [variables[f"RABBITMQ_{name}"] for name in ("VHOST", "USER", "PASSWORD")] == ["a/b", "till", "p@ss"]
+        with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as connection:
+            connection.channel().queue_declare("q", durable=True)
+            rabbitmq.publish("", "q", b"1")
+            assert connection.channel().basic_get("q")[2] == b"1"
+
+
+def test_waiting_for_idle_looks_into_every_virtual_host():
+    with RabbitMQ(vhost="shop") as rabbitmq:
+        elsewhere = pika.URLParameters(rabbitmq.url.replace("/shop", "/"))
+        with pika.BlockingConnection(elsewhere) as connection:
+            channel = connection.channel()
+            channel.queue_declare("q")
+            channel.basic_publish("", "q", b"1")
+            channel.basic_get("q")
+            with pytest.raises(NotIdle, match="queue 'q': 1 unacked, held by a get"):
+                rabbitmq.wait_until_idle(timeout="0s")
+
+
+def test_permissions_are_for_users_that_exist():
+    with RabbitMQ() as rabbitmq, pytest.raises(OptionError, match="set_permissions: no user 'till'"):
+        rabbitmq.set_permissions("till", read="^$")

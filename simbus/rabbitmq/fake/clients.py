@@ -20,6 +20,7 @@ from simbus.rabbitmq.errors import ConnectionError, RabbitMQError, precondition_
 from simbus.rabbitmq.fake.handlers import Coroutines, Handler, HandlerRaised, check_signature, leaves_at_once
 from simbus.rabbitmq.fake.livelock import LivelockGuard, livelock
 from simbus.rabbitmq.fake.messages import Message
+from simbus.rabbitmq.virtual_host import VirtualHost
 from simbus.trace import Trace
 
 __tracebackhide__ = True  # pytest shows the test's line and the handler's, not how one led to the other
@@ -64,12 +65,13 @@ class Clients:
 
     Args:
         broker: whose clients they are.
+        vhost: where they work.
         clock: its driver.
         trace: where what handlers raise is written down.
     """
 
-    def __init__(self, broker: Broker, clock: VirtualClock, trace: Trace) -> None:
-        self._broker, self._clock, self._trace = broker, clock, trace
+    def __init__(self, broker: Broker, vhost: VirtualHost, clock: VirtualClock, trace: Trace) -> None:
+        self._broker, self._vhost, self._clock, self._trace = broker, vhost, clock, trace
         self._channel_in_use = self._connect().open_channel()
         self._handlers: list[tuple[Handler, Channel]] = []
         self._in_hand: _Delivery | None = None  # the running handler's, or that of the handler which an exception left
@@ -94,7 +96,7 @@ class Clients:
             return self._channel_in_use
 
     def _connect(self, name: str = "the test") -> Connection:
-        return self._broker.open_connection(name=name)
+        return self._broker.open_connection(self._vhost.name, name=name)
 
     # Verbs
 
@@ -191,7 +193,7 @@ class Clients:
 
     def _channel_for(self, queue: str, function: Callable[[Message], Any]) -> Channel:
         """A channel for a handler: on a connection of its own, unless only the test's own may use the queue."""
-        declared = self._broker.vhost().queues.get(queue)
+        declared = self._vhost.queues.get(queue)
         exclusive = declared is not None and declared.owner is self.channel.connection
         connection = self.channel.connection if exclusive else self._connect(f"handler {getattr(function, '__name__', '')}")
         return connection.open_channel()

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Any, Literal, Self, Unpack
 
 from simbus.clock import VirtualClock, wall_time
@@ -74,14 +74,28 @@ class RabbitMQ:
         start: where a virtual clock begins, with a time zone; fixed, so that every run is the same run.
         port: where it listens once :attr:`url` is asked for; 0 for a free port.
         clock: ``"virtual"``, or ``"wall"`` for real time, which passes by itself.
+        vhost: the virtual host in which the test works and to which :attr:`url` leads; the default one is there too.
+        users: passwords by name, of users besides guest; :attr:`url` is for the first. All may do everything, until
+            :meth:`set_permissions` says less.
     """
 
-    def __init__(self, *, start: datetime | None = None, port: int = 0, clock: Literal["virtual", "wall"] = "virtual") -> None:
+    def __init__(
+        self,
+        *,
+        start: datetime | None = None,
+        port: int = 0,
+        clock: Literal["virtual", "wall"] = "virtual",
+        vhost: str = addresses.VHOST,
+        users: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
         wall = _wall(clock, start)
-        self._broker = Broker(now=_instant(start or START) if wall is None else wall())
+        now = _instant(start or START) if wall is None else wall()
+        self._broker = Broker(dict.fromkeys((addresses.VHOST, vhost)), now, users=dict([addresses.GUEST, *users.items()]))
+        self._vhost = self._broker.vhost(vhost)
+        self._login = next(iter(users.items()), addresses.GUEST)
         self._trace = Trace(self._broker.now)
         self._clock = VirtualClock(self._broker, self._trace.record, self._note, wall=wall)
-        self._clients = Clients(self._broker, self._clock, self._trace)
+        self._clients = Clients(self._broker, self._vhost, self._clock, self._trace)
         self._network = Network(self._broker, self._clock, self._restart, port)
         self._faults: list[Faults] = []
         self._certificate: Certificate | None = None
@@ -173,7 +187,7 @@ class RabbitMQ:
             RabbitMQError: 403, 405, 406 or 540 as RabbitMQ refuses; 540 also for what simbus does not model yet.
         """
         name = without_line_ends(name)
-        is_new = name not in self._broker.vhost().queues
+        is_new = name not in self._vhost.queues
         declared = self._clients.do(
             self._channel,
             declare_queue,
@@ -185,7 +199,7 @@ class RabbitMQ:
             **options,
         )
         if is_new:
-            self._declared.append(self._broker.vhost().queues[declared.queue])
+            self._declared.append(self._vhost.queues[declared.queue])
         return self.queue(declared.queue)
 
     def declare_exchange(
@@ -201,7 +215,7 @@ class RabbitMQ:
     ) -> None:
         """Declare an exchange: direct, fanout, topic or headers; errors as :meth:`declare_queue`."""
         name = without_line_ends(name)
-        is_new = name not in self._broker.vhost().exchanges
+        is_new = name not in self._vhost.exchanges
         self._clients.do(
             self._channel,
             declare_exchange,
@@ -214,7 +228,7 @@ class RabbitMQ:
             **options,
         )
         if is_new:
-            self._declared.append(self._broker.vhost().exchanges[name])
+            self._declared.append(self._vhost.exchanges[name])
 
     def bind(self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] | None = None) -> None:
         """Bind a queue to an exchange; ChannelError 404 when either is missing."""
@@ -307,7 +321,7 @@ class RabbitMQ:
 
     def queue(self, name: str) -> QueueView:
         """A queue, as a sequence of its ready messages; ChannelError 404 when there is none."""
-        return QueueView(name, self._broker.vhost(), self)
+        return QueueView(name, self._vhost, self)
 
     @property
     def published(self) -> Messages[PublishedMessage]:
@@ -334,7 +348,7 @@ class RabbitMQ:
         """The queues, their consumers and the time: text for people."""
         raised = [summary for handler in self._clients.handlers if (summary := handler.summary())]
         with self.looking():
-            queues = table(self._broker.vhost())
+            queues = table(self._vhost)
             kind = "time" if self._clock.follows_the_wall else "virtual time"
             time = f"{kind} {moment(self._clock.now):%Y-%m-%d %H:%M:%S} UTC, +{self._elapsed()} since the start"
         faults = [line for faults in self._faults for line in faults.summary()]
@@ -342,7 +356,7 @@ class RabbitMQ:
 
     def __repr__(self) -> str:
         with self.looking():
-            queues = [f"{queue.name} {len(queue.ready)} ready" for queue in self._broker.vhost().queues.values()]
+            queues = [f"{queue.name} {len(queue.ready)} ready" for queue in self._vhost.queues.values()]
             return f"<RabbitMQ at +{self._elapsed()}: {', '.join(queues) or 'no queues'}>"
 
     def _elapsed(self) -> str:
@@ -388,7 +402,8 @@ class RabbitMQ:
             raise HandlerRunning("a handler cannot wait for its own end; return first, and let the test wait")
         watched = [self.queue(name).name for name in queues]
         patience = duration(timeout, "timeout")
-        return wait_until_idle(self._clock, self._clients.settle, self._network.busy, self._broker, watched, patience)
+        vhost = self._vhost
+        return wait_until_idle(self._clock, self._clients.settle, self._network.busy, self._broker, vhost, watched, patience)
 
     def wait_for_consumer(self, queue: str, *, timeout: str | timedelta = "10s") -> None:
         """Wait, in real time, until someone consumes a queue, which a service may still have to declare.
@@ -402,18 +417,18 @@ class RabbitMQ:
         Raises:
             NoConsumer: after ``timeout``.
         """
-        wait_for_consumer(self._clock, self._broker, queue, duration(timeout, "timeout"))
+        wait_for_consumer(self._clock, self._vhost, queue, duration(timeout, "timeout"))
 
     # The network
 
     @property
     def url(self) -> str:
-        """Where real clients connect, as user guest with password guest; asked for first, it starts to listen.
+        """Where real clients connect, as user guest with password guest unless there are ``users``; asked for first, it listens.
 
         Raises:
             CannotListen: when the port is taken.
         """
-        return addresses.url("amqp", *self._network.address())
+        return addresses.url("amqp", *self._network.address(), self._vhost.name, self._login)
 
     @property
     def host(self) -> str:
@@ -430,7 +445,7 @@ class RabbitMQ:
 
         ``subprocess.Popen(service, env={**os.environ, **rabbitmq.env()})``
         """
-        return addresses.variables(*self._network.address())
+        return addresses.variables(*self._network.address(), self._vhost.name, self._login)
 
     @property
     def tls_url(self) -> str:
@@ -440,7 +455,7 @@ class RabbitMQ:
             MissingExtra: without ``simbus[tls]``.
         """
         host, port = self._network.address(self._tls.server_context())
-        return addresses.url("amqps", host, port)
+        return addresses.url("amqps", host, port, self._vhost.name, self._login)
 
     @property
     def tls_ca_file(self) -> str:
@@ -451,6 +466,21 @@ class RabbitMQ:
     def _tls(self) -> Certificate:
         self._certificate = self._certificate or Certificate("localhost", "127.0.0.1")
         return self._certificate
+
+    def set_permissions(self, user: str, *, configure: str = ".*", write: str = ".*", read: str = ".*") -> None:
+        """What a user may do in the test's virtual host: a regular expression for the names of each kind of operation.
+
+        ``rabbitmq.set_permissions("shop", configure="^$", write="^orders", read=".*")``. Connections that are open heed it at
+        once; the test's own verbs are guest's.
+
+        Raises:
+            OptionError: for an unknown user, or what is no regular expression.
+        """
+        with self.looking():
+            try:
+                self._broker.set_permissions(user, self._vhost.name, configure, write, read)
+            except ValueError as error:
+                raise OptionError(f"set_permissions: {error}") from None
 
     def drop_connections(self) -> None:
         """Cut the connections of all clients, as a failing network does: what they held is requeued."""
@@ -529,9 +559,8 @@ class RabbitMQ:
 
     def _delete(self, declared: Queue | Exchange) -> None:
         """Delete what the test declared, but nothing else that bears its name by now."""
-        vhost = self._broker.vhost()
         is_queue = isinstance(declared, Queue)
-        if (vhost.queues if is_queue else vhost.exchanges).get(declared.name) is declared:
+        if (self._vhost.queues if is_queue else self._vhost.exchanges).get(declared.name) is declared:
             with suppress(RabbitMQError):
                 self._clients.do(self._channel, Channel.queue_delete if is_queue else Channel.exchange_delete, declared.name)
 

@@ -14,6 +14,7 @@ from simbus.errors import NoConsumer, NotIdle
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.fake.handlers import in_event_loop
 from simbus.rabbitmq.queues import Queue
+from simbus.rabbitmq.virtual_host import VirtualHost
 from simbus.units import SECOND, format_duration
 
 __tracebackhide__ = True  # pytest shows the test's line
@@ -26,6 +27,7 @@ def wait_until_idle(
     settle: Callable[[], None],
     busy: Callable[[], Sequence[str]],
     broker: Broker,
+    vhost: VirtualHost,
     watched: Sequence[str],
     timeout: int,
 ) -> bool:
@@ -36,7 +38,8 @@ def wait_until_idle(
         settle: lets the test's own handlers act.
         busy: what is on its way between clients and the broker, in words.
         broker: what clock drives.
-        watched: names of the queues that matter; all when empty.
+        vhost: where the queues are that have names.
+        watched: names of the queues that matter; all of the broker's when empty.
         timeout: nanoseconds of the wall's time.
 
     Raises:
@@ -48,7 +51,7 @@ def wait_until_idle(
         with clock.lock:
             clock.catch_up()
             clock.observe()
-            takes, reasons = clock.takes, _reasons(broker, watched)
+            takes, reasons = clock.takes, _reasons(broker, vhost, watched)
         reasons += busy()
         if not reasons and clock.takes == takes:  # else something has happened since the queues were looked at
             return True
@@ -58,19 +61,19 @@ def wait_until_idle(
         clock.wait(min(left / SECOND, _LOOK_AGAIN))
 
 
-def wait_for_consumer(clock: VirtualClock, broker: Broker, name: str, timeout: int) -> None:
+def wait_for_consumer(clock: VirtualClock, vhost: VirtualHost, name: str, timeout: int) -> None:
     """Wait until someone consumes a queue, which need not be there yet.
 
     Args:
         clock: tells when something has happened.
-        broker: what clock drives.
+        vhost: where the queue is.
         name: the queue's.
         timeout: nanoseconds of the wall's time.
 
     Raises:
         NoConsumer: when the time is over.
     """
-    queues = broker.vhost().queues
+    queues = vhost.queues
     give_up_at = monotonic_ns() + timeout
     with clock.lock:  # no consumer can come unseen between a look and the wait
         while name not in queues or not queues[name].consumers:
@@ -93,10 +96,10 @@ def _explained(reasons: Sequence[str], timeout: int) -> str:
     return "\n  ".join([f"not idle after {format_duration(timeout)}:", *lines])
 
 
-def _reasons(broker: Broker, watched: Sequence[str]) -> list[str]:
-    queues = broker.vhost().queues
-    names = [name for name in watched if name in queues] if watched else list(queues)
-    return [reason for name in names for reason in (*_held(broker, queues[name]), *_waiting(queues[name]))]
+def _reasons(broker: Broker, vhost: VirtualHost, watched: Sequence[str]) -> list[str]:
+    everywhere = [queue for name in broker.vhost_names for queue in broker.vhost(name).queues.values()]
+    queues = [vhost.queues[name] for name in watched if name in vhost.queues] if watched else everywhere
+    return [reason for queue in queues for reason in (*_held(broker, queue), *_waiting(queue))]
 
 
 def _held(broker: Broker, queue: Queue) -> Iterable[str]:

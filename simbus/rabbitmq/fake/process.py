@@ -30,7 +30,7 @@ class Process:
         self._broker = Broker(now=wall()) if definitions is None else import_broker(definitions, wall())
         self._clock = VirtualClock(self._broker, wall=wall)
         self._network = Network(self._broker, self._clock, self._restart, port, host)
-        self._guest = self._broker.authenticate(addresses.USER, addresses.PASSWORD)
+        self._guest = self._broker.authenticate(*addresses.GUEST)
         self.open_to = (
             "and whoever reaches it may log in as guest with password guest"
             if self._guest
@@ -44,7 +44,7 @@ class Process:
     def listen(self) -> str:
         """Begin to listen; the URL, which names no user when guest is none."""
         host, port = self._network.address()
-        return addresses.url("amqp", host, port, self._broker.vhost_names[0], as_guest=self._guest)
+        return addresses.url("amqp", host, port, self._broker.vhost_names[0], addresses.GUEST if self._guest else None)
 
     def close(self) -> None:
         """Close every connection as a broker that shuts down does, wait for the clients' answers, and stop."""
