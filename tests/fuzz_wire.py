@@ -31,8 +31,9 @@ from pamqp.exceptions import UnmarshalingException
 
 from simbus.rabbitmq.amqp.codec import encode_method
 from simbus.rabbitmq.amqp.methods import BY_NAME
-from simbus.rabbitmq.amqp.session import MOST_OWED, Session
+from simbus.rabbitmq.amqp.session import CLOSING_TIMEOUT, MOST_OWED, Session
 from simbus.rabbitmq.channels import MAX_MESSAGE_SIZE
+from simbus.units import SECOND
 from tests import fuzz_programs
 from tests.fuzz_sockets import fuzz_sockets
 from tests.wire import Wire
@@ -248,6 +249,7 @@ class World:
         """Those that are to be hung up on are, and then the others leave; nothing is left of them."""
         self.unblock()
         self.wire.wait(3 * 60 + 1)
+        self.wire.wait(CLOSING_TIMEOUT / SECOND)  # what one held whom the wait has ended can make another stumble
         for client, session in list(self.sessions.items()):
             idle = session._stage == "running" and session._heartbeats is None
             patient = session._heartbeat * 3 > 3 * 60
