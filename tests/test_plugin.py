@@ -197,6 +197,37 @@ def test_the_report_of_a_failure_shows_the_shared_broker_too(run):
     result.stdout.fnmatch_lines(["*rabbitmq_server: the broker's state*", "q      classic      0        0  –"])
 
 
+def test_the_report_of_a_failure_shows_a_broker_of_the_projects_own(run):
+    result = run("""
+        import pytest
+        from simbus import RabbitMQ
+
+        @pytest.fixture
+        def broker():
+            with RabbitMQ(vhost="shop") as broker:
+                yield broker
+
+        @pytest.fixture
+        def shop(broker):
+            broker.declare_queue("orders")
+
+        def test_third(shop):
+            assert False
+    """)
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*broker: the broker's state*", "orders  classic      0        0  –"])
+
+
+def test_the_report_of_a_failure_shows_each_broker_once(run):
+    result = run("""
+        def test_it(rabbitmq, simbus_rabbitmq):
+            assert False
+    """)
+    result.assert_outcomes(failed=1)
+    assert str(result.stdout).count("the broker's state") == 1
+    result.stdout.fnmatch_lines(["*- rabbitmq: the broker's state*"])
+
+
 RIVAL = """
     import pytest
 

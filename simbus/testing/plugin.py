@@ -9,6 +9,7 @@ name stays with it and the header of the run says so; ``rabbitmq_fixture = simbu
 Our fixture is always there as ``simbus_rabbitmq``.
 """
 
+import sys
 from collections.abc import Generator, Iterator
 from typing import TYPE_CHECKING, Any
 
@@ -106,9 +107,10 @@ def pytest_runtest_makereport(
 
 
 def _brokers(item: pytest.Item) -> Iterator[tuple[str, "RabbitMQ"]]:
-    """The brokers that a test used."""
-    if _BROKER in item.stash:
-        yield "rabbitmq", item.stash[_BROKER]
-    shared = getattr(item, "funcargs", {}).get("rabbitmq_server")
-    if shared is not None:
-        yield "rabbitmq_server", shared
+    """The brokers that a test used, by the names of their fixtures, which may be the project's own."""
+    fake = sys.modules.get("simbus.rabbitmq.fake.front")
+    if fake is None:
+        return
+    named = {"rabbitmq": item.stash.get(_BROKER, None), **getattr(item, "funcargs", {})}
+    brokers = {id(value): (name, value) for name, value in reversed(named.items()) if isinstance(value, fake.RabbitMQ)}
+    yield from reversed(brokers.values())
