@@ -96,7 +96,7 @@ class RabbitMQ:
         self._trace = Trace(self._broker.now)
         self._clock = VirtualClock(self._broker, self._trace.record, self._note, wall=wall)
         self._clients = Clients(self._broker, self._vhost, self._clock, self._trace)
-        self._network = Network(self._broker, self._clock, self._restart, port)
+        self._network = Network(self._broker, self._clock, port, restarted=self._clients.forget_closed)
         self._faults: list[Faults] = []
         self._certificate: Certificate | None = None
         self._published, self._returned = Noted(published_message), Noted(returned_message)
@@ -494,12 +494,8 @@ class RabbitMQ:
         """
         with self._clock.lock:
             self._clock.catch_up()
-            self._restart()
+            self._network.restart()
         self._clients.settle()
-
-    def _restart(self) -> None:
-        self._network.shut_down(self._broker.restart())
-        self._clients.forget_closed()
 
     def faults(self, *plan: Fault | Plan, legal: bool = True) -> Faults:
         """Let faults befall the operations of clients while the ``with`` block lasts.

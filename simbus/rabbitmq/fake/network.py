@@ -24,7 +24,7 @@ class Network:
     Args:
         broker: what sessions talk to.
         clock: the broker's driver.
-        restart: restarts the broker, with the lock held.
+        restarted: called after each restart of the broker, with the lock held.
         port: where it listens; 0 for a free one.
         host: loopback unless someone asks for more.
 
@@ -33,10 +33,16 @@ class Network:
     """
 
     def __init__(
-        self, broker: Broker, clock: VirtualClock, restart: Callable[[], None], port: int = 0, host: str = "127.0.0.1"
+        self,
+        broker: Broker,
+        clock: VirtualClock,
+        port: int = 0,
+        host: str = "127.0.0.1",
+        *,
+        restarted: Callable[[], None] = lambda: None,
     ) -> None:
         self.faults: Injector | None = None
-        self.broker, self._clock, self.restart = broker, clock, restart
+        self.broker, self._clock, self._restarted = broker, clock, restarted
         self._wanted = host, port
         self._running: Server | None = None
         self._addresses: dict[bool, tuple[str, int]] = {}  # with TLS, without
@@ -86,6 +92,11 @@ class Network:
             if session.connection is None or session.connection in closed:
                 session.shut_down()
         self._flush()
+
+    def restart(self) -> None:
+        """Restart the broker: its clients are told and cut off; called with the lock held, while no session is being served."""
+        self.shut_down(self.broker.restart())
+        self._restarted()
 
     def await_the_end(self, seconds: float) -> None:
         """Let no one in any more, and wait until all have hung up, at most so long."""

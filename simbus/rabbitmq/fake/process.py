@@ -29,7 +29,7 @@ class Process:
         wall = wall_time()
         self._broker = Broker(now=wall()) if definitions is None else import_broker(definitions, wall())
         self._clock = VirtualClock(self._broker, wall=wall)
-        self._network = Network(self._broker, self._clock, self._restart, port, host)
+        self._network = Network(self._broker, self._clock, port, host)
         self._guest = self._broker.authenticate(*addresses.GUEST)
         self.open_to = (
             "and whoever reaches it may log in as guest with password guest"
@@ -53,7 +53,3 @@ class Process:
             self._network.shut_down(self._broker.connections)
         self._network.await_the_end(_PATIENCE)
         self._network.close()
-
-    def _restart(self) -> None:
-        """Restart the broker, with the lock held."""
-        self._network.shut_down(self._broker.restart())
