@@ -98,13 +98,19 @@ def _by_name(
 
 def _entries(document: Mapping[str, Any], section: str, vhost: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The section's entries in this virtual host, each with its place in the document."""
+    for place, entry in objects(document, section):
+        name = entry.get("name")
+        if field(place, entry, "vhost", str, vhost) == vhost:
+            yield (f"{place} ({name})" if isinstance(name, str) else place), entry
+
+
+def objects(document: Mapping[str, Any], section: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """All entries of a section, each with its place; ScenarioError for one that is no object."""
     for number, entry in enumerate(field("", document, section, list, [])):
         place = f"{section}[{number}]"
         if not isinstance(entry, dict):
             raise ScenarioError(place, f"{entry!r} is not an object")
-        name = entry.get("name")
-        if field(place, entry, "vhost", str, vhost) == vhost:
-            yield (f"{place} ({name})" if isinstance(name, str) else place), entry
+        yield place, entry
 
 
 def _check_document(document: object) -> None:

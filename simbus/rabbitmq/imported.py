@@ -5,14 +5,14 @@ its users. A document without users is an export for others to build on; everyon
 everything. How one virtual host is read is told in ``definitions``. Nothing here reads a file.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simbus.errors import ScenarioError, SimbusError
 from simbus.rabbitmq.access import PasswordHash, Permissions
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Connection
-from simbus.rabbitmq.definitions import field, read_definitions
+from simbus.rabbitmq.definitions import field, objects, read_definitions
 from simbus.rabbitmq.options import declare_topology
 
 _DEFAULT_HASH = "rabbit_password_hashing_sha256"
@@ -29,7 +29,7 @@ def import_broker(document: Mapping[str, Any], now: int = 0) -> Broker:
     names = _vhosts(document)
     _check_vhosts(document, names)
     topologies = {name: read_definitions(document, name) for name in names}  # which checks the document's form too
-    users = dict(_user(place, entry) for place, entry in _objects(document, "users"))
+    users = dict(_user(place, entry) for place, entry in objects(document, "users"))
     broker = Broker(names, now, users={} if users else {"guest": "guest"})
     for user, password in users.items():
         broker.add_user(user, password)
@@ -45,12 +45,12 @@ def import_broker(document: Mapping[str, Any], now: int = 0) -> Broker:
 
 def _vhosts(document: Mapping[str, Any]) -> list[str]:
     """The names of the virtual hosts; an export of one virtual host names none, and becomes the default one."""
-    return [field(place, entry, "name", str) for place, entry in _objects(document, "vhosts")] or ["/"]
+    return [field(place, entry, "name", str) for place, entry in objects(document, "vhosts")] or ["/"]
 
 
 def _check_vhosts(document: Mapping[str, Any], names: Sequence[str]) -> None:
     for section in ("exchanges", "queues", "bindings"):
-        for place, entry in _objects(document, section):
+        for place, entry in objects(document, section):
             if (vhost := entry.get("vhost", names[0])) not in names:
                 raise ScenarioError(place, f"there is no virtual host {vhost!r}; add it under vhosts")
 
@@ -68,20 +68,11 @@ def _user(place: str, entry: Mapping[str, Any]) -> tuple[str, str | PasswordHash
 
 
 def _set_permissions(broker: Broker, document: Mapping[str, Any]) -> None:
-    for place, entry in _objects(document, "permissions"):
+    for place, entry in objects(document, "permissions"):
         patterns = [field(place, entry, key, str) for key in ("user", "vhost", "configure", "write", "read")]
         try:
             broker.set_permissions(*patterns)
         except (ValueError, SimbusError) as error:
             raise ScenarioError(place, str(error)) from None
-    for place, _ in _objects(document, "topic_permissions"):
+    for place, _ in objects(document, "topic_permissions"):
         raise ScenarioError(place, "topic permissions are not modelled yet: delete the entry if clients can do without it")
-
-
-def _objects(document: Mapping[str, Any], section: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """The entries of a section, each with its place."""
-    for number, entry in enumerate(field("", document, section, list, [])):
-        place = f"{section}[{number}]"
-        if not isinstance(entry, dict):
-            raise ScenarioError(place, f"{entry!r} is not an object")
-        yield place, entry
