@@ -93,16 +93,16 @@ def _repeat(scene: Scene) -> Undo:
 
 
 def _reset(scene: Scene, when: str) -> Undo:
-    if when == "after" and not scene.asked:
-        scene.go_on()
+    if not scene.asked:
+        if when == "after":
+            scene.go_on()
+        _cut(scene)
+        return None
     scene.line.cut()
-    if when == "after" and scene.asked:
+    if when == "after":
         with suppress(ProtocolError):  # which could not be told any more
             scene.go_on()
-    if scene.asked:
-        raise hung_up("a fault resets the connection")
-    scene.driver.soon(scene.hang_up)
-    return None
+    raise hung_up("a fault resets the connection")
 
 
 def _cut(scene: Scene) -> None:

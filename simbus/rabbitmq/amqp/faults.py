@@ -20,15 +20,13 @@ class Injector:
     Args:
         plan: what is to happen.
         legal: refuse a plan that does what no real broker may do.
-        note: told of every entry as it happens, and of the connection's name.
+        note: told of every entry as it happens, and of the operation that it befalls.
 
     Raises:
         FaultError: for an entry that means nothing, or is not legal.
     """
 
-    def __init__(
-        self, plan: Plan, *, legal: bool = True, note: Callable[[Fault, Scene], None] = lambda _fault, _scene: None
-    ) -> None:
+    def __init__(self, plan: Plan, *, legal: bool, note: Callable[[Fault, Scene], None]) -> None:
         for fault in plan:
             _check(fault, legal=legal)
         self.occurrences = Occurrences(plan)
