@@ -32,7 +32,7 @@ from pamqp.exceptions import UnmarshalingException
 from simbus.rabbitmq.amqp.codec import encode_method
 from simbus.rabbitmq.amqp.methods import BY_NAME
 from simbus.rabbitmq.amqp.session import CLOSING_TIMEOUT, MOST_OWED, Session
-from simbus.rabbitmq.channels import MAX_MESSAGE_SIZE
+from simbus.rabbitmq.versions import V4_0
 from simbus.units import SECOND
 from tests import fuzz_programs
 from tests.fuzz_sockets import fuzz_sockets
@@ -275,7 +275,7 @@ def _check_memory(session: Session) -> None:
     assert len(session._channels) <= session._channel_max
     assert session._link is None or not session._full or session._link.owed > MOST_OWED
     for channel in session._channels.values():
-        assert len(channel._assembler._body) <= MAX_MESSAGE_SIZE
+        assert len(channel._assembler._body) <= V4_0.max_message_size
     if session.closed:
         assert session.next_deadline is None
         assert not session._channels

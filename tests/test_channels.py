@@ -6,10 +6,10 @@ import pytest
 
 from simbus.effects import Requeued, Settled
 from simbus.rabbitmq.broker import Broker
-from simbus.rabbitmq.channels import MAX_MESSAGE_SIZE
 from simbus.rabbitmq.effects import ConsumerCancelled
 from simbus.rabbitmq.errors import ChannelError, ConnectionError, RabbitMQError  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.versions import V4_0
 from tests.brokers import TYPES, consumer, declare, delivered, get, new_channel, publish, ready, removed, snapshot, tags_of, walk
 
 both_types = pytest.mark.parametrize("type", TYPES)
@@ -161,7 +161,7 @@ REFUSALS = {
         "406 PRECONDITION_FAILED - invalid expiration 'abc': no_integer",
     ),
     "size before exchange": (
-        lambda c: c.publish("nox", "q", bytes(MAX_MESSAGE_SIZE + 1)),
+        lambda c: c.publish("nox", "q", bytes(V4_0.max_message_size + 1)),
         ChannelError,
         "406 PRECONDITION_FAILED - message size 16777217 is larger than configured max size 16777216",
     ),

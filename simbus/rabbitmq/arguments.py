@@ -26,10 +26,10 @@ from simbus.rabbitmq.fields import (
     name_in,
 )
 from simbus.rabbitmq.messages import LONGEST_TTL_MS
+from simbus.rabbitmq.versions import Version
 from simbus.units import MILLISECOND
 
 OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
-DEFAULT_DELIVERY_LIMIT = 20  # RabbitMQ 4.0: "Quorum queues: default delivery limit"
 
 _SMALLEST_INT, _LARGEST_INT = -(2**31), 2**31 - 1
 
@@ -171,7 +171,7 @@ _ARGUMENTS = {
 }
 
 
-def queue_options(arguments: Mapping[str, Any], queue: str, vhost: str) -> QueueOptions:
+def queue_options(arguments: Mapping[str, Any], queue: str, vhost: str, version: Version) -> QueueOptions:
     """What the arguments of queue.declare mean; unknown ones are ignored, as RabbitMQ does.
 
     Raises:
@@ -196,7 +196,7 @@ def queue_options(arguments: Mapping[str, Any], queue: str, vhost: str) -> Queue
     for name in given:
         if not _ARGUMENTS[name].modelled and arguments[name] not in (False, "at-most-once"):
             raise not_implemented(f"simbus does not model {name} yet (queue '{queue}'); declare the queue without it")
-    return _options(arguments, queue_type)
+    return _options(arguments, queue_type, version)
 
 
 def check_exchange_name(argument: str, arguments: Mapping[str, Any], where: str) -> None:
@@ -221,7 +221,7 @@ def check_consumer_arguments(arguments: Mapping[str, Any], queue: str, queue_typ
         raise not_implemented(f"simbus does not model x-priority of consumers yet (queue '{queue}'); consume without it")
 
 
-def _options(arguments: Mapping[str, Any], queue_type: str) -> QueueOptions:
+def _options(arguments: Mapping[str, Any], queue_type: str, version: Version) -> QueueOptions:
     return QueueOptions(
         type=queue_type,
         message_ttl=_nanoseconds(arguments.get("x-message-ttl")),
@@ -231,7 +231,7 @@ def _options(arguments: Mapping[str, Any], queue_type: str) -> QueueOptions:
         overflow=_effective_overflow(arguments.get("x-overflow", "drop-head"), queue_type),
         dead_letter_exchange=name_in(arguments.get("x-dead-letter-exchange")),
         dead_letter_routing_key=name_in(arguments.get("x-dead-letter-routing-key")),
-        delivery_limit=_delivery_limit(arguments) if queue_type == "quorum" else None,
+        delivery_limit=_delivery_limit(arguments, version) if queue_type == "quorum" else None,
     )
 
 
@@ -244,8 +244,8 @@ def _effective_overflow(overflow: str, queue_type: str) -> str:
     return "drop-head" if queue_type == "quorum" and overflow == "reject-publish-dlx" else overflow
 
 
-def _delivery_limit(arguments: Mapping[str, Any]) -> int | None:
-    limit = arguments.get("x-delivery-limit", DEFAULT_DELIVERY_LIMIT)
+def _delivery_limit(arguments: Mapping[str, Any], version: Version) -> int | None:
+    limit = arguments.get("x-delivery-limit", version.delivery_limit)
     return limit if isinstance(limit, int) and limit >= 0 else None  # any other value is accepted and means none (observed)
 
 

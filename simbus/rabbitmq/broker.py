@@ -21,16 +21,18 @@ from simbus.rabbitmq.errors import ConnectionError  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.node import Node
 from simbus.rabbitmq.queues import Consumer, Queue
 from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE
+from simbus.rabbitmq.versions import V4_0, version_of
 from simbus.rabbitmq.virtual_host import VirtualHost
 
 
 class Broker:
-    """A RabbitMQ 4.0 node.
+    """A RabbitMQ node.
 
     Args:
         vhosts: the names of its virtual hosts.
         now: nanoseconds since the epoch at which its clock starts.
         users: passwords by name; these users may do everything in every vhost.
+        version: the RabbitMQ that it behaves as, a name of ``versions.VERSIONS``; ValueError for another.
     """
 
     def __init__(
@@ -39,8 +41,9 @@ class Broker:
         now: int = 0,
         *,
         users: Mapping[str, str | PasswordHash] = {"guest": "guest"},
+        version: str = V4_0.name,
     ) -> None:
-        self._node = Node(now=now)
+        self._node = Node(now=now, version=version_of(version))
         self._vhosts = {name: VirtualHost(name, self._node) for name in vhosts}
         self._users = Users.almighty(users, self._vhosts)
         self._connections: list[Connection] = []

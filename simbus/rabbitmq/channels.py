@@ -30,9 +30,8 @@ from simbus.rabbitmq.routing import Exchange, Route, route_to
 from simbus.rabbitmq.topology import NO_ARGUMENTS, Topology
 from simbus.rabbitmq.transactions import Publish, Settlement, Transaction
 from simbus.rabbitmq.unacked import Held, Unacked, queue_by_queue, settled_together
+from simbus.rabbitmq.versions import Version
 from simbus.rabbitmq.virtual_host import DIRECT_REPLY_TO, Requester, VirtualHost
-
-MAX_MESSAGE_SIZE = 16_777_216  # bytes; RabbitMQ 4.0's max_message_size
 
 
 class GetOk(NamedTuple):
@@ -157,7 +156,7 @@ class Channel(Topology):
             raise not_implemented("immediate=true")
         vhost = self.vhost
         target = vhost.exchanges.get(exchange)
-        if target is None or target.internal or len(body) > MAX_MESSAGE_SIZE or self.permissions.limited:
+        if target is None or target.internal or len(body) > vhost.node.version.max_message_size or self.permissions.limited:
             target = self._check_target(exchange, body)
         if properties.reply_to == DIRECT_REPLY_TO:
             properties = replace(properties, reply_to=self._reply_name())
@@ -466,8 +465,7 @@ class Channel(Topology):
     # Checks
 
     def _check_target(self, exchange: str, body: bytes) -> Exchange:
-        if len(body) > MAX_MESSAGE_SIZE:
-            raise precondition_failed(f"message size {len(body)} is larger than configured max size {MAX_MESSAGE_SIZE}")
+        check_message_size(len(body), self.vhost.node.version)
         self.permissions.check("write", "exchange", exchange)
         target = self._exchange(exchange)
         if target.internal:
@@ -500,6 +498,12 @@ class Channel(Topology):
         node = self.vhost.node
         node.effects.append(ConsumerEnded(node.now, self.vhost.name, consumer.queue.name, consumer.tag))
         return consumer.queue
+
+
+def check_message_size(size: int, version: Version) -> None:
+    """Refuse (406) a message of more octets than the version takes."""
+    if size > version.max_message_size:
+        raise precondition_failed(f"message size {size} is larger than configured max size {version.max_message_size}")
 
 
 def _unknown_delivery_tag(tag: int) -> ChannelError:

@@ -8,6 +8,7 @@ from heapq import heapify, heappop, heappush
 
 from simbus.effects import Effect
 from simbus.rabbitmq.queues import Queue
+from simbus.rabbitmq.versions import V4_0, Version
 
 
 @dataclass(slots=True)
@@ -19,6 +20,7 @@ class Node:
     """
 
     now: int = 0
+    version: Version = V4_0
     effects: list[Effect] = field(default_factory=list)
     messages: int = 0
     copies: int = 0

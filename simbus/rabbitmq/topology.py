@@ -281,7 +281,7 @@ class Topology:
     def _new_queue(self, name: str, durable: bool, exclusive: bool, auto_delete: bool, arguments: Mapping[str, Any]) -> Queue:
         node = self.vhost.node
         self._check_passes_on("queue", name, name_in(arguments.get("x-dead-letter-exchange")))
-        options = queue_options(arguments, name, self.vhost.name)
+        options = queue_options(arguments, name, self.vhost.name, node.version)
         if options.type == "quorum":
             check_quorum(name, self.vhost.name, durable, exclusive, auto_delete)
         node.queues += 1

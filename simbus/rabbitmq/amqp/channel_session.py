@@ -29,9 +29,9 @@ from simbus.rabbitmq.amqp.methods import BY_NAME, Method
 from simbus.rabbitmq.amqp.operations import Driver as BrokersDriver
 from simbus.rabbitmq.amqp.operations import Scene, name_when_said
 from simbus.rabbitmq.amqp.verbs import VERBS
-from simbus.rabbitmq.channels import MAX_MESSAGE_SIZE, Channel, Connection
+from simbus.rabbitmq.channels import Channel, Connection, check_message_size
 from simbus.rabbitmq.effects import ChannelClosed, Confirmed, ConsumerCancelled, Returned
-from simbus.rabbitmq.errors import ChannelError, RabbitMQError, precondition_failed
+from simbus.rabbitmq.errors import ChannelError, RabbitMQError
 from simbus.rabbitmq.messages import NO_PROPERTIES
 
 _CLOSE, _CLOSE_OK = BY_NAME["channel.close"], BY_NAME["channel.close-ok"]
@@ -125,7 +125,7 @@ class ChannelSession:
         self._link = link
         self._state = _UNOPENED
         self._model: Channel
-        self._assembler = Assembler(number)
+        self._assembler = Assembler(number, link.connection.vhost.node.version.max_message_size)
         self._confirms = Confirms()
 
     def receive(self, type: int, payload: bytes) -> None:
@@ -204,8 +204,7 @@ class ChannelSession:
 
     def _publish(self, _method: Method, arguments: tuple[Any, ...], content: Content | None) -> None:
         assert content is not None
-        if content.size > MAX_MESSAGE_SIZE:
-            raise precondition_failed(f"message size {content.size} is larger than configured max size {MAX_MESSAGE_SIZE}")
+        check_message_size(content.size, self._model.vhost.node.version)
         _, exchange, routing_key, mandatory, immediate = arguments
         properties = decode_properties(content.properties) if content.properties != _NO_FLAGS else NO_PROPERTIES
         self._model.publish(exchange, routing_key, content.body, properties, mandatory=mandatory, immediate=immediate)

@@ -12,7 +12,6 @@ from simbus.rabbitmq.amqp import refusals
 from simbus.rabbitmq.amqp.codec import BODY, HEADER, HEARTBEAT, METHOD, decode_header, decode_method
 from simbus.rabbitmq.amqp.errors import ProtocolError, unexpected_frame, unknown_frame
 from simbus.rabbitmq.amqp.methods import BY_IDS, Method
-from simbus.rabbitmq.channels import MAX_MESSAGE_SIZE
 
 
 class Content(NamedTuple):
@@ -31,12 +30,14 @@ class Assembler:
 
     Args:
         channel: its number.
+        largest: the octets of the largest body that is kept.
     """
 
-    __slots__ = ("_arguments", "_body", "_channel", "_left", "_method", "_properties", "_size")
+    __slots__ = ("_arguments", "_body", "_channel", "_largest", "_left", "_method", "_properties", "_size")
 
-    def __init__(self, channel: int) -> None:
+    def __init__(self, channel: int, largest: int) -> None:
         self._channel = channel
+        self._largest = largest
         self._method: Method | None = None  # whose content is due
         self._arguments: tuple[Any, ...] = ()
         self._left: int | None = None  # how much of its body is due; None when its header is
@@ -83,13 +84,13 @@ class Assembler:
         left = self._left = self._left - len(payload)
         if left == 0:
             return self._complete(bytes(self._body + payload) if self._body else payload)
-        if left > 0 and self._size <= MAX_MESSAGE_SIZE:
+        if left > 0 and self._size <= self._largest:
             self._body += payload
         return None  # with more than was announced, it goes on waiting, as RabbitMQ does
 
     def _complete(self, body: bytes) -> Command:
         assert self._method is not None
-        content = Content(self._properties, body if self._size <= MAX_MESSAGE_SIZE else b"", self._size)
+        content = Content(self._properties, body if self._size <= self._largest else b"", self._size)
         command = self._method, self._arguments, content
         self._method = self._left = None
         self._body.clear()

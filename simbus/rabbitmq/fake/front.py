@@ -45,6 +45,7 @@ from simbus.rabbitmq.fake.views import Messages, Noted, QueueView, table
 from simbus.rabbitmq.options import ExchangeArguments, OptionError, QueueArguments, declare_exchange, declare_queue
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routing import Exchange
+from simbus.rabbitmq.versions import V4_0
 from simbus.trace import Trace, elapsed
 from simbus.units import MICROSECOND, duration
 
@@ -54,7 +55,7 @@ START = datetime(2000, 1, 1, tzinfo=UTC)
 
 
 class RabbitMQ:
-    """A RabbitMQ 4.0 node in this process, on a clock that stands still until :meth:`advance`.
+    """A RabbitMQ node in this process, on a clock that stands still until :meth:`advance`.
 
         with RabbitMQ() as rabbitmq:
             rabbitmq.declare_queue("offers", message_ttl="30min")
@@ -77,6 +78,7 @@ class RabbitMQ:
         vhost: the virtual host in which the test works and to which :attr:`url` leads; the default one is there too.
         users: passwords by name, of users besides guest; :attr:`url` is for the first. All may do everything, until
             :meth:`set_permissions` says less.
+        version: the RabbitMQ that it behaves as, ``"4.0"`` or ``"3.10"``; ValueError for another.
     """
 
     def __init__(
@@ -87,10 +89,12 @@ class RabbitMQ:
         clock: Literal["virtual", "wall"] = "virtual",
         vhost: str = addresses.VHOST,
         users: Mapping[str, str] = MappingProxyType({}),
+        version: str = V4_0.name,
     ) -> None:
         wall = _wall(clock, start)
         now = _instant(start or START) if wall is None else wall()
-        self._broker = Broker(dict.fromkeys((addresses.VHOST, vhost)), now, users=dict([addresses.GUEST, *users.items()]))
+        everyone = dict([addresses.GUEST, *users.items()])
+        self._broker = Broker(dict.fromkeys((addresses.VHOST, vhost)), now, users=everyone, version=version)
         self._vhost = self._broker.vhost(vhost)
         self._login = next(iter(users.items()), addresses.GUEST)
         self._trace = Trace(self._broker.now)
