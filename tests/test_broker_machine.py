@@ -42,11 +42,13 @@ traits = st.fixed_dictionaries(
         "x-max-length": st.integers(0, 4),
         "x-max-length-bytes": st.integers(0, 12),
         "x-overflow": st.sampled_from(["drop-head", "reject-publish", "reject-publish-dlx"]),
+        "x-max-priority": st.integers(0, 3),
     },
 )
 properties = st.builds(
     Properties,
     expiration=st.none() | ttls.map(str),
+    priority=st.none() | st.integers(0, 6),
     headers=st.none() | st.dictionaries(st.sampled_from(["h", "i"]), st.sampled_from([1, 2, "1"]), max_size=2),
 )
 
@@ -58,8 +60,7 @@ def arguments(traits):
     dead_letter = table.pop("dead_letter")
     if dead_letter is not None:
         table["x-dead-letter-exchange"], table["x-dead-letter-routing-key"] = dead_letter
-    if table["x-queue-type"] == "classic":
-        del table["x-delivery-limit"]
+    table.pop("x-delivery-limit" if table["x-queue-type"] == "classic" else "x-max-priority", None)
     return table
 
 
@@ -239,6 +240,8 @@ class LongProgram:
             table["x-dead-letter-routing-key"] = choose(QUEUES)
         if table["x-queue-type"] == "quorum":
             table["x-delivery-limit"] = choose([-1, 0, 1, 2, 5])
+        else:
+            table["x-max-priority"] = choose([None, None, 1, 3])
         table = {name: value for name, value in table.items() if value is not None}
         self.admin.queue_declare(queue, durable=True, arguments=table)
         self.admin.queue_bind(queue, "everywhere")
@@ -264,7 +267,8 @@ class LongProgram:
         choose = self.random.choice
         exchange, key = choose([("", queue), ("", queue), ("everywhere", ""), ("by headers", "")])
         size = self.random.choice([0, 1, 5])
-        sent = Properties(expiration=choose([None, None, "0", "3", "15"]), headers=choose([None, {"h": 1}, {"h": 2, "i": "2"}]))
+        expiration, priority = choose([None, None, "0", "3", "15"]), choose([None, 1, 5])
+        sent = Properties(expiration=expiration, priority=priority, headers=choose([None, {"h": 1}, {"h": 2, "i": "2"}]))
         channel.publish(exchange, key, b"x" * size, sent, mandatory=choose([True, False]))
 
     def consume(self, channel, queue):

@@ -382,7 +382,7 @@ def test_these_arguments_are_accepted(channel, arguments):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"max_priority": 3}, {"single_active_consumer": True}, {"queue_type": "stream"}],
+    [{"single_active_consumer": True}, {"queue_type": "stream"}],
 )
 def test_what_simbus_does_not_model_yet_is_refused_and_not_ignored(broker, channel, arguments):
     refusal = refusal_of(declaring(**arguments), channel)

@@ -13,6 +13,7 @@ from simbus.rabbitmq.imported import import_broker
 TEST12 = "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"
 TEST12_SHA512 = "kI3GChuNuIYf8lRbCCxZjgjKwsY19ns6+uFO0zcXRBGA/XGJPYD8OWMy7EB8TaOmAzjP2azv84GbINYwX2cDWb4DHnc="
 GUEST = "/8+mwqrw08nF1RgoNyiqJDimy5nRbt7LIVxVW5immyixYqQ1"
+AT_LEAST_ONCE = {"x-queue-type": "quorum", "x-dead-letter-strategy": "at-least-once"}
 ALL = {"configure": ".*", "write": ".*", "read": ".*"}
 
 
@@ -112,7 +113,10 @@ def test_whoever_declared_it_all_has_gone_and_left_no_effect():
             {"queues": [{"name": "q", "vhost": "elsewhere"}]},
             "queues[0]: there is no virtual host 'elsewhere'; add it",
         ),
-        ({"queues": [{"name": "q", "vhost": "shop", "arguments": {"x-max-priority": 5}}]}, "queues.q: 540 NOT_IMPLEMENTED"),
+        (
+            {"queues": [{"name": "q", "vhost": "shop", "durable": True, "arguments": AT_LEAST_ONCE}]},
+            "queues.q: 540 NOT_IMPLEMENTED",
+        ),
     ],
 )
 def test_what_is_wrong_in_an_export_is_named(sections, words):

@@ -211,10 +211,13 @@ def test_definitions_are_there_from_the_beginning(tmp_path):
 
 def test_definitions_that_are_not_modelled_yet_are_refused_by_file_and_entry(tmp_path):
     file = tmp_path / "definitions.json"
-    file.write_text(json.dumps({"queues": [{"name": "orders", "arguments": {"x-max-priority": 5}}]}), "utf-8")
+    arguments = {"x-queue-type": "quorum", "x-dead-letter-strategy": "at-least-once"}
+    file.write_text(json.dumps({"queues": [{"name": "orders", "durable": True, "arguments": arguments}]}), "utf-8")
     code, said = complaint("--definitions", str(file))
     assert code == 2
-    assert said.startswith(f"simbus: {file}: queues.orders: 540 NOT_IMPLEMENTED - simbus does not model x-max-priority yet")
+    assert said.startswith(
+        f"simbus: {file}: queues.orders: 540 NOT_IMPLEMENTED - simbus does not model x-dead-letter-strategy yet"
+    )
 
 
 def test_a_file_that_is_not_there_is_named(tmp_path):

@@ -36,7 +36,10 @@ _SMALLEST_INT, _LARGEST_INT = -(2**31), 2**31 - 1
 
 @dataclass(frozen=True, slots=True)
 class QueueOptions:
-    """A queue's arguments, checked and in simbus' units; None is unlimited or absent."""
+    """A queue's arguments, checked and in simbus' units; None is unlimited or absent.
+
+    ``prefers_high`` is of a quorum queue whose version takes messages of high priority first.
+    """
 
     type: str = "classic"
     message_ttl: int | None = None
@@ -47,6 +50,8 @@ class QueueOptions:
     dead_letter_exchange: str | None = None
     dead_letter_routing_key: str | None = None
     delivery_limit: int | None = None
+    max_priority: int | None = None
+    prefers_high: bool = False
 
 
 _FIELD_TYPES: dict[type, str] = {
@@ -153,7 +158,7 @@ _ARGUMENTS = {
     "x-dead-letter-routing-key": _Argument(_text),
     "x-max-length": _Argument(_not_negative),
     "x-max-length-bytes": _Argument(_not_negative),
-    "x-max-priority": _Argument(_priorities, types=("classic",), modelled=False),
+    "x-max-priority": _Argument(_priorities, types=("classic",)),
     "x-overflow": _Argument(_overflow),
     "x-queue-mode": _Argument(_mode, types=("classic",)),
     "x-queue-version": _Argument(_version, types=("classic",)),
@@ -232,6 +237,8 @@ def _options(arguments: Mapping[str, Any], queue_type: str, version: Version) ->
         dead_letter_exchange=name_in(arguments.get("x-dead-letter-exchange")),
         dead_letter_routing_key=name_in(arguments.get("x-dead-letter-routing-key")),
         delivery_limit=_delivery_limit(arguments, version) if queue_type == "quorum" else None,
+        max_priority=_max_priority(arguments.get("x-max-priority"), version),
+        prefers_high=queue_type == "quorum" and version.quorum_priorities,
     )
 
 
@@ -242,6 +249,10 @@ def _nanoseconds(milliseconds: int | None) -> int | None:
 def _effective_overflow(overflow: str, queue_type: str) -> str:
     """A quorum queue accepts reject-publish-dlx and then drops heads (observed on 4.0.5)."""
     return "drop-head" if queue_type == "quorum" and overflow == "reject-publish-dlx" else overflow
+
+
+def _max_priority(most: int | None, version: Version) -> int | None:
+    return None if most is None else max(most, version.fewest_priorities)
 
 
 def _delivery_limit(arguments: Mapping[str, Any], version: Version) -> int | None:

@@ -246,9 +246,9 @@ def _check_ready(queue: Queue, now: int) -> None:
     assert queue.ready_bytes == sum(len(copy.message.body) for copy in ready), f"{queue.name}: bytes"
     if queue.options.overflow == "drop-head":
         assert not queue.over_limit(), f"{queue.name}: over its limit"
-    if not queue.is_quorum:
-        positions = [copy.position for copy in ready]
-        assert positions == sorted(positions), f"{queue.name}: ready copies stand in the order of enqueueing"
+    queue.ready.check()
+    assert len(ready) == len(queue.ready), f"{queue.name}: ready copies are counted"
+    assert not ready or ready[0] is queue.ready[0], f"{queue.name}: the head comes first"
     if ready and ready[0].expires_at is not None:
         assert ready[0].expires_at > now, f"{queue.name}: an expired head"
         assert queue.wake_at is not None, f"{queue.name}: no wake-up for its head"

@@ -105,7 +105,7 @@ class Channel(Topology):
         held = self.held
         self.unacked, self._transaction = {}, None
         for group in queue_by_queue(held):
-            self._give_back(group, requeue=True)
+            self._give_back(group, requeue=True, settled=False)
             self.vhost.renew_lease(group[0].queue)  # as if what it held had been its use (observed on 4.0.5)
 
     def stop_consuming(self) -> list[Queue]:
@@ -389,14 +389,14 @@ class Channel(Topology):
         if self._limiter is not None:
             self._resume()
 
-    def _give_back(self, group: Sequence[Unacked], *, requeue: bool) -> None:
+    def _give_back(self, group: Sequence[Unacked], *, requeue: bool, settled: bool = True) -> None:
         vhost, queue = self.vhost, group[0].queue
         held = [entry.copy for entry in group if queue.unacked.pop(entry.copy.id, None) is not None]
         for entry in group:
             if entry.consumer is not None:
                 queue.give_credit(entry.consumer)
         if requeue:
-            vhost.requeue(queue, held)
+            vhost.requeue(queue, held, settled=settled)
         else:
             for copy in held:
                 vhost.remove(queue, copy, "rejected")

@@ -3,20 +3,17 @@
 A queue moves copies inside itself and counts them (the ledger); it emits no effect, knows no
 exchange and no time. What crosses queues (routing, expiry, dead-lettering) is the virtual host's.
 
-A copy is *ready* or *unacked*; depth = ready + unacked. A copy that comes back to a classic queue
-returns to its old place; in a quorum queue those that came back stand before all others, in the
-order of their return (observed on 4.0.5).
+A copy is *ready* or *unacked*; depth = ready + unacked. In which order ready copies leave is told in ``ready``.
 """
 
-from bisect import bisect
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from operator import attrgetter
 from typing import Any
 
 from simbus.rabbitmq.arguments import QueueOptions
 from simbus.rabbitmq.messages import Copy
+from simbus.rabbitmq.ready import ByPriority, Fifo, Quorum, Ready
 
 # A quorum queue that refuses a publisher goes on until it is at most this full (observed on 4.0.5).
 LOW_WATERMARK = 0.8
@@ -103,7 +100,7 @@ class Queue:
     durable: bool = False
     auto_delete: bool = False
     owner: Any = None
-    ready: deque[Copy] = field(default_factory=deque)
+    ready: Ready = field(init=False)
     ready_bytes: int = 0
     unacked: dict[int, Copy] = field(default_factory=dict)
     consumers: list[Consumer] = field(default_factory=list)
@@ -117,10 +114,10 @@ class Queue:
     _publishers: set[int] = field(default_factory=set)
     _stopped: set[int] = field(default_factory=set)
     _positions: int = 0
-    _returned: int = 0
 
     def __post_init__(self) -> None:
         """Know once whether any limit has to be looked at, since every enqueue asks."""
+        self.ready = self._no_copies()
         self.limited = self.options.max_length is not None or self.options.max_length_bytes is not None
 
     @property
@@ -138,6 +135,12 @@ class Queue:
         in_use = self.consumers or (self.is_quorum and self.unacked)
         return None if in_use else self.lease_ends
 
+    def _no_copies(self) -> Ready:
+        if self.is_quorum:
+            return Quorum(two_levels=self.options.prefers_high)
+        most = self.options.max_priority
+        return Fifo() if most is None else ByPriority(most)
+
     # Copies in and out of ready
 
     def push(self, copy: Copy) -> None:
@@ -152,8 +155,6 @@ class Queue:
     def pop(self) -> Copy:
         """Take the head."""
         copy = self.ready.popleft()
-        if self._returned:
-            self._returned -= 1
         self.ready_bytes -= len(copy.message.body)
         if self._stopped and not self._exceeds(len(self.ready), self.ready_bytes, LOW_WATERMARK):
             self._stopped.clear()
@@ -161,34 +162,32 @@ class Queue:
 
     def retain(self, wanted: Callable[[Copy], bool]) -> list[Copy]:
         """Keep these of the ready copies of a classic queue; the others, which are no longer there."""
-        lost = [copy for copy in self.ready if not wanted(copy)]
+        before = list(self.ready)
+        lost = [copy for copy in before if not wanted(copy)]
         if lost:
-            self.ready = deque(copy for copy in self.ready if wanted(copy))
-            self.ready_bytes = sum(len(copy.message.body) for copy in self.ready)
+            self.ready, self.ready_bytes = self._no_copies(), 0
+            for copy in before:
+                if wanted(copy):
+                    self.ready.append(copy)
+                    self.ready_bytes += len(copy.message.body)
         return lost
 
-    def put_back(self, copies: Sequence[Copy]) -> None:
+    def put_back(self, copies: Sequence[Copy], *, settled: bool) -> None:
         """Return delivered copies to their places among the ready ones.
 
-        Those of a classic queue mostly belong before all others, and are put there last first: then each is put at the head,
-        however many there are.
+        A quorum queue without a delivery limit puts to its end what its client has ``settled`` so, and not what comes back
+        because a channel has ended (observed on both versions).
         """
-        if self.is_quorum:
+        if settled and isinstance(self.ready, Quorum) and self.options.delivery_limit is None:
             for copy in copies:
-                self.ready.insert(self._returned, copy)
-                self._returned += 1
+                self._positions += 1
+                copy.position = self._positions
+            self.ready.put_last(copies)
         else:
-            for copy in reversed(copies):
-                self.ready.insert(self._place_of(copy), copy)
+            self.ready = self.ready.put_back(copies)
         self.ready_bytes += sum(len(copy.message.body) for copy in copies)
         if self._publishers and self.over_limit():
             self._stopped |= self._publishers
-
-    def _place_of(self, copy: Copy) -> int:
-        ready = self.ready
-        if not ready or copy.position < ready[0].position:
-            return 0
-        return bisect(ready, copy.position, key=attrgetter("position"))
 
     # Limits: of ready copies only, bytes of bodies only
 

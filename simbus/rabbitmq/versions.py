@@ -19,6 +19,10 @@ class Version:
     """Octets that a message may have (``max_message_size``); a larger one is refused (406)."""
     delivery_limit: int | None
     """How often a quorum queue takes a message back when its declaration does not say; None is for ever."""
+    fewest_priorities: int
+    """What ``x-max-priority: 0`` means: as 1, or one level for all messages."""
+    quorum_priorities: bool
+    """Whether a quorum queue takes messages of priority 5 and more before others, two to one."""
 
 
 V4_0 = Version(
@@ -26,12 +30,16 @@ V4_0 = Version(
     release="4.0.5",
     max_message_size=16_777_216,
     delivery_limit=20,
+    fewest_priorities=1,
+    quorum_priorities=True,
 )
 V3_10 = Version(
     name="3.10",
     release="3.10.8",
     max_message_size=134_217_728,
     delivery_limit=None,
+    fewest_priorities=0,
+    quorum_priorities=False,
 )
 VERSIONS = {version.name: version for version in (V4_0, V3_10)}
 

@@ -218,8 +218,11 @@ class VirtualHost:
         queue.ledger.acked += 1
         self.node.effects.append(Settled(self.node.now, copy.message.id, copy.id, queue.name))
 
-    def requeue(self, queue: Queue, copies: Sequence[Copy]) -> None:
-        """Deliveries come back to their places, or leave when they have come back too often; ``trim`` must follow."""
+    def requeue(self, queue: Queue, copies: Sequence[Copy], *, settled: bool = True) -> None:
+        """Deliveries come back to their places, or leave when they have come back too often; ``trim`` must follow.
+
+        They were ``settled`` so by their client, or else their channel has ended.
+        """
         limit, returned = queue.options.delivery_limit, []
         for copy in copies:
             copy.delivery_count += queue.is_quorum
@@ -228,7 +231,7 @@ class VirtualHost:
             else:
                 self.node.effects.append(Requeued(self.node.now, copy.message.id, copy.id, queue.name))
                 returned.append(copy)
-        queue.put_back(returned)
+        queue.put_back(returned, settled=settled)
 
     # Removing
 

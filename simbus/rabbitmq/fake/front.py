@@ -183,7 +183,7 @@ class RabbitMQ:
             arguments: AMQP arguments in RabbitMQ's units, such as ``{"x-message-ttl": 60000}``.
             options: RabbitMQ's own keys with ``-`` as ``_`` and with units: ``type="quorum"``, ``message_ttl="30min"``,
                 ``max_length=``, ``max_length_bytes="50MB"``, ``overflow=``, ``dead_letter_exchange=``,
-                ``dead_letter_routing_key=``, ``delivery_limit=``.
+                ``dead_letter_routing_key=``, ``delivery_limit=``, ``max_priority=``.
 
         Raises:
             OptionError: for an option that is unknown, given twice or of the wrong kind.
