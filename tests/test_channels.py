@@ -398,13 +398,6 @@ def test_the_name_for_direct_replies_can_be_declared_at_any_time(broker, channel
     assert broker.vhost().queues == {}
 
 
-@pytest.mark.parametrize("header", ["CC", "BCC"])
-def test_more_routing_keys_in_headers_are_refused_and_not_ignored(broker, channel, header):
-    refusal = refusal_of(lambda c: c.publish("", "q", b"", Properties(headers={header: ["a"]})), channel)
-    assert refusal.reply_code == 540
-    assert broker.take_effects() == []
-
-
 @pytest.mark.parametrize(
     ("properties", "wrong"),
     [

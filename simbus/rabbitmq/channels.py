@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 from simbus.effects import Delivered
 from simbus.rabbitmq.access import Permissions
 from simbus.rabbitmq.arguments import check_consumer_arguments
+from simbus.rabbitmq.carbon_copies import more_keys, without_bcc
 from simbus.rabbitmq.effects import Confirmed, ConsumerEnded, ConsumerStarted
 from simbus.rabbitmq.errors import (
     ChannelError,
@@ -24,7 +25,7 @@ from simbus.rabbitmq.errors import (
     not_implemented,
     precondition_failed,
 )
-from simbus.rabbitmq.messages import NO_PROPERTIES, Copy, Message, Properties, ttl_of
+from simbus.rabbitmq.messages import NO_PROPERTIES, Copy, Message, MoreKeys, Properties, ttl_of
 from simbus.rabbitmq.queues import Consumer, Limiter, Queue
 from simbus.rabbitmq.routing import Exchange, Route, route_to
 from simbus.rabbitmq.topology import NO_ARGUMENTS, Topology
@@ -142,13 +143,12 @@ class Channel(Topology):
     ) -> int:
         """Publish a message; its id in the ledger, or 0 in a transaction, where it has none yet.
 
-        In confirm mode the last effect is ``Confirmed``.
+        In confirm mode ``Confirmed`` is the last effect, but for direct replies.
 
         Raises:
-            ChannelError: 404 no such exchange, 403 internal exchange or no permission, 406 bad expiration, user_id or size, or
-                a direct reply wanted where none is consumed.
-            ConnectionError: 540 for ``immediate``, which RabbitMQ has not, and for a CC or BCC header, which simbus
-                does not model yet.
+            ChannelError: 404 no such exchange, 403 internal exchange or no permission, 406 bad expiration, user_id, size, CC
+                or BCC, or a direct reply wanted where none is consumed.
+            ConnectionError: 540 for ``immediate``, which RabbitMQ has not.
         """
         if self.closed:
             self._check_open()
@@ -160,8 +160,11 @@ class Channel(Topology):
             target = self._check_target(exchange, body)
         if properties.reply_to == DIRECT_REPLY_TO:
             properties = replace(properties, reply_to=self._reply_name())
-        ttl = None if properties is NO_PROPERTIES else self._check_properties(properties)
-        message = Message(0, exchange, routing_key, properties, body, ttl)
+        ttl = keys = None
+        if properties is not NO_PROPERTIES:
+            ttl, keys = self._check_properties(properties)
+            properties = without_bcc(properties)
+        message = Message(0, exchange, routing_key, properties, body, ttl, keys)
         route = vhost.route(target, message)
         if self._transaction is not None:
             self._transaction.publishes.append(Publish(message, route, mandatory))
@@ -170,6 +173,8 @@ class Channel(Topology):
         if self._confirming:
             self._confirmed += 1
             vhost.node.effects.append(Confirmed(vhost.node.now, message.id, self.number, self._confirmed, accepted))
+        if vhost.requesters and not exchange:
+            vhost.reply(message)
         return message.id
 
     def lose_publish(self) -> None:
@@ -233,7 +238,10 @@ class Channel(Topology):
         """Publish at the commit what was routed before it; False when it did not reach every queue."""
         left = route_to(queue for queue in route.queues if not queue.gone)
         gone = len(left.queues) < len(route.queues)
-        return self.vhost.publish(message, left, self.number, mandatory and not gone) and not gone
+        accepted = self.vhost.publish(message, left, self.number, mandatory and not gone) and not gone
+        if not message.exchange:
+            self.vhost.reply(message)
+        return accepted
 
     # Consuming
 
@@ -439,6 +447,11 @@ class Channel(Topology):
         queue.unacked[copy.id] = copy
         return tag
 
+    @property
+    def coming_tag(self) -> int:
+        """The tag that the next delivery will have."""
+        return self._delivery_tag + 1
+
     def next_tag(self) -> int:
         """The tag of a delivery that needs no acknowledgement."""
         self._delivery_tag += 1
@@ -472,16 +485,21 @@ class Channel(Topology):
             raise access_refused(f"cannot publish to internal exchange '{exchange}' in vhost '{self.vhost.name}'")
         return target
 
-    def _check_properties(self, properties: Properties) -> int | None:
-        """The nanoseconds of ``expiration``, if there is one."""
+    def _check_properties(self, properties: Properties) -> tuple[int | None, MoreKeys | None]:
+        """The nanoseconds of ``expiration``, if there is one, and the keys in CC and BCC."""
+        user_first = self.vhost.node.version.user_id_is_checked_first
+        if user_first:
+            self._check_user(properties)
         ttl = None if properties.expiration is None else ttl_of(properties.expiration)
-        if properties.user_id is not None and properties.user_id != self.permissions.user:
-            raise precondition_failed(
-                f"user_id property set to '{properties.user_id}' but authenticated user was '{self.permissions.user}'"
-            )
-        if properties.headers and ("CC" in properties.headers or "BCC" in properties.headers):
-            raise not_implemented("simbus does not model the headers CC and BCC yet; publish once for each routing key")
-        return ttl
+        keys = more_keys(properties.headers) if properties.headers else None
+        if not user_first:
+            self._check_user(properties)
+        return ttl, keys
+
+    def _check_user(self, properties: Properties) -> None:
+        user_id, user = properties.user_id, self.permissions.user
+        if user_id is not None and user_id != user:
+            raise precondition_failed(f"user_id property set to '{user_id}' but authenticated user was '{user}'")
 
     def _check_consume(self, source: Queue, exclusive: bool, arguments: Mapping[str, Any]) -> None:
         where = f"queue '{source.name}' in vhost '{self.vhost.name}'"

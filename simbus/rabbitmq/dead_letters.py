@@ -10,8 +10,10 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar
 
+from simbus.rabbitmq.carbon_copies import shown_keys
 from simbus.rabbitmq.fields import Long
-from simbus.rabbitmq.messages import Death, Message
+from simbus.rabbitmq.messages import Death, Message, MoreKeys
+from simbus.rabbitmq.versions import Version
 from simbus.units import SECOND
 
 Entry = TypeVar("Entry")
@@ -19,7 +21,9 @@ Entry = TypeVar("Entry")
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def dead_letter(message: Message, queue: str, reason: str, at: int, exchange: str, routing_key: str | None) -> Message:
+def dead_letter(
+    message: Message, queue: str, reason: str, at: int, exchange: str, routing_key: str | None, version: Version
+) -> Message:
     """The message as it leaves for the dead-letter exchange.
 
     Args:
@@ -28,19 +32,22 @@ def dead_letter(message: Message, queue: str, reason: str, at: int, exchange: st
         reason: ``rejected``, ``expired``, ``maxlen`` or ``delivery_limit``.
         at: nanoseconds of the broker's clock.
         exchange: the dead-letter exchange.
-        routing_key: the dead-letter routing key; None keeps the message's own.
+        routing_key: the dead-letter routing key; None keeps all keys of the message.
+        version: says what else it leaves behind.
     """
     place = next((i for i, death in enumerate(message.deaths) if death.queue == queue and death.reason == reason), None)
-    latest = _new_death(message, queue, reason, at) if place is None else _repeated(message.deaths[place])
+    latest = _new_death(message, queue, reason, at, version) if place is None else _repeated(message.deaths[place])
     first = message.first_death or latest
     tables = message.headers["x-death"] if message.deaths else ()  # its entries are in the same order as ``deaths``
-    headers = _headers(message.headers, _to_front(_table(latest), tables, place), first, latest)
+    own = _own_headers(message, routing_key, version)
+    headers = _headers(own, _to_front(_table(latest), tables, place), first, latest)
     return Message(
         id=message.id,
         exchange=exchange,
         routing_key=message.routing_key if routing_key is None else routing_key,
         properties=replace(message.properties, headers=headers, expiration=None),
         body=message.body,
+        more_keys=_more_keys(message.more_keys, routing_key, version),
         deaths=tuple(_to_front(latest, message.deaths, place)),
         first_death=first,
     )
@@ -57,8 +64,22 @@ def goes_in_circles(message: Message, queue: str, reason: str) -> bool:
     return since is not None and all(death.reason != "rejected" for death in message.deaths[: since + 1])
 
 
-def _new_death(message: Message, queue: str, reason: str, at: int) -> Death:
-    return Death(queue, reason, 1, at // SECOND, message.exchange, (message.routing_key,), message.properties.expiration)
+def _more_keys(keys: MoreKeys | None, routing_key: str | None, version: Version) -> MoreKeys | None:
+    """What a routing key of the queue leaves of them: which were hidden may still matter."""
+    if keys is None or routing_key is None:
+        return keys
+    return MoreKeys((), keys.hidden) if version.hidden_keys_are_subtracted else None
+
+
+def _own_headers(message: Message, routing_key: str | None, version: Version) -> Mapping[str, Any]:
+    if routing_key is None or not version.keyed_dead_letters_lose_cc:
+        return message.headers
+    return {name: value for name, value in message.headers.items() if name != "CC"}
+
+
+def _new_death(message: Message, queue: str, reason: str, at: int, version: Version) -> Death:
+    keys = shown_keys(message, subtracted=version.hidden_keys_are_subtracted)
+    return Death(queue, reason, 1, at // SECOND, message.exchange, keys, message.properties.expiration)
 
 
 def _repeated(death: Death) -> Death:

@@ -8,7 +8,7 @@ queue, the unit of the ledger; it alone carries state.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from simbus.rabbitmq.errors import precondition_failed
 from simbus.units import MILLISECOND
@@ -43,6 +43,13 @@ class Properties:
 NO_PROPERTIES = Properties()
 
 
+class MoreKeys(NamedTuple):
+    """The keys besides a message's routing key, those of CC first; ``hidden`` are those of BCC."""
+
+    keys: tuple[str, ...]
+    hidden: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class Death:
     """One entry of x-death: how often a message died in ``queue`` for ``reason``.
@@ -65,7 +72,7 @@ class Message:
     """What a publisher sent, or what dead-lettering made of it; treat as immutable.
 
     ``id`` is the ledger's and comes from a counter (the AMQP property is ``properties.message_id``);
-    ``ttl`` is ``properties.expiration`` in nanoseconds; ``deaths`` has the latest first.
+    ``ttl`` is ``properties.expiration`` in nanoseconds; ``more_keys`` are those of CC and BCC; ``deaths`` has the latest first.
     """
 
     id: int
@@ -74,6 +81,7 @@ class Message:
     properties: Properties
     body: bytes
     ttl: int | None = None
+    more_keys: MoreKeys | None = None
     deaths: tuple[Death, ...] = ()
     first_death: Death | None = None
 
@@ -86,6 +94,12 @@ class Message:
     def headers(self) -> Mapping[str, Any]:
         """The headers, empty when there are none."""
         return self.properties.headers or {}
+
+    @property
+    def routing_keys(self) -> tuple[str, ...]:
+        """All keys that it is routed by, each once."""
+        more = self.more_keys
+        return (self.routing_key,) if more is None else tuple(dict.fromkeys((self.routing_key, *more.keys)))
 
     def with_headers(self, headers: Mapping[str, Any]) -> "Message":
         """The same message under other headers."""

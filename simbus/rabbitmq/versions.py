@@ -23,6 +23,12 @@ class Version:
     """What ``x-max-priority: 0`` means: as 1, or one level for all messages."""
     quorum_priorities: bool
     """Whether a quorum queue takes messages of priority 5 and more before others, two to one."""
+    user_id_is_checked_first: bool
+    """Whether a wrong ``user_id`` is refused before a wrong ``expiration``, CC or BCC (406), and not after them."""
+    keyed_dead_letters_lose_cc: bool
+    """Whether a message that is dead-lettered with a routing key of the queue loses its header CC."""
+    hidden_keys_are_subtracted: bool
+    """Whether a key in BCC takes an equal routing key, or one in CC, with it out of the routing-keys in x-death."""
 
 
 V4_0 = Version(
@@ -32,6 +38,9 @@ V4_0 = Version(
     delivery_limit=20,
     fewest_priorities=1,
     quorum_priorities=True,
+    user_id_is_checked_first=False,
+    keyed_dead_letters_lose_cc=False,
+    hidden_keys_are_subtracted=True,
 )
 V3_10 = Version(
     name="3.10",
@@ -40,6 +49,9 @@ V3_10 = Version(
     delivery_limit=None,
     fewest_priorities=0,
     quorum_priorities=False,
+    user_id_is_checked_first=True,
+    keyed_dead_letters_lose_cc=True,
+    hidden_keys_are_subtracted=False,
 )
 VERSIONS = {version.name: version for version in (V4_0, V3_10)}
 

@@ -11,7 +11,7 @@ the head of a queue has not expired.
 """
 
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -64,13 +64,17 @@ class VirtualHost:
     # Publishing
 
     def route(self, exchange: Exchange, message: Message) -> Route:
-        """The queues that a message reaches; the default exchange is bound to every queue by its name."""
-        if not exchange.name:
-            queue = self.queues.get(message.routing_key)
-            return Route((queue,), (queue.name,)) if queue is not None else NOWHERE
-        if exchange.leads_on:
+        """The queues that a message reaches."""
+        if exchange.leads_on or message.more_keys is not None:
             return self._walk(exchange, message)
-        return exchange.route(message.routing_key, message.headers)
+        return self._step(exchange, message.routing_key, message.headers)
+
+    def _step(self, exchange: Exchange, routing_key: str, headers: Mapping[str, Any]) -> Route:
+        """Where one key leads from an exchange; the default exchange is bound to every queue by its name."""
+        if exchange.name:
+            return exchange.route(routing_key, headers)
+        queue = self.queues.get(routing_key)
+        return Route((queue,), (queue.name,)) if queue is not None else NOWHERE
 
     def _walk(self, first: Exchange, message: Message) -> Route:
         """Go on from exchange to exchange, once to each; paths can be circular.
@@ -82,16 +86,18 @@ class VirtualHost:
         queues: list[Queue] = []
         while work:
             exchange = work.popleft()
-            route = exchange.route(message.routing_key, message.headers)
-            queues += route.queues
-            further = route.exchanges if route.queues or route.exchanges else self._alternate(exchange)
+            routes = [self._step(exchange, key, message.headers) for key in message.routing_keys]
+            queues += [queue for route in routes for queue in route.queues]
+            further = [other for route in routes for other in route.exchanges]
+            if not any(route.queues or route.exchanges for route in routes):
+                further = self._alternate(exchange)
             work += [other for other in further if other.name not in seen]
             seen.update(other.name for other in further)
         return route_to(queues)
 
-    def _alternate(self, exchange: Exchange) -> tuple[Exchange, ...]:
+    def _alternate(self, exchange: Exchange) -> list[Exchange]:
         other = self.exchanges.get(name_in(exchange.arguments.get(ALTERNATE_EXCHANGE, "")))
-        return () if other is None else (other,)
+        return [] if other is None else [other]
 
     def publish(self, message: Message, route: Route, channel: int, mandatory: bool) -> bool:
         """Number a message and enqueue a copy in each queue of its route; False when any of them refuses it."""
@@ -111,8 +117,6 @@ class VirtualHost:
             node.refused += 1
         else:
             node.unroutable += 1
-            if self.requesters and not message.exchange:
-                self._reply(message)
             if mandatory:
                 node.effects.append(Returned(node.now, message.id, channel, message))
         if self._work:
@@ -126,13 +130,16 @@ class VirtualHost:
             self._enqueue(self.queues[queue], Copy(self.node.copies, message))
             self._finish()
 
-    def _reply(self, message: Message) -> None:
-        """Hand over a direct reply; it reaches no queue, so a mandatory one is returned too (observed on 4.0.5)."""
-        requester = self.requesters.get(message.routing_key)
-        if requester is not None:
-            channel, consumer_tag = requester
-            to = message.routing_key, channel.number, consumer_tag, channel.next_tag()
-            self.node.effects.append(Delivered(self.node.now, message.id, 0, *to, 1, message))
+    def reply(self, message: Message) -> None:
+        """Hand a message over as a direct reply, if any of its keys is a requester's.
+
+        It reaches no queue so, and is returned if it is mandatory; and it uses up no delivery tag (both observed).
+        """
+        for key in message.routing_keys:
+            if key in self.requesters:
+                channel, consumer_tag = self.requesters[key]
+                to = key, channel.number, consumer_tag, channel.coming_tag
+                self.node.effects.append(Delivered(self.node.now, message.id, 0, *to, 1, message))
 
     def _finish(self) -> None:
         """Enqueue what dead-lettering left to do, and what that leaves to do, until nothing is left."""
@@ -257,7 +264,9 @@ class VirtualHost:
         exchange = None if options.dead_letter_exchange is None else self.exchanges.get(options.dead_letter_exchange)
         if exchange is None:
             return ()
-        message = dead_letter(copy.message, queue.name, cause, node.now, exchange.name, options.dead_letter_routing_key)
+        message = dead_letter(
+            copy.message, queue.name, cause, node.now, exchange.name, options.dead_letter_routing_key, node.version
+        )
         children = []
         for target in self.route(exchange, message).queues:
             if not goes_in_circles(message, target.name, cause):
