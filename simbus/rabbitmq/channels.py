@@ -379,11 +379,12 @@ class Channel(Topology):
     def _acknowledge(self, groups: Sequence[Sequence[Unacked]]) -> None:
         vhost = self.vhost
         for group in groups:
-            for queue, copy, consumer in group:
-                if queue.unacked.pop(copy.id, None) is not None:  # else its queue is gone, or was emptied
-                    vhost.settle(queue, copy)
-                if consumer is not None:
-                    queue.give_credit(consumer)
+            queue = group[0].queue
+            for entry in group:
+                if queue.unacked.pop(entry.copy.id, None) is not None:  # else its queue is gone, or was emptied
+                    vhost.settle(queue, entry.copy)
+                if entry.consumer is not None:
+                    queue.give_credit(entry.consumer)
             if queue.ready:
                 vhost.dispatch(queue)
             if queue.lease_ends is not None:

@@ -9,7 +9,7 @@ virtual host's: what one of them answers does not depend on the others.
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 from simbus.rabbitmq.arguments import field_type
 from simbus.rabbitmq.errors import precondition_failed
@@ -23,7 +23,8 @@ ALTERNATE_EXCHANGE = "alternate-exchange"
 _MATCHES = ("all", "any", "all-with-x", "any-with-x")
 
 
-class Route(NamedTuple):
+@dataclass(slots=True)
+class Route:
     """The queues that a message reaches, their names, and the exchanges that it goes on to."""
 
     queues: tuple[Queue, ...]

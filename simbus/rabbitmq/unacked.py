@@ -2,13 +2,14 @@
 
 import sys
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from simbus.rabbitmq.messages import Copy
 from simbus.rabbitmq.queues import Consumer, Queue
 
 
-class Unacked(NamedTuple):
+@dataclass(slots=True, eq=False)
+class Unacked:
     """A delivery that waits for its acknowledgement; ``consumer`` is None after a get."""
 
     queue: Queue
