@@ -44,9 +44,11 @@ from simbus.rabbitmq.amqp.codec import (
 )
 from simbus.rabbitmq.amqp.errors import ProtocolError, unexpected_frame, unknown_frame
 from simbus.rabbitmq.amqp.methods import BY_NAME, CLIENT, EITHER, METHODS, SERVER
+from simbus.rabbitmq.amqp.refusals import as_said
 from simbus.rabbitmq.amqp.tables import DEEPEST, decode_table, encode_table
 from simbus.rabbitmq.fields import Byte, Float, Long, LongString, Short, Timestamp, UnsignedByte, UnsignedInt, UnsignedShort
 from simbus.rabbitmq.messages import NO_PROPERTIES, Properties
+from simbus.rabbitmq.versions import V4_0
 
 FRAME_MAX = 131_072
 OF_PAMQP = pamqp.commands.INDEX_MAPPING
@@ -128,7 +130,7 @@ def refusal(kind, channel, payload):
 
 
 def refused(kind, channel, payload):
-    error = refusal(kind, channel, payload)
+    error = as_said(refusal(kind, channel, payload), V4_0)
     return error.reply_code, error.reply_text, f"{error.class_id}.{error.method_id}"
 
 

@@ -21,7 +21,7 @@ from simbus.rabbitmq.errors import ConnectionError  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.node import Node
 from simbus.rabbitmq.queues import Consumer, Queue
 from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE
-from simbus.rabbitmq.versions import V4_0, version_of
+from simbus.rabbitmq.versions import V4_0, Version, version_of
 from simbus.rabbitmq.virtual_host import VirtualHost
 
 
@@ -74,6 +74,11 @@ class Broker:
         if name not in self._vhosts:
             raise ConnectionError(530, f"vhost {name} not found")
         return self._vhosts[name]
+
+    @property
+    def version(self) -> Version:
+        """What it behaves as."""
+        return self._node.version
 
     # Users
 

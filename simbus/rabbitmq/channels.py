@@ -306,6 +306,15 @@ class Channel(Topology):
         delivery = self.vhost.get(source, self, no_ack=no_ack)
         return None if delivery is None else GetOk(delivery, len(source.ready))
 
+    def credit(self, consumer_tag: str, credit: int, drain: bool) -> None:
+        """A relic of RabbitMQ 3's AMQP 1.0: refused (503) where it is no method, else (540) because simbus does not model it."""
+        self._check_open()
+        if not self.vhost.node.version.serves_credit:
+            raise ConnectionError(503, "unimplemented method")
+        if consumer_tag not in self.consumers:
+            raise precondition_failed(f"unknown consumer tag '{consumer_tag}'")
+        raise not_implemented("simbus does not model basic.credit; limit consumers with basic.qos")
+
     # Direct replies: to a name that stands for this channel's consumer of them, without a queue
 
     def _consume_replies(self, consumer_tag: str, no_ack: bool) -> str:
@@ -488,13 +497,16 @@ class Channel(Topology):
 
     def _check_properties(self, properties: Properties) -> tuple[int | None, MoreKeys | None]:
         """The nanoseconds of ``expiration``, if there is one, and the keys in CC and BCC."""
-        user_first = self.vhost.node.version.user_id_is_checked_first
+        version, mode = self.vhost.node.version, properties.delivery_mode
+        user_first = version.user_id_is_checked_first
         if user_first:
             self._check_user(properties)
         ttl = None if properties.expiration is None else ttl_of(properties.expiration)
         keys = more_keys(properties.headers) if properties.headers else None
         if not user_first:
             self._check_user(properties)
+        if version.checks_delivery_mode and mode not in (None, 1, 2):
+            raise precondition_failed(f"invalid message: {{delivery_mode_unknown,{mode}}}")
         return ttl, keys
 
     def _check_user(self, properties: Properties) -> None:

@@ -6,7 +6,7 @@ queue, the unit of the ledger; it alone carries state.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -21,7 +21,8 @@ LONGEST_TTL_MS = 315_360_000_000
 class Properties:
     """The properties of AMQP 0-9-1's class basic (section 1.8.1); None is absent.
 
-    ``expiration`` is a string of milliseconds, ``delivery_mode`` 2 is persistent.
+    ``expiration`` is a string of milliseconds, ``delivery_mode`` 2 is persistent. ``octets`` are those of the wire, where
+    they are passed on as they came; whoever replaces a property makes new ones without them.
     """
 
     content_type: str | None = None
@@ -38,6 +39,7 @@ class Properties:
     user_id: str | None = None
     app_id: str | None = None
     cluster_id: str | None = None
+    octets: bytes | None = field(default=None, init=False, repr=False, compare=False)
 
 
 NO_PROPERTIES = Properties()

@@ -19,7 +19,14 @@ from simbus.rabbitmq.declarations import (
     without_line_ends,
 )
 from simbus.rabbitmq.effects import QueueDeclared
-from simbus.rabbitmq.errors import ConnectionError, access_refused, not_found, not_implemented, precondition_failed  # noqa: A004 - AMQP's word
+from simbus.rabbitmq.errors import (
+    ConnectionError,  # noqa: A004 - AMQP's word
+    RabbitMQError,
+    access_refused,
+    not_found,
+    not_implemented,
+    precondition_failed,
+)
 from simbus.rabbitmq.fields import name_in
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE, MATCHERS, Binding, Exchange, check_match_argument
@@ -60,11 +67,11 @@ class Topology:
         internal: bool = False,
         arguments: Mapping[str, Any] = NO_ARGUMENTS,
     ) -> None:
-        """Declare an exchange, or check that it exists (``passive``); 403, 404 or 406 when refused."""
+        """Declare an exchange, or check that it exists (``passive``); 403, 404, 406 or 503 when refused."""
         self._check_open()
         exchange = without_line_ends(exchange)
         if not passive and type not in MATCHERS:
-            raise precondition_failed(f"{'unknown' if type else 'invalid'} exchange type '{type}'")
+            raise self._unknown_exchange_type(type)
         _check_not_default(exchange)
         if passive:
             self._exchange(exchange)
@@ -237,6 +244,11 @@ class Topology:
             _check_not_default(destination)
         self.permissions.check("read", "exchange", source)
         return destination, source
+
+    def _unknown_exchange_type(self, type: str) -> RabbitMQError:
+        reason = f"{'unknown' if type else 'invalid'} exchange type '{type}'"
+        code = self.vhost.node.version.unknown_exchange_type
+        return precondition_failed(reason) if code == 406 else ConnectionError(code, reason)
 
     def _check_new_exchange(self, name: str, arguments: Mapping[str, Any]) -> None:
         if name.startswith("amq."):

@@ -15,8 +15,28 @@ class Version:
     name: str
     release: str
     """The release that was asked, which connection.start and the management API name."""
+    platform: str
+    """The Erlang that Debian's package of the release runs on, as connection.start names it."""
+    copyright: str
+    """Whose it is, as connection.start says it."""
+    mechanisms: tuple[str, ...]
+    """The mechanisms of SASL by which a client may log in; their order means nothing."""
+    speaks_amqp_0_8: bool
+    """Whether a client that asks for AMQP 0-8 is greeted, rather than told which protocol is spoken."""
+    speaks_amqp_1_0: bool
+    """Whether AMQP 1.0 is what clients of another protocol are told to speak, rather than 0-9-1."""
+    serves_credit: bool
+    """Whether basic.credit, a relic, is a method (406 for an unknown consumer), or none that a client may send (503)."""
+    texts_are_octets: bool
+    """Whether a reply text is cut, and shows names, octet by octet, whatever they mean in UTF-8."""
+    passes_properties_on: bool
+    """Whether properties that the broker leaves alone go through octet by octet, rather than encoded anew, headers sorted."""
     max_message_size: int
     """Octets that a message may have (``max_message_size``); a larger one is refused (406)."""
+    checks_delivery_mode: bool
+    """Whether a delivery_mode other than 1 and 2 is refused (406), rather than passed on."""
+    unknown_exchange_type: int
+    """The reply code for an exchange type that there is not: 406 closes the channel, 503 the connection."""
     delivery_limit: int | None
     """How often a quorum queue takes a message back when its declaration does not say; None is for ever."""
     fewest_priorities: int
@@ -34,7 +54,17 @@ class Version:
 V4_0 = Version(
     name="4.0",
     release="4.0.5",
+    platform="Erlang/OTP 27.3.4.1",
+    copyright="Copyright (c) 2007-2024 Broadcom Inc and/or its subsidiaries",
+    mechanisms=("ANONYMOUS", "PLAIN", "AMQPLAIN"),
+    speaks_amqp_0_8=False,
+    speaks_amqp_1_0=True,
+    serves_credit=False,
+    texts_are_octets=False,
+    passes_properties_on=False,
     max_message_size=16_777_216,
+    checks_delivery_mode=False,
+    unknown_exchange_type=406,
     delivery_limit=20,
     fewest_priorities=1,
     quorum_priorities=True,
@@ -45,7 +75,17 @@ V4_0 = Version(
 V3_10 = Version(
     name="3.10",
     release="3.10.8",
+    platform="Erlang/OTP 25.2.3",
+    copyright="Copyright (c) 2007-2022 VMware, Inc. or its affiliates.",
+    mechanisms=("PLAIN", "AMQPLAIN"),
+    speaks_amqp_0_8=True,
+    speaks_amqp_1_0=False,
+    serves_credit=True,
+    texts_are_octets=True,
+    passes_properties_on=True,
     max_message_size=134_217_728,
+    checks_delivery_mode=True,
+    unknown_exchange_type=503,
     delivery_limit=None,
     fewest_priorities=0,
     quorum_priorities=False,

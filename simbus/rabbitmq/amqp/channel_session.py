@@ -19,7 +19,14 @@ from typing import Any, ClassVar, Protocol
 from simbus.effects import Delivered, Effect
 from simbus.rabbitmq.amqp import refusals
 from simbus.rabbitmq.amqp.actions import closes_channel
-from simbus.rabbitmq.amqp.codec import decode_properties, encode_content, encode_method, encode_properties
+from simbus.rabbitmq.amqp.codec import (
+    decode_and_keep_properties,
+    decode_properties,
+    encode_content,
+    encode_method,
+    encode_properties,
+    pass_properties_on,
+)
 from simbus.rabbitmq.amqp.confirms import Confirms
 from simbus.rabbitmq.amqp.content import Assembler, Content
 from simbus.rabbitmq.amqp.errors import ProtocolError, internal_error
@@ -32,7 +39,8 @@ from simbus.rabbitmq.amqp.verbs import VERBS
 from simbus.rabbitmq.channels import Channel, Connection, check_message_size
 from simbus.rabbitmq.effects import ChannelClosed, Confirmed, ConsumerCancelled, Returned
 from simbus.rabbitmq.errors import ChannelError, RabbitMQError
-from simbus.rabbitmq.messages import NO_PROPERTIES
+from simbus.rabbitmq.messages import NO_PROPERTIES, Properties
+from simbus.rabbitmq.versions import Version
 
 _CLOSE, _CLOSE_OK = BY_NAME["channel.close"], BY_NAME["channel.close-ok"]
 _OPEN, _OPEN_OK = BY_NAME["channel.open"], BY_NAME["channel.open-ok"]
@@ -76,7 +84,8 @@ class Link:
 
     ``line`` is the way to the client, ``owed`` how many octets of messages wait there; ``channels`` are those that a number
     stands for; ``hang_up`` ends the session; ``unconfirmed`` are the channels whose confirms wait to be said;
-    ``stumbled`` when something could not be said, which ends the connection; ``deliveries`` counts those that wait to be sent.
+    ``stumbled`` when something could not be said, which ends the connection; ``deliveries`` counts those that wait to be sent;
+    ``read`` and ``write`` are the version's way with properties.
     """
 
     driver: Driver
@@ -90,6 +99,16 @@ class Link:
     owed: int = 0
     stumbled: bool = False
     deliveries: int = 0
+    version: Version = field(init=False)
+    read: Callable[[bytes], Properties] = field(init=False)
+    write: Callable[[Properties], bytes] = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Know once what every message asks."""
+        self.version = self.connection.vhost.node.version
+        passes_on = self.version.passes_properties_on
+        self.read = decode_and_keep_properties if passes_on else decode_properties
+        self.write = pass_properties_on if passes_on else encode_properties
 
     def is_awaited(self) -> bool:
         """Whether the client may wait for what is to be sent next: not for deliveries, as long as it holds plenty."""
@@ -125,7 +144,7 @@ class ChannelSession:
         self._link = link
         self._state = _UNOPENED
         self._model: Channel
-        self._assembler = Assembler(number, link.connection.vhost.node.version.max_message_size)
+        self._assembler = Assembler(number, link.version.max_message_size)
         self._confirms = Confirms()
 
     def receive(self, type: int, payload: bytes) -> None:
@@ -167,6 +186,7 @@ class ChannelSession:
 
     def _refuse(self, refusal: ProtocolError) -> None:
         """Close the channel; a refusal that cannot be told closes the connection, as it does for RabbitMQ."""
+        refusal = refusals.as_said(refusal, self._link.version)
         if refusal.reply_code == refusals.INTERNAL_ERROR:
             raise refusal
         self._end()
@@ -204,9 +224,9 @@ class ChannelSession:
 
     def _publish(self, _method: Method, arguments: tuple[Any, ...], content: Content | None) -> None:
         assert content is not None
-        check_message_size(content.size, self._model.vhost.node.version)
+        check_message_size(content.size, self._link.version)
         _, exchange, routing_key, mandatory, immediate = arguments
-        properties = decode_properties(content.properties) if content.properties != _NO_FLAGS else NO_PROPERTIES
+        properties = self._link.read(content.properties) if content.properties != _NO_FLAGS else NO_PROPERTIES
         self._model.publish(exchange, routing_key, content.body, properties, mandatory=mandatory, immediate=immediate)
 
     def _get(self, _method: Method, arguments: tuple[Any, ...], _content: Content | None) -> None:
@@ -286,7 +306,7 @@ class ChannelSession:
 
     def _say_content(self, method: Method, arguments: tuple[Any, ...], message: Any, delivered: Delivered | None = None) -> None:
         link = self._link
-        properties = encode_properties(message.properties)
+        properties = link.write(message.properties)
         try:
             octets = encode_content(self._number, method, arguments, properties, message.body, link.frame_max)
         except ValueError:  # a dead letter's routing key can be too long for a short string: RabbitMQ's writer dies of it

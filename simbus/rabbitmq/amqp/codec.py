@@ -7,8 +7,8 @@ Reading goes in two steps, as in RabbitMQ: a frame is cut out and only then unde
 skip or refuse frames without looking into them. A content header stays octets until someone asks for its properties.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from datetime import datetime
 from functools import lru_cache
 from operator import attrgetter
@@ -242,20 +242,38 @@ def decode_properties(data: bytes) -> Properties:
     return properties
 
 
+def decode_and_keep_properties(data: bytes) -> Properties:
+    """As :func:`decode_properties`; the octets stay with them."""
+    properties = replace(decode_properties(data))
+    object.__setattr__(properties, "octets", data)
+    return properties
+
+
 def encode_properties(properties: Properties) -> bytes:
     """The octets of properties; the headers in the order of their names, as RabbitMQ 4.0 delivers them.
 
     Raises:
         ValueError: for a value that its property cannot hold.
     """
-    if properties is NO_PROPERTIES:
-        return b"\x00\x00"
+    return b"\x00\x00" if properties is NO_PROPERTIES else _encode_properties(properties, _WRITERS)
+
+
+def pass_properties_on(properties: Properties) -> bytes:
+    """The octets that were kept; else new ones, with the headers as they stand, as RabbitMQ 3.10 delivers what it changed.
+
+    Raises:
+        ValueError: for a value that its property cannot hold.
+    """
+    return _encode_properties(properties, _WRITERS_IN_ORDER) if properties.octets is None else properties.octets
+
+
+def _encode_properties(properties: Properties, writers: Sequence[Callable[[Any], bytes]]) -> bytes:
     flags = 0
     parts = [b""]
     for place, value in enumerate(_values(properties)):
         if value is not None:
             flags |= 0x8000 >> place
-            parts.append(_WRITERS[place](value))
+            parts.append(writers[place](value))
     parts[0] = _FLAGS.pack(flags)
     return b"".join(parts)
 
@@ -325,6 +343,7 @@ _KINDS: dict[str, tuple[_Reader, Callable[[Any], bytes]]] = {
     "timestamp": (_read_time, _write_time),
 }
 # In the order of the specification's class basic, which is that of the dataclass; what has no kind of its own is text.
-_NAMES = tuple(field.name for field in fields(Properties))
+_NAMES = tuple(field.name for field in fields(Properties) if field.init)
 _READERS, _WRITERS = zip(*(_KINDS.get(name, (_read_text, short_string)) for name in _NAMES), strict=True)
+_WRITERS_IN_ORDER = [encode_table if name == "headers" else write for name, write in zip(_NAMES, _WRITERS, strict=True)]
 _values = attrgetter(*_NAMES)

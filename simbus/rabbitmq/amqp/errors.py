@@ -1,14 +1,17 @@
 """What is wrong with a peer's bytes, in RabbitMQ's words.
 
 RabbitMQ shows bytes as Erlang terms, so the few rules of Erlang's printer that such a text can meet are
-here too. Sentences are those of ``rabbit_reader``, ``rabbit_misc`` and ``rabbit_binary_parser``, 4.0.5.
+here too. Sentences are those of ``rabbit_reader``, ``rabbit_misc`` and ``rabbit_binary_parser``, of both versions.
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Self
 
 from simbus.errors import SimbusError
 
-_LONGEST_TEXT = 255  # characters: rabbit_binary_generator:amqp_exception_explanation
+MOST_SHOWN = 255  # no text is longer
+_UTF_8, _LATIN_1 = (("utf-8", "/utf8"),), (("latin-1", ""),)
 _SNIPPET = 16  # octets: rabbit_reader:payload_snippet
 _LINE = 80  # columns of io_lib's ~p
 _ESCAPES = {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", "\b": "\\b", "\f": "\\f", "\x1b": "\\e", '"': '\\"', "\\": "\\\\"}
@@ -23,14 +26,25 @@ class ProtocolError(SimbusError):
         class_id: of the method at fault, or 0.
         method_id: of the method at fault, or 0.
         fatal: what follows on the connection is not read, not even a close-ok.
+        in_octets: the text where it shows octets one by one, as ``Version.texts_are_octets`` has it, if that is another.
     """
 
-    def __init__(self, reply_code: int, reply_text: str, class_id: int = 0, method_id: int = 0, *, fatal: bool = False) -> None:
+    def __init__(
+        self,
+        reply_code: int,
+        reply_text: str,
+        class_id: int = 0,
+        method_id: int = 0,
+        *,
+        fatal: bool = False,
+        in_octets: str | None = None,
+    ) -> None:
         self.reply_code = reply_code
-        self.reply_text = reply_text if len(reply_text) <= _LONGEST_TEXT else f"{reply_text[: _LONGEST_TEXT - 3]}..."
+        self.reply_text = reply_text
         self.class_id = class_id
         self.method_id = method_id
         self.fatal = fatal
+        self.in_octets = reply_text if in_octets is None else in_octets
         super().__init__(f"{reply_code} {self.reply_text}" if reply_code else self.reply_text)
 
     @property
@@ -38,9 +52,10 @@ class ProtocolError(SimbusError):
         """Whether the socket is closed without connection.close."""
         return not self.reply_code
 
-    def __reduce__(self) -> tuple[type[Self], tuple[int, str, int, int], dict[str, bool]]:
+    def __reduce__(self) -> tuple[Callable[..., Self], tuple[int, str, int, int]]:
         """Errors cross process borders when tests run in parallel."""
-        return type(self), (self.reply_code, self.reply_text, self.class_id, self.method_id), {"fatal": self.fatal}
+        make = partial(type(self), fatal=self.fatal, in_octets=self.in_octets)
+        return make, (self.reply_code, self.reply_text, self.class_id, self.method_id)
 
 
 def hung_up(why: str) -> ProtocolError:
@@ -55,7 +70,8 @@ def internal_error() -> ProtocolError:
 
 def cannot_decode(arguments: bytes, class_id: int, method_id: int) -> ProtocolError:
     """501: a method's arguments do not have the method's form."""
-    return ProtocolError(501, f"FRAME_ERROR - cannot decode <<{_octets(arguments[:_LONGEST_TEXT])}>>", class_id, method_id)
+    shown = _octets(arguments[:MOST_SHOWN])
+    return ProtocolError(501, f"FRAME_ERROR - cannot decode <<{shown}>>", class_id, method_id)
 
 
 def malformed_utf8(class_id: int = 0, method_id: int = 0) -> ProtocolError:
@@ -65,38 +81,45 @@ def malformed_utf8(class_id: int = 0, method_id: int = 0) -> ProtocolError:
 
 def frame_too_large(type: int, size: int, largest: int) -> ProtocolError:
     """501: a frame announces more octets than were negotiated."""
-    return ProtocolError(501, f"FRAME_ERROR - {_shown(type, b'')}: {{frame_too_large,{size},{largest}}}", fatal=True)
+    return _about_frame(501, type, b"", lambda shown: f"FRAME_ERROR - {shown}: {{frame_too_large,{size},{largest}}}", fatal=True)
 
 
 def invalid_frame_end(type: int, payload: bytes, octet: int) -> ProtocolError:
     """501: a frame does not end in 206."""
-    shown = f"{_shown(type, payload)}: "
-    text = _filled(f"{shown}{{", ["invalid_frame_end_marker", str(octet)], "}", room=2)
-    return ProtocolError(501, f"FRAME_ERROR - {text}", fatal=True)
+    reason = ["invalid_frame_end_marker", str(octet)]
+    return _about_frame(
+        501, type, payload, lambda shown: f"FRAME_ERROR - {_filled(f'{shown}: {{', reason, '}', room=2)}", fatal=True
+    )
 
 
 def unknown_frame(type: int, payload: bytes) -> ProtocolError:
     """501: no such frame type, or a payload that is too short for its type, or a heartbeat that has one."""
-    return ProtocolError(501, f"FRAME_ERROR - {_shown(type, payload)}: unknown_frame")
+    return _about_frame(501, type, payload, "FRAME_ERROR - {}: unknown_frame".format)
 
 
 def unexpected_frame(type: int, payload: bytes) -> ProtocolError:
     """505: a frame that is well-formed and out of place."""
-    return ProtocolError(505, f"UNEXPECTED_FRAME - {_shown(type, payload)}")
+    return _about_frame(505, type, payload, "UNEXPECTED_FRAME - {}".format)
 
 
-def _shown(type: int, payload: bytes) -> str:
+def _about_frame(code: int, type: int, payload: bytes, worded: Callable[[str], str], *, fatal: bool = False) -> ProtocolError:
+    """A text that shows a frame: its letters in UTF-8 or in Latin-1, or in Latin-1 alone where octets are shown one by one."""
+    in_octets = worded(_shown(type, payload, _LATIN_1)).encode("latin-1").decode("utf-8", "surrogateescape")
+    return ProtocolError(code, worded(_shown(type, payload, _UTF_8 + _LATIN_1)), fatal=fatal, in_octets=in_octets)
+
+
+def _shown(type: int, payload: bytes, encodings: Sequence[tuple[str, str]]) -> str:
     which = "all" if len(payload) <= _SNIPPET else f"first {_SNIPPET}"
-    return _with_term(f"type {type}, {which} octets = ", payload[:_SNIPPET])
+    return _with_term(f"type {type}, {which} octets = ", payload[:_SNIPPET], encodings)
 
 
 def _octets(data: bytes) -> str:
     return ",".join(map(str, data))
 
 
-def _with_term(text: str, data: bytes) -> str:
+def _with_term(text: str, data: bytes, encodings: Sequence[tuple[str, str]]) -> str:
     """Bytes behind a text as Erlang's ~p prints them: as letters when all of them can be printed, else as numbers."""
-    for encoding, suffix in (("utf-8", "/utf8"), ("latin-1", "")):
+    for encoding, suffix in encodings:
         try:
             letters = data.decode(encoding)
         except UnicodeDecodeError:

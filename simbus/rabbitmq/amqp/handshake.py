@@ -1,6 +1,6 @@
 """How a connection begins: what the server says of itself, whom it lets in, and what may be agreed.
 
-Pure functions and data, which the session applies. Everything was asked of RabbitMQ 4.0.5.
+Pure functions and data, which the session applies. Everything was asked of RabbitMQ 4.0.5 and 3.10.8.
 """
 
 from collections.abc import Callable, Mapping
@@ -8,9 +8,17 @@ from typing import Any, NamedTuple
 
 from simbus.rabbitmq.amqp.errors import ProtocolError
 from simbus.rabbitmq.amqp.tables import decode_table
+from simbus.rabbitmq.versions import Version
 
-PROTOCOL_HEADERS = (b"AMQP\x00\x00\x09\x01", b"AMQP\x01\x01\x00\x09")  # 0-9-1, and 0-9 that is treated as if it were
+AMQP_0_8 = 8, 0
+_AMQP_0_9 = 0, 9
 _AMQP_0_9_1, _AMQP_1_0 = b"AMQP\x00\x00\x09\x01", b"AMQP\x03\x01\x00\x00"
+_PROTOCOLS = {
+    _AMQP_0_9_1: _AMQP_0_9,
+    b"AMQP\x01\x01\x00\x09": _AMQP_0_9,  # 0-9, treated as if it were 0-9-1
+    b"AMQP\x01\x01\x08\x00": AMQP_0_8,
+    b"AMQP\x01\x01\x09\x01": AMQP_0_8,  # what clients of 0-8 say, by rabbit_reader
+}
 
 CHANNEL_MAX = 2047
 FRAME_MAX = 131_072
@@ -28,16 +36,6 @@ CAPABILITIES = (
     "per_consumer_qos",
     "direct_reply_to",
 )
-SERVER_PROPERTIES: Mapping[str, Any] = {
-    "capabilities": dict.fromkeys(CAPABILITIES, True),
-    "cluster_name": "rabbit@localhost",
-    "copyright": "Copyright (c) 2007-2024 Broadcom Inc and/or its subsidiaries",
-    "information": "Licensed under the MPL 2.0. Website: https://rabbitmq.com",
-    "platform": "Erlang/OTP 27.3.4.1",
-    "product": "RabbitMQ",
-    "version": "4.0.5",
-}
-MECHANISMS = "ANONYMOUS PLAIN AMQPLAIN"
 LOCALES = "en_US"
 
 
@@ -48,21 +46,39 @@ class Credentials(NamedTuple):
     password: str
 
 
-def refused_header(header: bytes) -> bytes:
+def protocol_of(header: bytes, version: Version) -> tuple[int, int] | None:
+    """The version of AMQP, as connection.start names it, that a header asks for; None when it is not spoken."""
+    protocol = _PROTOCOLS.get(header)
+    return None if protocol == AMQP_0_8 and not version.speaks_amqp_0_8 else protocol
+
+
+def server_properties(version: Version, protocol: tuple[int, int]) -> Mapping[str, Any]:
+    """What the server says of itself; AMQP 0-8 has no capabilities."""
+    return {
+        "capabilities": {} if protocol == AMQP_0_8 else dict.fromkeys(CAPABILITIES, True),
+        "cluster_name": "rabbit@localhost",
+        "copyright": version.copyright,
+        "information": "Licensed under the MPL 2.0. Website: https://rabbitmq.com",
+        "platform": version.platform,
+        "product": "RabbitMQ",
+        "version": version.release,
+    }
+
+
+def refused_header(header: bytes, version: Version) -> bytes:
     """What the server writes before it hangs up on a protocol that it does not speak: one that it does.
 
     AMQP 0-9-1, section 2.2.4: "the server MUST send a valid protocol header and close the socket connection".
-    RabbitMQ names 0-9-1 to those who asked for a 0-9-1 of another revision, and 1.0 to all others.
+    RabbitMQ 4.0 names 0-9-1 to those who asked for a 0-9-1 of another revision, and 1.0 to all others.
     simbus does not speak 1.0, so to those who ask for just that it names 0-9-1.
     """
     wants_0_9 = header.startswith(b"AMQP\x00\x00") and header[6] >= 9
-    return _AMQP_0_9_1 if wants_0_9 or header == _AMQP_1_0 else _AMQP_1_0
+    return _AMQP_0_9_1 if wants_0_9 or header == _AMQP_1_0 or not version.speaks_amqp_1_0 else _AMQP_1_0
 
 
-def credentials(mechanism: str, response: bytes) -> Credentials | None:
+def credentials(mechanism: str, response: bytes, version: Version) -> Credentials | None:
     """Whom a response names; None for one that is malformed, or of a mechanism that the server did not offer."""
-    read = _MECHANISMS.get(mechanism)
-    return None if read is None else read(response)
+    return _MECHANISMS[mechanism](response) if mechanism in version.mechanisms else None
 
 
 def _plain(response: bytes) -> Credentials | None:

@@ -1,15 +1,19 @@
 """What a session answers to frames and methods that are well-formed and out of place.
 
-RabbitMQ 4.0.5's texts. Malformed bytes are refused by the codec (``errors``), verbs by the model
+RabbitMQ's texts. Malformed bytes are refused by the codec (``errors``), verbs by the model
 (``simbus.rabbitmq.errors``); here those two meet. Nothing in this file closes anything: the session decides by
 its state what becomes of a refusal.
 """
 
+from typing import TypeVar
+
 from simbus.rabbitmq.amqp.errors import ProtocolError, internal_error
 from simbus.rabbitmq.errors import RabbitMQError
+from simbus.rabbitmq.versions import Version
 
 INTERNAL_ERROR = 541
-_LONGEST_TEXT = 255  # bytes of a short string
+_LONGEST_TEXT = 255  # characters or octets
+_Text = TypeVar("_Text", str, bytes)
 _AS_LATIN_1 = {0xDC00 + octet: chr(octet) for octet in range(0x80, 0x100)}  # from surrogateescape
 
 
@@ -63,11 +67,35 @@ def login_refused(mechanism: str) -> ProtocolError:
     return ProtocolError(403, f"ACCESS_REFUSED - {reason}")
 
 
+def amqp_0_8(class_id: int, method_id: int) -> ProtocolError:
+    """540: RabbitMQ speaks a protocol that simbus does not."""
+    return ProtocolError(540, "NOT_IMPLEMENTED - simbus does not model AMQP 0-8; speak 0-9-1", class_id, method_id)
+
+
 def of_verb(error: RabbitMQError, class_id: int, method_id: int) -> ProtocolError:
     """The model refused a verb: its text, with the ids of the method that called it."""
-    refusal = ProtocolError(error.reply_code, _printable(error.reply_text), class_id, method_id)
-    # RabbitMQ cuts characters and then stumbles over a text that still has too many octets (observed).
-    return internal_error() if len(refusal.reply_text.encode()) > _LONGEST_TEXT else refusal
+    return ProtocolError(error.reply_code, error.reply_text, class_id, method_id)
+
+
+def as_said(error: ProtocolError, version: Version) -> ProtocolError:
+    """A refusal in the version's words, which are no longer than a short string.
+
+    RabbitMQ 4.0 cuts characters and then stumbles over a text that still has too many octets; 3.10 cuts octets (observed).
+    """
+    if error.silent:
+        return error
+    if version.texts_are_octets:
+        octets = error.in_octets.encode("utf-8", "surrogateescape")
+        text = _cut(octets, b"...").decode("utf-8", "surrogateescape")
+    else:
+        text = _cut(_printable(error.reply_text), "...")
+        if len(text.encode()) > _LONGEST_TEXT:
+            return internal_error()
+    return ProtocolError(error.reply_code, text, error.class_id, error.method_id, fatal=error.fatal)
+
+
+def _cut(text: _Text, end: _Text) -> _Text:
+    return text if len(text) <= _LONGEST_TEXT else text[: _LONGEST_TEXT - len(end)] + end
 
 
 def _printable(text: str) -> str:

@@ -87,8 +87,10 @@ class Session:
         self.name = peer
         self.connection: Connection | None = None
         self._driver = driver
+        self._version = driver.broker.version
         self._now = now
         self._stage = _HEADER
+        self._protocol = (0, 0)  # of AMQP, once it is known
         self._frames = FrameReader()
         self._line = Line()
         self._user = ""
@@ -317,27 +319,28 @@ class Session:
         if header is None:
             return
         refuse = partial(self._refuse_header, header)
-        if header in handshake.PROTOCOL_HEADERS:
-            self._meet(PROTOCOL_HEADER, self._start, lambda _refusal: refuse())
-        else:
+        protocol = handshake.protocol_of(header, self._version)
+        if protocol is None:
             refuse()
+        else:
+            self._protocol = protocol
+            self._meet(PROTOCOL_HEADER, self._start, lambda _refusal: refuse())
 
     def _refuse_header(self, header: bytes) -> None:
-        self._line.out.append(handshake.refused_header(header))
+        self._line.out.append(handshake.refused_header(header, self._version))
         self._hang_up(f"it asked for another protocol than AMQP 0-9-1: {header!r}")
 
     def _start(self) -> None:
         self._stage = _STARTING
-        self._say(
-            *(_START, 0, 9, handshake.SERVER_PROPERTIES),
-            *(handshake.MECHANISMS.encode(), handshake.LOCALES.encode()),
-        )
+        properties = handshake.server_properties(self._version, self._protocol)
+        mechanisms = " ".join(self._version.mechanisms)
+        self._say(_START, *self._protocol, properties, mechanisms.encode(), handshake.LOCALES.encode())
 
     def _start_ok(self, arguments: tuple[Any, ...]) -> None:
         client_properties, mechanism, response, _locale = arguments
         self._capabilities = handshake.announced(client_properties)
         self.name = handshake.name_of(self.name, client_properties)
-        claimed = handshake.credentials(mechanism, response)
+        claimed = handshake.credentials(mechanism, response, self._version)
         if claimed is None:
             self._fall_silent(f"its login by mechanism {mechanism} cannot be read")
         elif self._driver.broker.authenticate(claimed.user, claimed.password):
@@ -367,6 +370,8 @@ class Session:
 
     def _open(self, arguments: tuple[Any, ...]) -> None:
         vhost, _capabilities, _insist = arguments
+        if self._protocol == handshake.AMQP_0_8:
+            raise refusals.amqp_0_8(_OPEN.class_id, _OPEN.method_id)
         try:
             self.connection = self._driver.open_connection(vhost, self._user, self.name)
         except RabbitMQError as error:
@@ -399,9 +404,14 @@ class Session:
 
     def _refuse(self, error: ProtocolError) -> None:
         """What is wrong is answered by the stage; this is all that becomes of errors."""
-        if error.silent:
+        said = refusals.as_said(error, self._version)
+        unsayable = said.reply_code != error.reply_code
+        if said.silent or (unsayable and self._stage is _OPENING):
             self._hang_up(str(error))
-            return
+        else:
+            self._answer(said)
+
+    def _answer(self, error: ProtocolError) -> None:
         stumbles = self._stage is _OPENING and error.reply_code == refusals.INTERNAL_ERROR
         if self._stage in self._answering and not stumbles:
             self._close_with(error)
@@ -411,6 +421,7 @@ class Session:
             self._fall_silent(str(error))
 
     def _close_with(self, error: ProtocolError) -> None:
+        error = refusals.as_said(error, self._version)
         self._end(str(error), orderly=error.reply_code == _CONNECTION_FORCED)
         self._await_the_end()
         self._say(_CLOSE, error.reply_code, error.reply_text, error.class_id, error.method_id)

@@ -89,6 +89,7 @@ VERBS: Mapping[Method, Verb] = dict(
         _row("queue.delete", Channel.queue_delete, "queue.delete-ok", _result),
         _row("basic.qos", Channel.qos, "basic.qos-ok"),
         _row("basic.consume", Channel.consume, "basic.consume-ok", _result),
+        _row("basic.credit", Channel.credit),
         _row("basic.cancel", Channel.cancel, "basic.cancel-ok", _first_argument),
         _row("basic.ack", Channel.ack),
         _row("basic.nack", Channel.nack, requeues=True),
