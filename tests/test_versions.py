@@ -1,12 +1,15 @@
 """The two versions beside each other: each row of the table by what a client sees, as 4.0.5 and 3.10.8 answered."""
 
+from collections.abc import Mapping
 from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 from pamqp.commands import Basic, Connection, Exchange, Queue
 
 from simbus.rabbitmq.amqp.codec import decode_and_keep_properties, pass_properties_on
 from simbus.rabbitmq.broker import Broker
+from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.errors import ChannelError
 from simbus.rabbitmq.fake import RabbitMQ
 from simbus.rabbitmq.fields import Long
@@ -268,3 +271,65 @@ def test_a_quorum_queue_without_a_limit_takes_a_message_back_as_often_as_the_ver
         channel.nack(got.delivery.delivery_tag)
         deliveries += 1
     assert deliveries == expected
+
+
+# Priorities
+
+
+def published_with_priorities(version: str, priorities: list[int], **arguments: object) -> Channel:
+    channel = Broker(version=version).open_connection().open_channel()
+    channel.queue_declare(
+        "q", durable=True, arguments={f"x-{name.replace('_', '-')}": value for name, value in arguments.items()}
+    )
+    for priority in priorities:
+        channel.publish("", "q", str(priority).encode(), Properties(priority=priority))
+    return channel
+
+
+def first_body(channel: Channel, queue: str) -> bytes:
+    got = channel.get(queue)
+    assert got is not None
+    body: bytes = got.delivery.message.body
+    return body
+
+
+@on_both("fewest_priorities", {"4.0": b"1", "3.10": b"0"})
+def test_no_priorities_are_one_or_none(version, expected):
+    assert first_body(published_with_priorities(version, [0, 1], max_priority=0), "q") == expected
+
+
+@on_both("quorum_priorities", {"4.0": b"5", "3.10": b"4"})
+def test_a_quorum_queue_prefers_high_priorities_or_knows_none(version, expected):
+    assert first_body(published_with_priorities(version, [4, 5], queue_type="quorum"), "q") == expected
+
+
+# Dead letters
+
+
+def dead_letter(version: str, headers: Mapping[str, Any], **arguments: str) -> Mapping[str, Any]:
+    """The headers of a message that was rejected."""
+    channel = Broker(version=version).open_connection().open_channel()
+    channel.queue_declare("d")
+    channel.queue_bind("d", "amq.fanout")
+    dead_lettering = {"x-dead-letter-exchange": "amq.fanout"} | arguments
+    channel.queue_declare("q", arguments=dead_lettering)
+    channel.publish("", "q", properties=Properties(headers=headers))
+    got = channel.get("q")
+    assert got is not None
+    channel.reject(got.delivery.delivery_tag, requeue=False)
+    dead = channel.get("d")
+    assert dead is not None
+    found: Mapping[str, Any] = dead.delivery.message.headers
+    return found
+
+
+@on_both("keyed_dead_letters_lose_cc", {"4.0": ["other"], "3.10": None})
+def test_a_dead_letter_with_a_key_of_its_own_keeps_cc_or_loses_it(version, expected):
+    headers = dead_letter(version, {"CC": ["other"]}, **{"x-dead-letter-routing-key": "k"})
+    assert headers.get("CC") == expected
+
+
+@on_both("hidden_keys_are_subtracted", {"4.0": ["other", "q"], "3.10": ["q", "other"]})
+def test_a_hidden_key_takes_an_equal_one_to_the_end_or_does_not(version, expected):
+    headers = dead_letter(version, {"CC": ["other"], "BCC": ["q"]})
+    assert headers["x-death"][0]["routing-keys"] == expected
