@@ -100,7 +100,7 @@ def test_whoever_declared_it_all_has_gone_and_left_no_effect():
         ({"users": [{"name": "u"}]}, "users[0].password_hash: is missing"),
         ({"users": [5]}, "users[0]: 5 is not an object"),
         ({"users": [user("u", TEST12)], "permissions": [{"user": "v", "vhost": "/", **ALL}]}, "permissions[0]: no user 'v'"),
-        ({"users": [user("u", TEST12)], "permissions": [{"user": "u", "vhost": "x", **ALL}]}, "vhost x not found"),
+        ({"users": [user("u", TEST12)], "permissions": [{"user": "u", "vhost": "x", **ALL}]}, "no vhost 'x'"),
         (
             {"users": [user("u", TEST12)], "permissions": [{"user": "u", "vhost": "/", **ALL, "read": "("}]},
             "permissions[0]: a permission is a regular expression",

@@ -202,9 +202,9 @@ def test_the_user_of_a_message_is_the_one_who_connected(broker, bob):
 @pytest.mark.parametrize(
     ("arguments", "error", "text"),
     [
-        (("nobody", "/", "", "", ""), ValueError, "no user 'nobody': add it first"),
+        (("nobody", "/", "", "", ""), ValueError, "no user 'nobody': there is 'guest', 'bob'"),
         (("bob", "/", "(", "", ""), ValueError, "a permission is a regular expression such as '^shop-'; '(' is none"),
-        (("bob", "nosuch", "", "", ""), ConnectionError, "530 NOT_ALLOWED - vhost nosuch not found"),
+        (("bob", "nosuch", "", "", ""), ValueError, "no vhost 'nosuch': there is '/'"),
     ],
 )
 def test_permissions_that_cannot_be_granted_say_why(broker, arguments, error, text):

@@ -199,9 +199,9 @@ def queue_options(arguments: Mapping[str, Any], queue: str, vhost: str, version:
         if queue_type not in _ARGUMENTS[name].types:
             raise precondition_failed(f"invalid arg '{name}' for {where} of queue type rabbit_{queue_type}_queue")
     for name in given:
-        if not _ARGUMENTS[name].modelled and arguments[name] not in (False, "at-most-once"):
+        if not is_modelled(name, arguments[name]):
             raise not_implemented(f"simbus does not model {name} yet (queue '{queue}'); declare the queue without it")
-    return _options(arguments, queue_type, version)
+    return options_of(arguments, queue_type, version)
 
 
 def check_exchange_name(argument: str, arguments: Mapping[str, Any], where: str) -> None:
@@ -226,7 +226,14 @@ def check_consumer_arguments(arguments: Mapping[str, Any], queue: str, queue_typ
         raise not_implemented(f"simbus does not model x-priority of consumers yet (queue '{queue}'); consume without it")
 
 
-def _options(arguments: Mapping[str, Any], queue_type: str, version: Version) -> QueueOptions:
+def is_modelled(argument: str, value: object) -> bool:
+    """Whether simbus does what RabbitMQ does with this value of an argument."""
+    known = _ARGUMENTS.get(argument)
+    return known is not None and (known.modelled or value in (False, "at-most-once"))
+
+
+def options_of(arguments: Mapping[str, Any], queue_type: str, version: Version) -> QueueOptions:
+    """What arguments mean that need no check: a queue's own and those that policies set."""
     return QueueOptions(
         type=queue_type,
         message_ttl=_nanoseconds(arguments.get("x-message-ttl")),
@@ -257,7 +264,9 @@ def _max_priority(most: int | None, version: Version) -> int | None:
 
 def _delivery_limit(arguments: Mapping[str, Any], version: Version) -> int | None:
     limit = arguments.get("x-delivery-limit", version.delivery_limit)
-    return limit if isinstance(limit, int) and limit >= 0 else None  # any other value is accepted and means none (observed)
+    if not isinstance(limit, int):  # any other value is accepted and means none (observed)
+        return None
+    return None if limit < 0 and version.negative_is_unlimited else limit
 
 
 def compared_arguments(queue_type: str) -> list[str]:
@@ -269,8 +278,8 @@ def check_equivalent(names: Iterable[str], current: Mapping[str, Any], received:
     """Refuse (406) the first difference between two declarations, in RabbitMQ's words."""
     for name in names:
         default = "classic" if name == "x-queue-type" else None
-        old, new = current.get(name, default), received.get(name, default)
-        if old != new:
+        old, new = current.get(name), received.get(name)
+        if (default if old is None else old) != (default if new is None else new):
             raise precondition_failed(f"inequivalent arg '{name}' for {where}: received {_difference(old, new)}")
 
 

@@ -11,21 +11,24 @@ It does no I/O, reads no clock and draws no random number. Its one driver tells 
 """
 
 from collections.abc import Iterable, Mapping
+from functools import partial
 
 from simbus.effects import Effect
 from simbus.rabbitmq import restarts
 from simbus.rabbitmq.access import PasswordHash, Users
+from simbus.rabbitmq.administration import Administration
 from simbus.rabbitmq.channels import Connection
+from simbus.rabbitmq.effective import effective_options
 from simbus.rabbitmq.effects import Blocked, Unblocked
 from simbus.rabbitmq.errors import ConnectionError  # noqa: A004 - AMQP's word
+from simbus.rabbitmq.limits import check_channels_of, check_connections, check_connections_of
 from simbus.rabbitmq.node import Node
 from simbus.rabbitmq.queues import Consumer, Queue
-from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE
-from simbus.rabbitmq.versions import V4_0, Version, version_of
+from simbus.rabbitmq.versions import V4_0, version_of
 from simbus.rabbitmq.virtual_host import VirtualHost
 
 
-class Broker:
+class Broker(Administration):
     """A RabbitMQ node.
 
     Args:
@@ -45,9 +48,10 @@ class Broker:
     ) -> None:
         self._node = Node(now=now, version=version_of(version))
         self._vhosts = {name: VirtualHost(name, self._node) for name in vhosts}
-        self._users = Users.almighty(users, self._vhosts)
+        self._users = Users.almighty(users, self._vhosts, self._node.version)
         self._connections: list[Connection] = []
         self._alarms: set[str] = set()
+        self.global_parameters = {}
 
     @property
     def now(self) -> int:
@@ -60,66 +64,33 @@ class Broker:
         deadlines = self._node.deadlines
         return deadlines[0][0] if deadlines else None
 
-    @property
-    def vhost_names(self) -> list[str]:
-        """The names of its virtual hosts, in the order in which it was told them."""
-        return list(self._vhosts)
-
-    def vhost(self, name: str = "/") -> VirtualHost:
-        """The exchanges and queues of a vhost, to look at.
-
-        Raises:
-            ConnectionError: 530 when there is none.
-        """
-        if name not in self._vhosts:
-            raise ConnectionError(530, f"vhost {name} not found")
-        return self._vhosts[name]
-
-    @property
-    def version(self) -> Version:
-        """What it behaves as."""
-        return self._node.version
-
-    # Users
-
-    def add_user(self, user: str, password: str | PasswordHash) -> None:
-        """Add a user, who may not connect to any vhost yet, or change its password."""
-        self._users.passwords[user] = password
-
-    def set_permissions(self, user: str, vhost: str, configure: str, write: str, read: str) -> None:
-        """What a user may do in a vhost, as regular expressions for names; open connections heed it at once.
-
-        Raises:
-            ValueError: for an unknown user, or a pattern that is no regular expression.
-            ConnectionError: 530 for an unknown vhost.
-        """
-        self._users.set_permissions(user, self.vhost(vhost).name, configure, write, read)
-
-    def authenticate(self, user: str, password: str) -> bool:
-        """Whether this is the user's password."""
-        return self._users.authenticate(user, password)
-
     # Connections
-
-    @property
-    def connections(self) -> list[Connection]:
-        """Those that are open, in the order of their opening."""
-        self._connections = [connection for connection in self._connections if not connection.closed]
-        return list(self._connections)
 
     def open_connection(self, vhost: str = "/", user: str = "guest", name: str = "") -> Connection:
         """A new connection of a user who has been authenticated; its name is for people.
 
         Raises:
-            ConnectionError: 530 for an unknown vhost, or one that the user may not use.
+            ConnectionError: 530 for an unknown vhost, or one that the user may not use, or a limit that is reached.
         """
         host = self.vhost(vhost)
+        others = self.connections
+        check_connections(vhost, host.limits, user, sum(other.vhost is host for other in others))
+        known = self._users.users.get(user)
+        if known is not None:
+            check_connections_of(known, sum(other.user == user for other in others))
         permissions = self._users.permissions(user, vhost)
         if permissions is None:
             raise ConnectionError(530, f"access to vhost '{vhost}' refused for user '{user}'")
-        connection = Connection(host, permissions, name)
-        self._connections = [*self.connections, connection]
+        connection = Connection(host, permissions, name, partial(self._admit_channel, user))
+        self._connections = [*others, connection]
         return connection
+
+    def _admit_channel(self, user: str) -> None:
+        """Refuse (530) a user one channel too many; all connections of the user count."""
+        known = self._users.users.get(user)
+        if known is not None and known.limits:
+            there = sum(len(connection.channels) for connection in self.connections if connection.user == user)
+            check_channels_of(known, there, self._node.name if self.version.channel_limit_names_the_node else user)
 
     def restart(self) -> list[Connection]:
         """Stop and start: connections are closed, and only what is durable and persistent is left.
@@ -213,7 +184,14 @@ class Broker:
             _check_ready(queue, node.now)
             _check_lease(queue, node.now)
             _check_consumers(queue)
+            self._check_policies(queue)
         self._check_channels(queues)
+
+    def _check_policies(self, queue: Queue) -> None:
+        """What a queue heeds is what a fresh look at its policies says."""
+        policies, version = self._vhosts[queue.vhost].policies, self.version
+        assert queue.applied == policies.of_queue(queue.name, queue.options.type, version), f"{queue.name}: policies"
+        assert queue.options == effective_options(queue, version), f"{queue.name}: effective options"
 
     def _check_channels(self, queues: list[Queue]) -> None:
         """What channels hold and what queues call unacked is the same."""
@@ -230,11 +208,12 @@ class Broker:
 def _check_bindings(vhost: VirtualHost) -> None:
     for exchange in vhost.exchanges.values():
         to_exchange = False
+        assert exchange.applied == vhost.policies.of_exchange(exchange.name), f"{exchange.name}: policies"
         for binding in exchange.bindings.values():
             living = (vhost.exchanges if binding.to_exchange else vhost.queues).get(binding.destination.name)
             assert living is binding.destination, f"{exchange.name}: bound to {binding.destination.name}, which is gone"
             to_exchange |= binding.to_exchange
-        leads_on = to_exchange or ALTERNATE_EXCHANGE in exchange.arguments
+        leads_on = to_exchange or exchange.alternate is not None
         assert exchange.leads_on == leads_on, f"{exchange.name}: leads on to another exchange or does not"
 
 

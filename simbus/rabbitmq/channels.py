@@ -8,7 +8,7 @@ A verb names its arguments as AMQP does; arguments of queues are AMQP tables in 
 Here are publishing, transactions, consuming and settling; a channel's part that declares is in ``topology``.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import takewhile
 from typing import Any, NamedTuple
@@ -44,11 +44,15 @@ class GetOk(NamedTuple):
 
 @dataclass(slots=True, eq=False)
 class Connection:
-    """A client's connection to one vhost; exclusive queues live as long as it does. ``name`` is for people."""
+    """A client's connection to one vhost; exclusive queues live as long as it does.
+
+    ``name`` is for people; ``admit`` refuses (530) a channel too many.
+    """
 
     vhost: VirtualHost
     permissions: Permissions
     name: str = ""
+    admit: Callable[[], None] = lambda: None
     channels: dict[int, "Channel"] = field(default_factory=dict)
     closed: bool = False
 
@@ -61,6 +65,7 @@ class Connection:
         """Open a channel; its ``number`` is unique in the whole broker."""
         if self.closed:
             raise ConnectionError(504, "the connection is closed")
+        self.admit()
         self.vhost.node.channels += 1
         channel = Channel(self, self.vhost, self.vhost.node.channels, self.permissions)
         self.channels[channel.number] = channel
@@ -165,6 +170,8 @@ class Channel(Topology):
             ttl, keys = self._check_properties(properties)
             properties = without_bcc(properties)
         message = Message(0, exchange, routing_key, properties, body, ttl, keys)
+        if self.permissions.topics:
+            self._check_topics(target, message)
         route = vhost.route(target, message)
         if self._transaction is not None:
             self._transaction.publishes.append(Publish(message, route, mandatory))
@@ -494,6 +501,12 @@ class Channel(Topology):
         if target.internal:
             raise access_refused(f"cannot publish to internal exchange '{exchange}' in vhost '{self.vhost.name}'")
         return target
+
+    def _check_topics(self, target: Exchange, message: Message) -> None:
+        if target.type == "topic":
+            with_cc = self.vhost.node.version.topic_permissions_cover_cc
+            for key in message.routing_keys if with_cc else (message.routing_key,):
+                self.permissions.check_topic("write", target.name, key)
 
     def _check_properties(self, properties: Properties) -> tuple[int | None, MoreKeys | None]:
         """The nanoseconds of ``expiration``, if there is one, and the keys in CC and BCC."""

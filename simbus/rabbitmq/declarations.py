@@ -8,8 +8,9 @@ from typing import Any
 
 from simbus.rabbitmq.arguments import check_equivalent, compared_arguments
 from simbus.rabbitmq.errors import ChannelError, precondition_failed, resource_locked
+from simbus.rabbitmq.policies import ALTERNATE_EXCHANGE
 from simbus.rabbitmq.queues import Queue
-from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE, Exchange
+from simbus.rabbitmq.routing import Exchange
 
 
 def check_equivalent_exchange(current: Exchange, received: Exchange, vhost: str) -> None:

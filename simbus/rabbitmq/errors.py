@@ -5,6 +5,7 @@ the same verb as a client would. The class and method ids of AMQP's close method
 the refused method, which the caller knows.
 """
 
+from collections.abc import Iterable
 from typing import Self
 
 from simbus.errors import BrokerError
@@ -38,6 +39,40 @@ class RabbitMQError(BrokerError):
     def __reduce__(self) -> tuple[type[Self], tuple[int, str]]:
         """Errors cross process borders when tests or replications run in parallel."""
         return type(self), (self.reply_code, self.reason)
+
+
+class ValidationFailed(BrokerError, ValueError):
+    """What an operator wants to set is not valid.
+
+    Args:
+        reason: RabbitMQ's text, a line for each thing that is wrong.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__("; ".join(reason.splitlines()))
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str]]:
+        """Errors cross process borders when tests or replications run in parallel."""
+        return type(self), (self.reason,)
+
+
+class NoSuch(BrokerError, ValueError):
+    """What an operator names is not there.
+
+    Args:
+        kind: ``vhost``, ``user``, ``policy``, ...
+        name: the name.
+        known: the names that there are.
+    """
+
+    def __init__(self, kind: str, name: str, known: Iterable[str] = ()) -> None:
+        self.kind, self.name, self.known = kind, name, tuple(known)
+        super().__init__(f"no {kind} {name!r}: there is {', '.join(map(repr, self.known)) or 'none'}")
+
+    def __reduce__(self) -> tuple[type[Self], tuple[str, str, tuple[str, ...]]]:
+        """Errors cross process borders when tests or replications run in parallel."""
+        return type(self), (self.kind, self.name, self.known)
 
 
 class ChannelError(RabbitMQError):

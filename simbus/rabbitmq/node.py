@@ -19,6 +19,7 @@ class Node:
     in any process. Messages: published = unroutable + refused + routed.
     """
 
+    name: str = "rabbit@localhost"
     now: int = 0
     version: Version = V4_0
     effects: list[Effect] = field(default_factory=list)

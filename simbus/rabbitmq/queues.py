@@ -13,6 +13,7 @@ from typing import Any
 
 from simbus.rabbitmq.arguments import QueueOptions
 from simbus.rabbitmq.messages import Copy
+from simbus.rabbitmq.policies import NOTHING, Applied
 from simbus.rabbitmq.ready import ByPriority, Fifo, Quorum, Ready
 
 # A quorum queue that refuses a publisher goes on until it is at most this full (observed on 4.0.5).
@@ -111,14 +112,22 @@ class Queue:
     gone: bool = False
     limited: bool = False
     deserted: bool = False
+    applied: Applied = NOTHING
     _publishers: set[int] = field(default_factory=set)
     _stopped: set[int] = field(default_factory=set)
     _positions: int = 0
 
     def __post_init__(self) -> None:
-        """Know once whether any limit has to be looked at, since every enqueue asks."""
+        """A queue begins without copies."""
         self.ready = self._no_copies()
-        self.limited = self.options.max_length is not None or self.options.max_length_bytes is not None
+        self.reconfigure(self.options)
+
+    def reconfigure(self, options: QueueOptions) -> None:
+        """Take other options of the same type; know once whether any limit has to be looked at, since every enqueue asks."""
+        self.options = options
+        self.limited = options.max_length is not None or options.max_length_bytes is not None
+        if self._stopped and not self._exceeds(len(self.ready), self.ready_bytes, LOW_WATERMARK):
+            self._stopped.clear()
 
     @property
     def is_quorum(self) -> bool:

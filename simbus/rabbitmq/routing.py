@@ -13,12 +13,12 @@ from typing import Any
 
 from simbus.rabbitmq.arguments import field_type
 from simbus.rabbitmq.errors import precondition_failed
+from simbus.rabbitmq.fields import name_in
+from simbus.rabbitmq.policies import NOTHING, Applied, alternate_exchange
 from simbus.rabbitmq.queues import Queue
 
 # Answers remembered for one exchange; beyond it the memory starts anew (a limit for keys like order.<uuid>).
 MOST_REMEMBERED_KEYS = 10_000
-
-ALTERNATE_EXCHANGE = "alternate-exchange"
 
 _MATCHES = ("all", "any", "all-with-x", "any-with-x")
 
@@ -62,6 +62,7 @@ class Exchange:
     """An exchange of one vhost and the bindings of which it is the source.
 
     ``leads_on`` while a message may go on from here to another exchange, by a binding or as the alternate one.
+    The name of that is ``alternate``, from its arguments or from a policy.
     """
 
     name: str
@@ -72,11 +73,19 @@ class Exchange:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     bindings: dict[Identity, Binding] = field(default_factory=dict)
     leads_on: bool = False
+    applied: Applied = NOTHING
+    alternate: str | None = None
     _to_exchanges: int = 0
     _remembered: dict[str, Route] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Know once whether more than its own bindings has to be looked at, since every message asks."""
+        self.apply(NOTHING, {})
+
+    def apply(self, applied: Applied, definition: Mapping[str, Any]) -> None:
+        """Heed policies, whose effective definition this is."""
+        self.applied = applied
+        self.alternate = name_in(alternate_exchange(self.arguments, definition))
         self._changed(0)
 
     def bind(self, binding: Binding) -> None:
@@ -101,7 +110,7 @@ class Exchange:
     def _changed(self, to_exchanges: int) -> None:
         self._remembered.clear()
         self._to_exchanges += to_exchanges
-        self.leads_on = self._to_exchanges > 0 or ALTERNATE_EXCHANGE in self.arguments
+        self.leads_on = self._to_exchanges > 0 or self.alternate is not None
 
     def route(self, routing_key: str, headers: Mapping[str, Any]) -> Route:
         """Where a message with this key and these headers goes from here, to each destination once."""

@@ -18,6 +18,7 @@ from simbus.rabbitmq.declarations import (
     check_quorum,
     without_line_ends,
 )
+from simbus.rabbitmq.effective import apply_to_exchange, apply_to_queue
 from simbus.rabbitmq.effects import QueueDeclared
 from simbus.rabbitmq.errors import (
     ConnectionError,  # noqa: A004 - AMQP's word
@@ -28,8 +29,10 @@ from simbus.rabbitmq.errors import (
     precondition_failed,
 )
 from simbus.rabbitmq.fields import name_in
+from simbus.rabbitmq.limits import check_queues
+from simbus.rabbitmq.policies import ALTERNATE_EXCHANGE
 from simbus.rabbitmq.queues import Queue
-from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE, MATCHERS, Binding, Exchange, check_match_argument
+from simbus.rabbitmq.routing import MATCHERS, Binding, Exchange, check_match_argument
 from simbus.rabbitmq.virtual_host import DIRECT_REPLY_TO, VirtualHost
 
 NO_ARGUMENTS: Mapping[str, Any] = {}
@@ -84,6 +87,7 @@ class Topology:
         else:
             self._check_new_exchange(exchange, arguments)
             self.vhost.exchanges[exchange] = declared
+            apply_to_exchange(self.vhost, declared)
 
     def exchange_delete(self, exchange: str, *, if_unused: bool = False) -> None:
         """Delete an exchange and its bindings; deleting a missing one is no error."""
@@ -106,7 +110,7 @@ class Topology:
     ) -> None:
         """Bind an exchange to another, whose messages it gets then; binding it again in the same way changes nothing."""
         self._check_open()
-        destination, source = self._check_ends("exchange", destination, source)
+        destination, source = self._check_ends("exchange", destination, source, routing_key)
         self._bind(self._exchange(source), self._exchange(destination), routing_key, arguments)
 
     def exchange_unbind(
@@ -114,7 +118,7 @@ class Topology:
     ) -> None:
         """Remove a binding between exchanges, all parts of which must match; a missing one is no error."""
         self._check_open()
-        destination, source = self._check_ends("exchange", destination, source)
+        destination, source = self._check_ends("exchange", destination, source, routing_key)
         self._unbind(source, self.vhost.exchanges.get(destination), routing_key, arguments)
 
     # Queues
@@ -142,6 +146,7 @@ class Topology:
             return self._declare_direct_reply_to(name)
         if not passive:
             name = self._check_new_name(name)
+            arguments = self._with_default_type(arguments, durable and not exclusive and not auto_delete)
         existing = self.vhost.queues.get(name)
         if existing is None and passive:
             raise not_found(f"no queue '{name}' in vhost '{self.vhost.name}'")
@@ -155,6 +160,12 @@ class Topology:
         self._last_queue = existing.name
         return QueueDeclareOk(existing.name, len(existing.ready), len(existing.consumers))
 
+    def _with_default_type(self, arguments: Mapping[str, Any], permanent: bool) -> Mapping[str, Any]:
+        """The arguments with the type that the vhost has for who names none; others than classic are for permanent queues."""
+        if "x-queue-type" in arguments or not self.vhost.node.version.type_is_an_argument:
+            return arguments
+        return {**arguments, "x-queue-type": (self.vhost.default_queue_type if permanent else None) or "classic"}
+
     def _declare_direct_reply_to(self, name: str) -> QueueDeclareOk:
         """No queue is declared, whatever else is asked; and the common name is there even if nobody consumes (observed)."""
         if name != DIRECT_REPLY_TO and name not in self.vhost.requesters:
@@ -165,14 +176,16 @@ class Topology:
     def queue_bind(self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] = NO_ARGUMENTS) -> None:
         """Bind a queue to an exchange; binding it again in the same way changes nothing."""
         self._check_open()
-        name, source = self._check_ends("queue", self._queue_name(queue), exchange)
-        self._bind(self._exchange(source), self._queue(name), self._binding_key(queue, routing_key), arguments)
+        key = self._binding_key(queue, routing_key)
+        name, source = self._check_ends("queue", self._queue_name(queue), exchange, key)
+        self._bind(self._exchange(source), self._queue(name), key, arguments)
 
     def queue_unbind(self, queue: str, exchange: str, routing_key: str = "", arguments: Mapping[str, Any] = NO_ARGUMENTS) -> None:
         """Remove a binding, all parts of which must match; a missing one is no error."""
         self._check_open()
-        name, source = self._check_ends("queue", self._queue_name(queue), exchange)
-        self._unbind(source, self.vhost.queues.get(name), self._binding_key(queue, routing_key), arguments)
+        key = self._binding_key(queue, routing_key)
+        name, source = self._check_ends("queue", self._queue_name(queue), exchange, key)
+        self._unbind(source, self.vhost.queues.get(name), key, arguments)
 
     def queue_purge(self, queue: str = "") -> int:
         """Remove what is ready, without dead-lettering; the number removed."""
@@ -235,7 +248,7 @@ class Topology:
         """AMQP: with neither queue nor routing key, both are the last declared queue's name."""
         return self._last_queue if not queue and not routing_key else routing_key
 
-    def _check_ends(self, kind: str, destination: str, source: str) -> tuple[str, str]:
+    def _check_ends(self, kind: str, destination: str, source: str, routing_key: str) -> tuple[str, str]:
         """The names of a binding's ends: one is written to, the other is read."""
         destination, source = without_line_ends(destination), without_line_ends(source)
         self.permissions.check("write", kind, destination)
@@ -243,6 +256,9 @@ class Topology:
         if kind == "exchange":
             _check_not_default(destination)
         self.permissions.check("read", "exchange", source)
+        exchange = self.vhost.exchanges.get(source)
+        if exchange is not None and exchange.type == "topic":
+            self.permissions.check_topic("read", source, routing_key)
         return destination, source
 
     def _unknown_exchange_type(self, type: str) -> RabbitMQError:
@@ -270,6 +286,10 @@ class Topology:
         self.permissions.check("configure", "queue", name)
         return name
 
+    def _check_limit(self, queue: str) -> None:
+        if self.vhost.limits:
+            check_queues(self.vhost.name, self.vhost.limits, queue, len(self.vhost.queues))
+
     # Changes
 
     def _bind(self, source: Exchange, destination: Queue | Exchange, routing_key: str, arguments: Mapping[str, Any]) -> None:
@@ -292,8 +312,11 @@ class Topology:
 
     def _new_queue(self, name: str, durable: bool, exclusive: bool, auto_delete: bool, arguments: Mapping[str, Any]) -> Queue:
         node = self.vhost.node
+        if node.version.queue_limit_is_checked_first:
+            self._check_limit(name)
         self._check_passes_on("queue", name, name_in(arguments.get("x-dead-letter-exchange")))
         options = queue_options(arguments, name, self.vhost.name, node.version)
+        self._check_limit(name)
         if options.type == "quorum":
             check_quorum(name, self.vhost.name, durable, exclusive, auto_delete)
         node.queues += 1
@@ -311,6 +334,7 @@ class Topology:
         client = self.connection.name
         node.effects.append(QueueDeclared(node.now, self.vhost.name, name, options.type, queue.durable, client))
         self.vhost.renew_lease(queue)
+        apply_to_queue(self.vhost, queue)
         return queue
 
 

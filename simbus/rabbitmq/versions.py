@@ -5,6 +5,7 @@ ask the version of their node for a row; nowhere else is a version compared or n
 the same in both. Versions that were not asked are not claimed.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 
@@ -39,6 +40,28 @@ class Version:
     """The reply code for an exchange type that there is not: 406 closes the channel, 503 the connection."""
     delivery_limit: int | None
     """How often a quorum queue takes a message back when its declaration does not say; None is for ever."""
+    negative_is_unlimited: bool
+    """Whether a negative delivery limit is none at all; else already the first return is one too many."""
+    policy_keys: frozenset[str]
+    """What a policy may set."""
+    operator_policy_keys: frozenset[str]
+    """What an operator policy may set."""
+    foreign_policy_keys: Mapping[str, frozenset[str]]
+    """The keys that keep a policy away from queues of a type."""
+    policy_targets: tuple[str, ...]
+    """What ``apply-to`` of a policy may say."""
+    policy_targets_in_words: str
+    """The same, as the version says it to who wrote something else."""
+    refusals_name_the_operation: bool
+    """Whether who lacks a permission (403) is told which, as in ``configure access to queue 'q'``."""
+    topic_permissions_cover_cc: bool
+    """Whether the keys in CC and BCC need a topic permission too."""
+    channel_limit_names_the_node: bool
+    """Whether who reaches a user's limit of channels is told the node's name where the user's should stand."""
+    queue_limit_is_checked_first: bool
+    """Whether a vhost's limit of queues is looked at before a new queue's arguments."""
+    type_is_an_argument: bool
+    """Whether a declaration without x-queue-type gets its vhost's default type as if it had said so."""
     fewest_priorities: int
     """What ``x-max-priority: 0`` means: as 1, or one level for all messages."""
     quorum_priorities: bool
@@ -50,6 +73,22 @@ class Version:
     hidden_keys_are_subtracted: bool
     """Whether a key in BCC takes an equal routing key, or one in CC, with it out of the routing-keys in x-death."""
 
+
+_LIMITS = frozenset({"message-ttl", "expires", "max-length", "max-length-bytes", "delivery-limit"})
+_IN_MEMORY = frozenset({"max-in-memory-length", "max-in-memory-bytes"})
+_DEAD_LETTERS = frozenset({"dead-letter-exchange", "dead-letter-routing-key"})
+_OF_STREAMS = frozenset({"max-age", "stream-max-segment-size-bytes", "initial-cluster-size"})
+_NOT_OF_STREAMS = frozenset(
+    {"message-ttl", "expires", "max-length", "overflow", "delivery-limit", "dead-letter-strategy", "queue-mode"}
+    | {"queue-master-locator", *_DEAD_LETTERS, *_IN_MEMORY}
+)
+_POLICY_KEYS = frozenset(
+    {"overflow", "dead-letter-strategy", "queue-mode", "queue-version", "alternate-exchange", "queue-master-locator"}
+    | {"queue-leader-locator", "shards-per-node", "routing-key", *_LIMITS, *_IN_MEMORY, *_DEAD_LETTERS, *_OF_STREAMS}
+)
+_OF_MIRRORS = frozenset(
+    f"ha-{key}" for key in ("mode", "params", "sync-mode", "sync-batch-size", "promote-on-shutdown", "promote-on-failure")
+)
 
 V4_0 = Version(
     name="4.0",
@@ -66,6 +105,21 @@ V4_0 = Version(
     checks_delivery_mode=False,
     unknown_exchange_type=406,
     delivery_limit=20,
+    negative_is_unlimited=True,
+    policy_keys=_POLICY_KEYS | {"consumer-timeout", "target-group-size", "stream-filter-size-bytes"},
+    operator_policy_keys=_LIMITS | _IN_MEMORY | {"overflow", "queue-version", "target-group-size", "queue-master-locator"},
+    foreign_policy_keys={
+        "classic": _OF_STREAMS | _IN_MEMORY | {"delivery-limit", "dead-letter-strategy", "target-group-size"},
+        "quorum": _OF_STREAMS | {"queue-mode", "queue-master-locator"},
+        "stream": _NOT_OF_STREAMS | {"target-group-size"},
+    },
+    policy_targets=("queues", "classic_queues", "quorum_queues", "streams", "exchanges", "all"),
+    policy_targets_in_words="one of: 'queues', 'classic_queues',  'quorum_queues', 'streams', 'exchanges', or 'all'",
+    refusals_name_the_operation=True,
+    topic_permissions_cover_cc=True,
+    channel_limit_names_the_node=True,
+    queue_limit_is_checked_first=False,
+    type_is_an_argument=True,
     fewest_priorities=1,
     quorum_priorities=True,
     user_id_is_checked_first=False,
@@ -87,6 +141,21 @@ V3_10 = Version(
     checks_delivery_mode=True,
     unknown_exchange_type=503,
     delivery_limit=None,
+    negative_is_unlimited=False,
+    policy_keys=_POLICY_KEYS | _OF_MIRRORS,
+    operator_policy_keys=_LIMITS | _IN_MEMORY,
+    foreign_policy_keys={
+        "classic": _OF_STREAMS | {"delivery-limit", "dead-letter-strategy", "queue-leader-locator"},
+        "quorum": _OF_STREAMS | _OF_MIRRORS | {"queue-mode", "queue-master-locator"},
+        "stream": _NOT_OF_STREAMS | _OF_MIRRORS,
+    },
+    policy_targets=("queues", "exchanges", "all"),
+    policy_targets_in_words="'queues', 'exchanges' or 'all'",
+    refusals_name_the_operation=False,
+    topic_permissions_cover_cc=False,
+    channel_limit_names_the_node=False,
+    queue_limit_is_checked_first=True,
+    type_is_an_argument=False,
     fewest_priorities=0,
     quorum_priorities=False,
     user_id_is_checked_first=True,

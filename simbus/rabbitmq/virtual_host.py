@@ -18,11 +18,12 @@ from typing import Any, NamedTuple
 from simbus.effects import Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled
 from simbus.rabbitmq.dead_letters import dead_letter, goes_in_circles
 from simbus.rabbitmq.effects import ConsumerCancelled, QueueDeleted, Returned
-from simbus.rabbitmq.fields import Long, name_in
+from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.messages import Copy, Message
 from simbus.rabbitmq.node import Node
+from simbus.rabbitmq.policies import Policies
 from simbus.rabbitmq.queues import Consumer, Queue
-from simbus.rabbitmq.routing import ALTERNATE_EXCHANGE, NOWHERE, Exchange, Route, route_to
+from simbus.rabbitmq.routing import NOWHERE, Exchange, Route, route_to
 
 _PREDECLARED = {
     "": "direct",
@@ -54,6 +55,11 @@ class VirtualHost:
     exchanges: dict[str, Exchange] = field(default_factory=dict)
     queues: dict[str, Queue] = field(default_factory=dict)
     requesters: dict[str, Requester] = field(default_factory=dict)
+    policies: Policies = field(default_factory=Policies)
+    limits: dict[str, int] = field(default_factory=dict)
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    default_queue_type: str | None = None
     _work: deque[tuple[Queue, Copy]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
@@ -96,7 +102,7 @@ class VirtualHost:
         return route_to(queues)
 
     def _alternate(self, exchange: Exchange) -> list[Exchange]:
-        other = self.exchanges.get(name_in(exchange.arguments.get(ALTERNATE_EXCHANGE, "")))
+        other = self.exchanges.get(exchange.alternate or "")
         return [] if other is None else [other]
 
     def publish(self, message: Message, route: Route, channel: int, mandatory: bool) -> bool:

@@ -213,10 +213,13 @@ class Session:
                 self._say(_UNBLOCKED)
 
     def shut_down(self, reason: str = "shutdown") -> None:
-        """The broker stops, or an operator closes the connection: the client is told, and its close-ok awaited."""
+        """The broker stops: the client is told, and its close-ok awaited."""
+        self.force_close(f"broker forced connection closure with reason '{reason}'")
+
+    def force_close(self, text: str) -> None:
+        """An operator ends the connection, and says why: the client is told, and its close-ok awaited."""
         if self._stage is _RUNNING:
-            text = f"CONNECTION_FORCED - broker forced connection closure with reason '{reason}'"
-            self._close_with(ProtocolError(_CONNECTION_FORCED, text))
+            self._close_with(ProtocolError(_CONNECTION_FORCED, f"CONNECTION_FORCED - {text}"))
         elif self._stage is not _CLOSED:
             self._hang_up("the broker shuts down")
 
@@ -278,6 +281,10 @@ class Session:
         assert self._link is not None
         if len(self._channels) >= self._channel_max:
             raise refusals.too_many_channels(self._channel_max)
+        try:
+            self._link.connection.admit()
+        except RabbitMQError as error:
+            raise refusals.of_verb(error, 0, 0) from None
         channel = self._channels[number] = ChannelSession(number, self._link)
         return channel
 

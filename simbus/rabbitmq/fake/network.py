@@ -93,6 +93,13 @@ class Network:
                 session.shut_down()
         self._flush()
 
+    def force_close(self, closed: Sequence[Connection], text: str) -> None:
+        """Tell the clients of connections that an operator has ended why, and hang up; called with the lock held."""
+        for session in self._sessions:
+            if session.connection in closed:
+                session.force_close(text)
+        self._flush()
+
     def restart(self) -> None:
         """Restart the broker: its clients are told and cut off; called with the lock held, while no session is being served."""
         self.shut_down(self.broker.restart())
