@@ -183,9 +183,10 @@ def check(context: click.Context, files: tuple[Path, ...]) -> None:
     "--port", type=click.IntRange(0, 65_535), default=5672, show_default=True, help="Where to listen; 0 for a free one."
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at; 0.0.0.0 lets the network in.")
+@click.option("--management-port", type=click.IntRange(0, 65_535), help="Offer the management API too, at this port.")
 @click.option("--definitions", type=_FILE, metavar="FILE", help="Begin with what FILE defines, the export of a real broker.")
 @click.option("--quiet", "-q", is_flag=True, help="Log connections and errors only.")
-def serve(port: int, host: str, definitions: Path | None, quiet: bool) -> None:
+def serve(port: int, host: str, management_port: int | None, definitions: Path | None, quiet: bool) -> None:
     """Be a broker, for clients in any language, until Ctrl-C.
 
     It runs on the wall clock, keeps everything in memory, and logs what happens: a line for each connection, queue, consumer
@@ -196,7 +197,7 @@ def serve(port: int, host: str, definitions: Path | None, quiet: bool) -> None:
 
     with _complaints(definitions):
         document = None if definitions is None else read_document(definitions)
-        serve(host, port, document, quiet=quiet, out=sys.stdout, err=sys.stderr)
+        serve(host, port, document, management_port=management_port, quiet=quiet, out=sys.stdout, err=sys.stderr)
 
 
 def _check(file: Path) -> None:

@@ -129,7 +129,8 @@ class Process(Protocol):
     """A fake that is served: on the wall clock, at a fixed address, for clients in other processes.
 
     A module that has one calls it ``Process`` too, made of ``host``, ``port`` and, in the broker's own export format or
-    None, ``definitions``; ScenarioError names what is wrong in them.
+    None, ``definitions``, and of ``management_port``, where its management API is to listen, or None for nowhere;
+    ScenarioError names what is wrong in the definitions.
 
     ``title`` is the broker's name and version, ``lines`` tells a :class:`~simbus.log.Log` how to show its effects, and
     ``open_to`` says in words who can log in. In ``lines``, *published* and *connected* are the words for just that.
@@ -145,17 +146,20 @@ class Process(Protocol):
     def listen(self) -> str:
         """Begin to listen; the URL for clients. CannotListen when the port is taken."""
 
+    def listen_for_management(self) -> str | None:
+        """The same for the management API; None when it is not wanted."""
+
     def close(self) -> None:
         """Tell the clients, give them a moment to hang up, and stop; harmless when it does not listen."""
 
 
-def load_process(name: str) -> Callable[[str, int, Mapping[str, Any] | None], Process]:
+def load_process(name: str) -> Callable[[str, int, Mapping[str, Any] | None, int | None], Process]:
     """The dialect of that name, to be served; see :class:`Process`.
 
     Raises:
         ScenarioError: when there is none.
     """
-    made: Callable[[str, int, Mapping[str, Any] | None], Process] = _imported(_PROCESSES, name).Process
+    made: Callable[[str, int, Mapping[str, Any] | None, int | None], Process] = _imported(_PROCESSES, name).Process
     return made
 
 

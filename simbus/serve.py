@@ -19,7 +19,15 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 def serve(
-    host: str, port: int, definitions: Mapping[str, Any] | None, *, quiet: bool, out: TextIO, err: TextIO, dialect: str = DEFAULT
+    host: str,
+    port: int,
+    definitions: Mapping[str, Any] | None,
+    *,
+    management_port: int | None = None,
+    quiet: bool,
+    out: TextIO,
+    err: TextIO,
+    dialect: str = DEFAULT,
 ) -> None:
     """Serve until SIGINT or SIGTERM comes; call it from the main thread.
 
@@ -27,6 +35,7 @@ def serve(
         host: where to listen; other than loopback, a warning goes to ``err``.
         port: 0 for a free one.
         definitions: what exists from the beginning, in the broker's own export format.
+        management_port: where the broker's management API listens, 0 for a free port; None for nowhere.
         quiet: log connections and errors only.
         out: gets the log, in colour when it is a terminal and NO_COLOR is not set.
         err: gets warnings.
@@ -37,15 +46,17 @@ def serve(
         ScenarioError: for a fault in ``definitions``.
     """
     with _told_to_stop() as told:
-        fake = load_process(dialect)(host, port, definitions)
+        fake = load_process(dialect)(host, port, definitions, management_port)
         write = _writer(out)
         log = Log(write, fake.lines, quiet=quiet, colour=_in_colour(out))
         fake.watch(log.observe)
         try:
-            url = fake.listen()
+            url, management_url = fake.listen(), fake.listen_for_management()
             if not _is_loopback(host):
                 _writer(err)(f"simbus: warning: {host} can be reached from the network, {fake.open_to}\n")
             write(f"simbus serves {fake.title} at {url} (Ctrl-C stops it)\n")
+            if management_url is not None:
+                write(f"its management API is at {management_url}/api\n")
             while not told:
                 sleep(_TICK)
                 log.tick(time_ns())

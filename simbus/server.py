@@ -45,7 +45,8 @@ class Server:
     """One thread with one event loop, from construction until :meth:`close`; it listens where it is told to.
 
     Args:
-        open_session: makes the session of a new connection; given the transport's time in nanoseconds and the peer's address.
+        open_session: makes the session of a new connection; given the transport's time in nanoseconds, the peer's address
+            and the address that it came to.
         lock: held whenever a session is called.
         settle: called, under the lock, after a session was called: hands effects to other sessions.
             Answers after how many nanoseconds it wants to be called again, or None.
@@ -53,7 +54,7 @@ class Server:
 
     def __init__(
         self,
-        open_session: Callable[[int, str], Session],
+        open_session: Callable[[int, str, str], Session],
         lock: AbstractContextManager[Any],
         settle: Callable[[], int | None],
     ) -> None:
@@ -79,7 +80,7 @@ class Server:
         Raises:
             CannotListen: the address is taken, or is not this machine's.
         """
-        listener = _listen(host, port)
+        listener = listening_socket(host, port)
         address: tuple[str, int] = listener.getsockname()[:2]
 
         async def accept() -> None:
@@ -235,9 +236,9 @@ class _Connection(asyncio.Protocol):
         options = transport.get_extra_info("socket")
         options.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         options.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-        host, port = (*(transport.get_extra_info("peername") or ()), "", "")[:2]  # nothing, when the peer is gone already
+        peer, here = _end(transport, "peername"), _end(transport, "sockname")
         with self._server.turn() as now:
-            self._session = self._server.open_session(now, f"{host}:{port}")
+            self._session = self._server.open_session(now, peer, here)
             self._server.joined(self)
 
     def data_received(self, data: bytes) -> None:
@@ -336,13 +337,20 @@ class _Connection(asyncio.Protocol):
             self._session.advance(now)
 
 
+def _end(transport: asyncio.BaseTransport, which: str) -> str:
+    """Host and port of one end; nothing, when the peer is gone already."""
+    host, port = (*(transport.get_extra_info(which) or ()), "", "")[:2]
+    return f"{host}:{port}"
+
+
 async def _turns() -> None:
     """What the loop does in several steps has been done: a task, a transport and a protocol each take a turn."""
     for _ in range(4):
         await asyncio.sleep(0)
 
 
-def _listen(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int) -> socket.socket:
+    """A socket that listens at an address, and does not block; CannotListen names the remedy."""
     try:
         listener = socket.create_server((host, port), backlog=_BACKLOG)
     except OSError as error:

@@ -8,6 +8,8 @@ import socket
 import subprocess
 import sys
 from contextlib import contextmanager
+from http.client import HTTPConnection
+from urllib.parse import urlsplit
 
 import pika
 import pytest
@@ -15,6 +17,7 @@ import pytest
 from simbus import serve as serving
 
 SERVE = (sys.executable, "-c", "import sys; from simbus.cli import main; sys.exit(main())", "serve", "--port", "0")
+GUEST = "Basic Z3Vlc3Q6Z3Vlc3Q="
 TEST12 = "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"  # https://www.rabbitmq.com/docs/passwords
 
 
@@ -185,6 +188,19 @@ def test_a_quiet_one_tells_of_connections_and_errors_only():
         words = [line[14:].split()[0] for line in out.splitlines() if ":" in line[:5]]
         assert words == ["connected", "disconnected"]
         assert out.endswith("simbus stopped: 1 message published, 1 connection served\n")
+
+
+def test_the_management_api_is_there_when_it_is_asked_for():
+    with served("--management-port", "0") as node:
+        said = node.process.stdout.readline()
+        assert said.startswith("its management API is at http://guest:guest@127.0.0.1:")
+        where = urlsplit(said.split()[-1])
+        with node.connect():
+            http = HTTPConnection(where.hostname, where.port, timeout=10)
+            http.request("GET", f"{where.path}/connections?columns=user_provided_name", headers={"Authorization": GUEST})
+            assert json.load(http.getresponse()) == [{"user_provided_name": "billing"}]
+            http.close()
+        assert node.stop()[0] == 0
 
 
 def test_definitions_are_there_from_the_beginning(tmp_path):

@@ -348,7 +348,7 @@ class LastWords:
 
     name, next_deadline, reading, awaited, was_cut, delayed, unserved = "talker", None, True, True, False, False, False
 
-    def __init__(self, now, peer):
+    def __init__(self, now, peer, here):
         self.closed = True
 
     def bytes_to_send(self):

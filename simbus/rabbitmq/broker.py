@@ -36,6 +36,9 @@ class Broker(Administration):
         now: nanoseconds since the epoch at which its clock starts.
         users: passwords by name; these users may do everything in every vhost.
         version: the RabbitMQ that it behaves as, a name of ``versions.VERSIONS``; ValueError for another.
+
+    Attributes:
+        started: when its clock began, in nanoseconds since the epoch.
     """
 
     def __init__(
@@ -52,6 +55,7 @@ class Broker(Administration):
         self._connections: list[Connection] = []
         self._alarms: set[str] = set()
         self.global_parameters = {}
+        self.started = now
 
     @property
     def now(self) -> int:
@@ -117,6 +121,11 @@ class Broker(Administration):
                 vhost.empty(queue)
 
     # Resource alarms
+
+    @property
+    def alarms(self) -> frozenset[str]:
+        """The reasons of all alarms that are raised."""
+        return frozenset(self._alarms)
 
     @property
     def blocked(self) -> str | None:

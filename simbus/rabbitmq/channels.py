@@ -128,6 +128,29 @@ class Channel(Topology):
             return self.unacked
         return dict(sorted((self.unacked | self._transaction.held).items()))
 
+    # What it is asked about
+
+    @property
+    def confirming(self) -> bool:
+        """Whether it is in confirm mode."""
+        return self._confirming
+
+    @property
+    def transactional(self) -> bool:
+        """Whether it is in a transaction."""
+        return self._transaction is not None
+
+    @property
+    def uncommitted(self) -> tuple[int, int]:
+        """How many publishes and settlements wait for the commit."""
+        waiting = self._transaction
+        return (0, 0) if waiting is None else (len(waiting.publishes), len(waiting.held))
+
+    @property
+    def shared_prefetch(self) -> int:
+        """The prefetch that its consumers share; 0 is unlimited."""
+        return 0 if self._limiter is None else self._limiter.limit
+
     def flow(self, active: bool) -> None:
         """Stopping the server's deliveries is refused (540)."""
         self._check_open()

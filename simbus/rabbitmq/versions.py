@@ -5,7 +5,7 @@ ask the version of their node for a row; nowhere else is a version compared or n
 the same in both. Versions that were not asked are not claimed.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 
@@ -72,6 +72,18 @@ class Version:
     """Whether a message that is dead-lettered with a routing key of the queue loses its header CC."""
     hidden_keys_are_subtracted: bool
     """Whether a key in BCC takes an equal routing key, or one in CC, with it out of the routing-keys in x-death."""
+    queue_type_is_added: bool
+    """Whether a queue that is declared without ``x-queue-type`` has it among its arguments, as the management API shows them."""
+    http_login_failed: str
+    """What the management API calls a wrong password; after ``Login failed`` it asks for another."""
+    http_looks_first: bool
+    """Whether a publish or get over HTTP looks for vhost, exchange and queue before it tries: 404, and no verb's refusal."""
+    http_queue_actions: Sequence[str]
+    """What ``POST /api/queues/<vhost>/<name>/actions`` takes."""
+    http_default_queue_type: str
+    """What the management API calls the default queue type of a virtual host that was made without one."""
+    http_omits: Mapping[str, Sequence[str]]
+    """What the management API has in the other version only: paths, and keys by the kind of thing that it shows."""
 
 
 _LIMITS = frozenset({"message-ttl", "expires", "max-length", "max-length-bytes", "delivery-limit"})
@@ -125,6 +137,23 @@ V4_0 = Version(
     user_id_is_checked_first=False,
     keyed_dead_letters_lose_cc=False,
     hidden_keys_are_subtracted=True,
+    queue_type_is_added=True,
+    http_login_failed="Not_Authorized",
+    http_looks_first=True,
+    http_queue_actions=(),
+    http_default_queue_type="classic",
+    http_omits={
+        "paths": ("health/checks/node-is-mirror-sync-critical",),
+        "overview": ("release_series_support_status",),
+        "auth": ("enable_uaa", "uaa_client_id", "uaa_location"),
+        "classic queue": ("recoverable_slaves",),
+        "quorum queue": ("single_active_consumer_ctag",),
+        "list of queues": (
+            *("exclusive_consumer_tag", "head_message_timestamp", "operator_policy", "policy"),
+            *("single_active_consumer_tag", "owner_pid_details"),
+        ),
+        "channel": ("global_prefetch_count",),
+    },
 )
 V3_10 = Version(
     name="3.10",
@@ -161,6 +190,28 @@ V3_10 = Version(
     user_id_is_checked_first=True,
     keyed_dead_letters_lose_cc=True,
     hidden_keys_are_subtracted=False,
+    queue_type_is_added=False,
+    http_login_failed="Login failed",
+    http_looks_first=False,
+    http_queue_actions=("sync", "cancel_sync"),
+    http_default_queue_type="undefined",
+    http_omits={
+        "paths": ("queues/detailed", "deprecated-features", "deprecated-features/used", "auth/hash_password/{password}"),
+        "overview": ("cluster_tags", "default_queue_type", "is_op_policy_updating_enabled", "node_tags"),
+        "whoami": ("is_internal_user",),
+        "auth": ("oauth_enabled",),
+        "classic queue": ("storage_version",),
+        "quorum queue": (
+            *("delivery_limit", "messages_ready_high", "messages_ready_normal", "messages_ready_returned"),
+            "single_active_consumer_tag",
+        ),
+        "classic queue in brief": ("online",),
+        "quorum queue in brief": ("node",),
+        "consumer": ("consumer_timeout",),
+        "node": ("being_drained",),
+        "vhost": ("messages", "messages_ready", "messages_unacknowledged"),
+        "vhost metadata": ("default_queue_type",),
+    },
 )
 VERSIONS = {version.name: version for version in (V4_0, V3_10)}
 

@@ -147,6 +147,11 @@ class ChannelSession:
         self._assembler = Assembler(number, link.version.max_message_size)
         self._confirms = Confirms()
 
+    @property
+    def model(self) -> Channel | None:
+        """The broker's channel while this one is open."""
+        return self._model if self._state is _OPENED else None
+
     def receive(self, type: int, payload: bytes) -> None:
         """A frame of this channel arrived.
 

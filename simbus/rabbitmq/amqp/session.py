@@ -43,7 +43,8 @@ from simbus.rabbitmq.amqp.operations import (
     Scene,
     name_when_said,
 )
-from simbus.rabbitmq.channels import Connection
+from simbus.rabbitmq.amqp.particulars import Particulars
+from simbus.rabbitmq.channels import Channel, Connection
 from simbus.rabbitmq.effects import ConnectionClosed, ConnectionOpened, ConnectionRefused
 from simbus.rabbitmq.errors import RabbitMQError
 from simbus.units import SECOND
@@ -73,19 +74,22 @@ class Session:
         driver: of the broker.
         now: the transport's time, in nanoseconds.
         peer: the client's address, for people.
+        here: the address that the client came to, as ``host:port``.
 
     Attributes:
         closed: the transport is to be closed, once everything has been sent.
         awaited: whether the client may have waited for what was last to be sent.
         name: the client's address and, once known, what it calls itself.
         connection: the broker's, from connection.open on.
+        particulars: what the client has said of itself, and what was agreed with it.
     """
 
-    def __init__(self, driver: Driver, now: int, peer: str = "") -> None:
+    def __init__(self, driver: Driver, now: int, peer: str = "", here: str = "") -> None:
         self.closed = False
         self.awaited = True
         self.name = peer
         self.connection: Connection | None = None
+        self.particulars = Particulars(peer, here)
         self._driver = driver
         self._version = driver.broker.version
         self._now = now
@@ -211,6 +215,21 @@ class Session:
             self._resume = True  # no verb is called from here: what was held back is served by advance
             if "connection.blocked" in self._capabilities:
                 self._say(_UNBLOCKED)
+
+    @property
+    def open(self) -> bool:
+        """Whether the client may call verbs."""
+        return self._stage is _RUNNING
+
+    @property
+    def blocked(self) -> bool:
+        """Whether an alarm of the broker's holds it up."""
+        return self._blocked
+
+    @property
+    def channels(self) -> Mapping[int, Channel]:
+        """The broker's channels by the client's numbers."""
+        return {number: model for number, channel in self._channels.items() if (model := channel.model) is not None}
 
     def shut_down(self, reason: str = "shutdown") -> None:
         """The broker stops: the client is told, and its close-ok awaited."""
@@ -346,6 +365,7 @@ class Session:
     def _start_ok(self, arguments: tuple[Any, ...]) -> None:
         client_properties, mechanism, response, _locale = arguments
         self._capabilities = handshake.announced(client_properties)
+        self.particulars.mechanism, self.particulars.client_properties = mechanism, client_properties
         self.name = handshake.name_of(self.name, client_properties)
         claimed = handshake.credentials(mechanism, response, self._version)
         if claimed is None:
@@ -372,6 +392,7 @@ class Session:
             return
         self._stage = _OPENING
         self._frames.frame_max = frame_max
+        self.particulars.agree(self._channel_max, frame_max, self._heartbeat)
         if self._heartbeat:
             self._heartbeats = Heartbeats(self._heartbeat * SECOND, self._now)
 
@@ -387,6 +408,7 @@ class Session:
         line, channels, capabilities = self._line, self._channels, self._capabilities
         self._link = Link(self._driver, self.connection, capabilities, frame_max, line, channels, self._hang_up)
         self._stage = _RUNNING
+        self.particulars.since = self._driver.broker.now
         self._hang_up_at = None
         self._say(_OPEN_OK, "")
         self._driver.note(ConnectionOpened(self._driver.broker.now, self.name, vhost, self._user))

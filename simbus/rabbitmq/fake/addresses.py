@@ -8,8 +8,16 @@ VHOST = "/"
 
 def url(scheme: str, host: str, port: int, vhost: str, login: tuple[str, str] | None) -> str:
     """``amqp://guest:guest@127.0.0.1:40123/``: the default virtual host stands for itself; no login is no one's."""
-    who = "" if login is None else f"{':'.join(quote(part, safe='') for part in login)}@"
-    return f"{scheme}://{who}{host}:{port}/{'' if vhost == VHOST else quote(vhost, safe='')}"
+    return f"{scheme}://{_who(login)}{host}:{port}/{'' if vhost == VHOST else quote(vhost, safe='')}"
+
+
+def web_url(host: str, port: int, login: tuple[str, str] | None) -> str:
+    """``http://guest:guest@127.0.0.1:40124``, without a slash at its end: clients add ``/api``; no login is no one's."""
+    return f"http://{_who(login)}{host}:{port}"
+
+
+def _who(login: tuple[str, str] | None) -> str:
+    return "" if login is None else f"{':'.join(quote(part, safe='') for part in login)}@"
 
 
 def variables(host: str, port: int, vhost: str, login: tuple[str, str]) -> dict[str, str]:

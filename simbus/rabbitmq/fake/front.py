@@ -27,6 +27,7 @@ from simbus.rabbitmq.fake.clients import Clients
 from simbus.rabbitmq.fake.faults import Faults
 from simbus.rabbitmq.fake.handlers import Handler
 from simbus.rabbitmq.fake.idle import wait_for_consumer, wait_until_idle
+from simbus.rabbitmq.fake.management import Management
 from simbus.rabbitmq.fake.messages import (
     EPOCH,
     PERSISTENT,
@@ -74,6 +75,7 @@ class RabbitMQ:
     Args:
         start: where a virtual clock begins, with a time zone; fixed, so that every run is the same run.
         port: where it listens once :attr:`url` is asked for; 0 for a free port.
+        management_port: the same for :attr:`management_url`.
         clock: ``"virtual"``, or ``"wall"`` for real time, which passes by itself.
         vhost: the virtual host in which the test works and to which :attr:`url` leads; the default one is there too.
         users: passwords by name, of users besides guest; :attr:`url` is for the first. All may do everything, until
@@ -86,6 +88,7 @@ class RabbitMQ:
         *,
         start: datetime | None = None,
         port: int = 0,
+        management_port: int = 0,
         clock: Literal["virtual", "wall"] = "virtual",
         vhost: str = addresses.VHOST,
         users: Mapping[str, str] = MappingProxyType({}),
@@ -101,6 +104,7 @@ class RabbitMQ:
         self._clock = VirtualClock(self._broker, self._trace.record, self._note, wall=wall)
         self._clients = Clients(self._broker, self._vhost, self._clock, self._trace)
         self._network = Network(self._broker, self._clock, port, restarted=self._clients.forget_closed)
+        self._management = Management(self._network, self._clock, management_port)
         self._faults: list[Faults] = []
         self._certificate: Certificate | None = None
         self._published, self._returned = Noted(published_message), Noted(returned_message)
@@ -118,6 +122,7 @@ class RabbitMQ:
 
     def close(self) -> None:
         """Hang up on clients, and release what async handlers used. Leaving the ``with`` block, or the fixture, does so."""
+        self._management.close()
         self._network.close()
         self._clients.close()
         if self._certificate is not None:
@@ -470,6 +475,20 @@ class RabbitMQ:
     def _tls(self) -> Certificate:
         self._certificate = self._certificate or Certificate("localhost", "127.0.0.1")
         return self._certificate
+
+    @property
+    def management_url(self) -> str:
+        """Where the management API is, for :attr:`url`'s user; asked for first, it listens. Paths begin with ``/api``.
+
+        Raises:
+            CannotListen: when the port is taken.
+        """
+        return addresses.web_url(*self._management.address(), self._login)
+
+    @property
+    def management_port(self) -> int:
+        """The port that the management API listens on."""
+        return self._management.address()[1]
 
     def set_permissions(self, user: str, *, configure: str = ".*", write: str = ".*", read: str = ".*") -> None:
         """What a user may do in the test's virtual host: a regular expression for the names of each kind of operation.

@@ -91,14 +91,14 @@ class Network:
         for session in self._sessions:
             if session.connection is None or session.connection in closed:
                 session.shut_down()
-        self._flush()
+        self.flush()
 
     def force_close(self, closed: Sequence[Connection], text: str) -> None:
         """Tell the clients of connections that an operator has ended why, and hang up; called with the lock held."""
         for session in self._sessions:
             if session.connection in closed:
                 session.force_close(text)
-        self._flush()
+        self.flush()
 
     def restart(self) -> None:
         """Restart the broker: its clients are told and cut off; called with the lock held, while no session is being served."""
@@ -116,22 +116,32 @@ class Network:
             if isinstance(effect, Unblocked):
                 for session in self._sessions:
                     session.unblock()
-                self._flush()
+                self.flush()
         if self._clock.follows_the_wall:
-            self._flush()
+            self.flush()
 
     def _settle(self) -> int | None:
         until = self._clock.catch_up()
         self._clock.observe()
         return until
 
-    def _session(self, now: int, peer: str) -> Session:
+    @property
+    def sessions(self) -> list[Session]:
+        """Those of clients who may call verbs."""
+        return [session for session in self._sessions if session.open]
+
+    def listening(self) -> dict[bool, tuple[str, int]]:
+        """Host and port of the listeners that have been asked for, that of TLS under True."""
+        return dict(self._addresses)
+
+    def _session(self, now: int, peer: str, here: str) -> Session:
         self._sessions = [session for session in self._sessions if not session.closed]
-        session = Session(self, now, peer)
+        session = Session(self, now, peer, here)
         self._sessions.append(session)
         return session
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """See to it that what sessions have to say is sent."""
         if self._running is not None:
             self._running.flush()
 
@@ -146,7 +156,7 @@ class Network:
 
         def hear(effect: Effect) -> None:
             listener(effect)
-            self._flush()
+            self.flush()
 
         self._clock.listen(channel, hear)
 

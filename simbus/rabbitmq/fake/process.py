@@ -13,6 +13,7 @@ from simbus.log import Line
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.fake import addresses
 from simbus.rabbitmq.fake.lines import LINES
+from simbus.rabbitmq.fake.management import Management
 from simbus.rabbitmq.fake.network import Network
 from simbus.rabbitmq.imported import import_broker
 
@@ -25,11 +26,14 @@ class Process:
     title = "RabbitMQ 4.0"
     lines: ClassVar[Mapping[type, Line]] = LINES
 
-    def __init__(self, host: str, port: int, definitions: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, host: str, port: int, definitions: Mapping[str, Any] | None = None, management_port: int | None = None
+    ) -> None:
         wall = wall_time()
         self._broker = Broker(now=wall()) if definitions is None else import_broker(definitions, wall())
         self._clock = VirtualClock(self._broker, wall=wall)
         self._network = Network(self._broker, self._clock, port, host)
+        self._management = None if management_port is None else Management(self._network, self._clock, management_port, host)
         self._guest = self._broker.authenticate(*addresses.GUEST)
         self.open_to = (
             "and whoever reaches it may log in as guest with password guest"
@@ -46,8 +50,16 @@ class Process:
         host, port = self._network.address()
         return addresses.url("amqp", host, port, self._broker.vhost_names[0], addresses.GUEST if self._guest else None)
 
+    def listen_for_management(self) -> str | None:
+        """The same for the management API, if it is wanted."""
+        if self._management is None:
+            return None
+        return addresses.web_url(*self._management.address(), addresses.GUEST if self._guest else None)
+
     def close(self) -> None:
         """Close every connection as a broker that shuts down does, wait for the clients' answers, and stop."""
+        if self._management is not None:
+            self._management.close()
         with self._clock.lock:
             self._clock.catch_up()
             self._network.shut_down(self._broker.connections)

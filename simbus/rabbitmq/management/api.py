@@ -1,0 +1,105 @@
+"""The way of a request through the API: the route, the method, the login, the handler, and how what that answers is shown.
+
+RabbitMQ's order is kept: a path that there is not is 404 for everyone, a method that it has not 405, and only then a login is
+asked for.
+"""
+
+from base64 import b64decode
+from binascii import Error as NotBase64
+from collections.abc import Mapping
+from typing import Any
+
+from simbus.rabbitmq.management import listing
+from simbus.rabbitmq.management.calls import Call
+from simbus.rabbitmq.management.driver import Driver
+from simbus.rabbitmq.management.http import (
+    REALM,
+    HttpError,
+    Plain,
+    Request,
+    Response,
+    access_refused,
+    answer,
+    not_modelled,
+    object_not_found,
+)
+from simbus.rabbitmq.management.routes import Route, find
+
+_ROOT = "api"
+_ACCEPTED = ("application/json", "application/*", "*/*")
+_CHALLENGE = {"www-authenticate": REALM}
+
+
+def respond(driver: Driver, request: Request) -> Response:
+    """The answer to a request, after which everything has happened that follows from it; HEAD is answered as GET."""
+    try:
+        return _respond(driver, request)
+    except HttpError as error:
+        return error.response
+
+
+def _respond(driver: Driver, request: Request) -> Response:
+    root, *segments = request.segments
+    if root != _ROOT:
+        raise object_not_found()
+    if not segments:
+        return Response(301, {"location": "/api/index.html"})
+    version = driver.broker.version
+    found = find(segments, version.http_omits.get("paths", ()))
+    if found is None:
+        raise object_not_found()
+    route, names = found
+    if request.method == "OPTIONS":
+        return Response(200, {"allow": route.allow})
+    method = "GET" if request.method == "HEAD" else request.method
+    if method not in route.methods:
+        raise Plain(405, {"allow": route.allow})
+    user = "" if route.open else _authenticated(driver, request)
+    call = Call(driver, request, user, names)
+    _check_vhost(call)
+    if method == "GET":
+        _check_accept(request.headers)
+    if route.of:
+        raise not_modelled(route.of)
+    return _shown(route.methods[method](call), route, request)
+
+
+def _authenticated(driver: Driver, request: Request) -> str:
+    """The user who asks; 401 with a challenge for one who gives no name, and without for a wrong password."""
+    scheme, _, credentials = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        raise Plain(401, _CHALLENGE)
+    user, _, password = _decoded(credentials).partition(":")
+    if not driver.broker.authenticate(user, password):
+        reason = driver.broker.version.http_login_failed
+        raise HttpError(401, "not_authorized", reason, _CHALLENGE if reason == "Login failed" else {})
+    return user
+
+
+def _decoded(credentials: str) -> str:
+    try:
+        return b64decode(credentials, validate=True).decode()
+    except (NotBase64, ValueError):
+        raise Plain(401, _CHALLENGE) from None
+
+
+def _check_vhost(call: Call) -> None:
+    """A virtual host that is there has to be one that the user may use."""
+    vhost = call.names.get("vhost")
+    if vhost in call.broker.vhost_names and not call.may_use(vhost):
+        raise access_refused()
+
+
+def _check_accept(headers: Mapping[str, str]) -> None:
+    """JSON is all that there is."""
+    wanted = [part.partition(";")[0].strip() for part in headers.get("accept", "*/*").split(",")]
+    if not any(kind in _ACCEPTED for kind in wanted):
+        raise Plain(406)
+
+
+def _shown(value: Any, route: Route, request: Request) -> Response:
+    if isinstance(value, Response):
+        return value
+    if isinstance(value, list) and route.order and request.method != "POST":
+        return answer(listing.show(value, request.query, route.order, paged=route.paged))
+    return answer(listing.columns(value, request.query) if isinstance(value, dict) else value)
