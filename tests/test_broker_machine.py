@@ -43,6 +43,7 @@ traits = st.fixed_dictionaries(
         "x-max-length-bytes": st.integers(0, 12),
         "x-overflow": st.sampled_from(["drop-head", "reject-publish", "reject-publish-dlx"]),
         "x-max-priority": st.integers(0, 3),
+        "x-single-active-consumer": st.booleans(),
     },
 )
 properties = st.builds(
@@ -62,6 +63,12 @@ def arguments(traits):
         table["x-dead-letter-exchange"], table["x-dead-letter-routing-key"] = dead_letter
     table.pop("x-delivery-limit" if table["x-queue-type"] == "classic" else "x-max-priority", None)
     return table
+
+
+def may_be_got(broker, queue):
+    """Whether basic.get is not refused."""
+    options = broker.vhost().queues[queue].options
+    return options.type == "classic" or not options.single_active_consumer
 
 
 class Programs(RuleBasedStateMachine):
@@ -116,16 +123,23 @@ class Programs(RuleBasedStateMachine):
     def publish_to_an_exchange(self, slot, exchange, key, properties, mandatory):
         self.channels[slot].publish(exchange, key, b"xyz", properties, mandatory=mandatory)
 
-    @rule(slot=slots, queue=queue_names, prefetch=st.integers(0, 3), no_ack=st.sampled_from([False, False, False, True]))
-    def consume(self, slot, queue, prefetch, no_ack):
+    @rule(
+        slot=slots,
+        queue=queue_names,
+        prefetch=st.integers(0, 3),
+        no_ack=st.sampled_from([False, False, False, True]),
+        priority=st.sampled_from([0, 0, 1, -1]),
+    )
+    def consume(self, slot, queue, prefetch, no_ack, priority):
         channel = self.channels[slot]
         if self.has(queue) and len(channel.consumers) < 4:
             channel.qos(prefetch)
-            channel.consume(queue, no_ack=no_ack)
+            tag = next(tag for tag in "abcde" if tag not in channel.consumers)
+            channel.consume(queue, tag, no_ack=no_ack, arguments={"x-priority": priority})
 
     @rule(slot=slots, queue=queue_names, count=st.integers(1, 3), no_ack=st.sampled_from([False, False, True]))
     def get(self, slot, queue, count, no_ack):
-        for _ in range(count if self.has(queue) else 0):
+        for _ in range(count if self.has(queue) and may_be_got(self.broker, queue) else 0):
             self.channels[slot].get(queue, no_ack=no_ack)
 
     @precondition(lambda self: any(channel.unacked for channel in self.channels))
@@ -233,6 +247,7 @@ class LongProgram:
             "x-message-ttl": choose([None, None, 0, 4, 20]),
             "x-max-length": choose([None, None, 1, 3, 5]),
             "x-max-length-bytes": choose([None, None, None, 9]),
+            "x-single-active-consumer": choose([None, None, True]),
             "x-overflow": choose([None, "drop-head", "reject-publish", "reject-publish-dlx"]),
             "x-dead-letter-exchange": choose([None, "", "", "everywhere", "by headers"]),
         }
@@ -277,12 +292,13 @@ class LongProgram:
         multiple = not tag or self.random.random() < 0.3
         if what == "consume" and len(channel.consumers) < 3:
             channel.qos(self.random.choice([0, 1, 1, 3]))
-            channel.consume(queue, no_ack=self.random.random() < 0.1)
-        elif what == "get":
+            priority = self.random.choice([0, 0, 1])
+            channel.consume(queue, no_ack=self.random.random() < 0.1, arguments={"x-priority": priority})
+        elif what == "get" and may_be_got(self.broker, queue):
             channel.get(queue, no_ack=self.random.random() < 0.3)
         elif what == "ack":
             channel.ack(tag, multiple=multiple)
-        elif what != "consume":
+        elif what not in ("consume", "get"):
             channel.nack(tag, multiple=multiple, requeue=what == "nack")
 
     def disturb(self, channel, queue):

@@ -382,7 +382,7 @@ def test_these_arguments_are_accepted(channel, arguments):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"single_active_consumer": True}, {"queue_type": "stream"}],
+    [{"queue_type": "stream"}],
 )
 def test_what_simbus_does_not_model_yet_is_refused_and_not_ignored(broker, channel, arguments):
     refusal = refusal_of(declaring(**arguments), channel)
@@ -582,16 +582,6 @@ def test_a_consumer_may_have_any_other_argument_and_no_local_is_ignored(channel,
     publish(channel, "q", "1")
     assert list(channel.unacked) == [1]
     channel.flow(active=True)
-
-
-@both_types
-@pytest.mark.parametrize("priority", [5, -1])
-def test_priorities_of_consumers_are_refused_and_not_ignored(channel, type, priority):
-    declare(channel, "q", type)
-    refusal = refusal_of(lambda c: c.consume("q", arguments={"x-priority": priority}), channel)
-    assert refusal.reply_code == 540
-    assert "simbus does not model x-priority" in refusal.reason
-    assert channel.consumers == {}
 
 
 # Settling

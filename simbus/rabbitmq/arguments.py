@@ -38,7 +38,8 @@ _SMALLEST_INT, _LARGEST_INT = -(2**31), 2**31 - 1
 class QueueOptions:
     """A queue's arguments, checked and in simbus' units; None is unlimited or absent.
 
-    ``prefers_high`` is of a quorum queue whose version takes messages of high priority first.
+    ``prefers_high`` is of a quorum queue whose version takes messages of high priority first; ``elects_by_priority`` of a queue
+    that looks at the priorities of consumers when it chooses the single active one.
     """
 
     type: str = "classic"
@@ -52,6 +53,8 @@ class QueueOptions:
     delivery_limit: int | None = None
     max_priority: int | None = None
     prefers_high: bool = False
+    single_active_consumer: bool = False
+    elects_by_priority: bool = True
 
 
 _FIELD_TYPES: dict[type, str] = {
@@ -162,7 +165,7 @@ _ARGUMENTS = {
     "x-overflow": _Argument(_overflow),
     "x-queue-mode": _Argument(_mode, types=("classic",)),
     "x-queue-version": _Argument(_version, types=("classic",)),
-    "x-single-active-consumer": _Argument(_flag, modelled=False),
+    "x-single-active-consumer": _Argument(_flag),
     "x-queue-type": _Argument(_queue_type),
     "x-queue-master-locator": _Argument(_anything, types=("classic",)),
     "x-delivery-limit": _Argument(_anything, types=("quorum",)),
@@ -215,15 +218,12 @@ def check_consumer_arguments(arguments: Mapping[str, Any], queue: str, queue_typ
 
     Raises:
         ChannelError: 406 with RabbitMQ's wording.
-        ConnectionError: 540 for a priority, which simbus does not model yet.
     """
     where = f"queue '{queue}' in vhost '{vhost}'"
     if "x-stream-offset" in arguments:
         raise precondition_failed(f"invalid arg 'x-stream-offset' for {where} of queue type rabbit_{queue_type}_queue")
     if "x-priority" in arguments and (reason := _integer(arguments["x-priority"])):
         raise precondition_failed(f"invalid arg 'x-priority' for {where}: {reason}")
-    if arguments.get("x-priority"):  # 0 is what every consumer has
-        raise not_implemented(f"simbus does not model x-priority of consumers yet (queue '{queue}'); consume without it")
 
 
 def is_modelled(argument: str, value: object) -> bool:
@@ -245,6 +245,8 @@ def options_of(arguments: Mapping[str, Any], queue_type: str, version: Version) 
         dead_letter_routing_key=name_in(arguments.get("x-dead-letter-routing-key")),
         delivery_limit=_delivery_limit(arguments, version) if queue_type == "quorum" else None,
         max_priority=_max_priority(arguments.get("x-max-priority"), version),
+        single_active_consumer=arguments.get("x-single-active-consumer", False),
+        elects_by_priority=queue_type == "classic" or version.quorum_elects_by_priority,
         prefers_high=queue_type == "quorum" and version.quorum_priorities,
     )
 

@@ -10,20 +10,22 @@ It does no I/O, reads no clock and draws no random number. Its one driver tells 
 ``advance`` and takes its effects; equal inputs give equal effects, in any process.
 """
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 
 from simbus.effects import Effect
 from simbus.rabbitmq import restarts
 from simbus.rabbitmq.access import PasswordHash, Users
 from simbus.rabbitmq.administration import Administration
-from simbus.rabbitmq.channels import Connection
+from simbus.rabbitmq.channels import Channel, Connection
+from simbus.rabbitmq.consumers import Consumer
 from simbus.rabbitmq.effective import effective_options
 from simbus.rabbitmq.effects import Blocked, Unblocked
 from simbus.rabbitmq.errors import ConnectionError  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.limits import check_channels_of, check_connections, check_connections_of
 from simbus.rabbitmq.node import Node
-from simbus.rabbitmq.queues import Consumer, Queue
+from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.versions import V4_0, version_of
 from simbus.rabbitmq.virtual_host import VirtualHost
 
@@ -205,13 +207,23 @@ class Broker(Administration):
     def _check_channels(self, queues: list[Queue]) -> None:
         """What channels hold and what queues call unacked is the same."""
         held: dict[int, set[int]] = {queue.index: set() for queue in queues}
+        holders: Counter[int] = Counter()
         for connection in self._connections:
             for channel in connection.channels.values():
                 for entry in channel.held.values():
                     if entry.copy.id in entry.queue.unacked:  # else the queue is gone, or was emptied
                         held[entry.queue.index].add(entry.copy.id)
+                holders.update(_holders(channel))
         for queue in queues:
+            assert queue.holders == holders[queue.index], f"{queue.name}: counts who holds something"
             assert held[queue.index] == set(queue.unacked), f"{queue.name}: unacked copies are those that channels hold"
+
+
+def _holders(channel: Channel) -> Iterator[int]:
+    """The queues from which a channel's gets, and its consumers that have ended, hold something."""
+    entries = channel.held.values()
+    yield from (entry.queue.index for entry in entries if entry.consumer is None)
+    yield from (consumer.queue.index for consumer in {entry.consumer for entry in entries} if consumer and consumer.cancelled)
 
 
 def _check_bindings(vhost: VirtualHost) -> None:
@@ -259,6 +271,12 @@ def _check_lease(queue: Queue, now: int) -> None:
 
 def _check_consumers(queue: Queue) -> None:
     assert not (queue.ready and queue.rotation), f"{queue.name}: ready copies beside a consumer in the rotation"
+    ranks = [-consumer.priority for consumer in queue.rotation]
+    assert ranks == sorted(ranks), f"{queue.name}: the highest priority has the first turn"
+    if queue.single is not None:
+        active = queue.single.active
+        assert set(queue.rotation) <= {active}, f"{queue.name}: only the single active consumer has a turn"
+        assert active is None or active in queue.consumers, f"{queue.name}: its single active consumer is one of its own"
     for consumer in queue.consumers:
         _check_consumer(queue, consumer)
 
@@ -266,10 +284,10 @@ def _check_consumers(queue: Queue) -> None:
 def _check_consumer(queue: Queue, consumer: Consumer) -> None:
     held = sum(entry.consumer is consumer for entry in consumer.channel.held.values())
     assert consumer.unacked == held, f"{queue.name}: consumer {consumer.tag} counts what it holds"
-    assert not consumer.prefetch or held <= consumer.prefetch, f"{queue.name}: consumer {consumer.tag} is over its prefetch"
     assert consumer.active == (consumer in queue.rotation), f"{queue.name}: consumer {consumer.tag} and the rotation"
-    assert consumer.full or consumer.active, f"{queue.name}: consumer {consumer.tag} has credit and no turn"
-    own = 0 < consumer.prefetch == held
+    assert not consumer.ready, f"{queue.name}: consumer {consumer.tag} has credit and no turn"
+    assert not (consumer.waits and consumer.active), f"{queue.name}: consumer {consumer.tag} waits and has a turn"
+    own = 0 < consumer.limit <= held
     assert not (own and consumer.active and queue.is_quorum), f"{queue.name}: consumer {consumer.tag} is full and has a turn"
     _check_limiter(queue, consumer)
 

@@ -17,6 +17,7 @@ from simbus.effects import Delivered
 from simbus.rabbitmq.access import Permissions
 from simbus.rabbitmq.arguments import check_consumer_arguments
 from simbus.rabbitmq.carbon_copies import more_keys, without_bcc
+from simbus.rabbitmq.consumers import Consumer, Limiter
 from simbus.rabbitmq.effects import Confirmed, ConsumerEnded, ConsumerStarted
 from simbus.rabbitmq.errors import (
     ChannelError,
@@ -24,9 +25,10 @@ from simbus.rabbitmq.errors import (
     access_refused,
     not_implemented,
     precondition_failed,
+    resource_locked,
 )
 from simbus.rabbitmq.messages import NO_PROPERTIES, Copy, Message, MoreKeys, Properties, ttl_of
-from simbus.rabbitmq.queues import Consumer, Limiter, Queue
+from simbus.rabbitmq.queues import MOST_HELD, Queue
 from simbus.rabbitmq.routing import Exchange, Route, route_to
 from simbus.rabbitmq.topology import NO_ARGUMENTS, Topology
 from simbus.rabbitmq.transactions import Publish, Settlement, Transaction
@@ -106,13 +108,16 @@ class Channel(Topology):
         self.closed = True
         del self.connection.channels[self.number]
         self._stop_replies()
-        for queue in self.stop_consuming():
+        queues = self.stop_consuming()
+        for queue in queues:
             self.vhost.after_consumer(queue)  # before anything is requeued: what it held goes with it (observed on 4.0.5)
         held = self.held
         self.unacked, self._transaction = {}, None
         for group in queue_by_queue(held):
             self._give_back(group, requeue=True, settled=False)
             self.vhost.renew_lease(group[0].queue)  # as if what it held had been its use (observed on 4.0.5)
+        for queue in queues:
+            self.vhost.dispatch(queue)  # there may be another single active one
 
     def stop_consuming(self) -> list[Queue]:
         """End every consumer, none of which was cancelled; the queues that they were of."""
@@ -303,8 +308,7 @@ class Channel(Topology):
 
         Raises:
             ChannelError: 404 no such queue, 405 another's exclusive queue, 403 in exclusive use, 406 bad arguments.
-            ConnectionError: 530 for a tag that this channel uses already, 540 for a quorum queue under a global qos,
-                and for a priority, which simbus does not model yet.
+            ConnectionError: 530 for a tag that this channel uses already, 540 for a quorum queue under a global qos.
         """
         if consumer_tag in self.consumers:
             raise ConnectionError(530, f"attempt to reuse consumer tag '{consumer_tag}'")
@@ -313,7 +317,10 @@ class Channel(Topology):
         source = self._readable_queue(queue)
         self._check_consume(source, exclusive, arguments)
         tag = consumer_tag or self.vhost.node.new_name("amq.ctag")
-        consumer = Consumer(tag, self, source, self.prefetch_count, no_ack, exclusive, limiter=self._limiter)
+        consumer = self._left(source, tag) or Consumer(tag, self, source, limiter=self._limiter)
+        consumer.prefetch, consumer.no_ack, consumer.exclusive = self.prefetch_count, no_ack, exclusive
+        consumer.limit = consumer.prefetch or (MOST_HELD if source.is_quorum else 0)
+        consumer.priority = arguments.get("x-priority", 0)
         self.consumers[tag] = consumer
         source.add_consumer(consumer)
         node, client = self.vhost.node, self.connection.name
@@ -326,13 +333,20 @@ class Channel(Topology):
         self._check_open()
         consumer = self.consumers.get(consumer_tag)
         if consumer is not None:
-            self.vhost.after_consumer(self._end(consumer))
+            queue = self._end(consumer)
+            self.vhost.after_consumer(queue)
+            self.vhost.dispatch(queue)  # there may be another single active one
         elif self._replies_as and self.vhost.requesters[self._replies_as].consumer_tag == consumer_tag:
             self._stop_replies()
 
     def get(self, queue: str = "", *, no_ack: bool = False) -> GetOk | None:
-        """Take one message, or None when nothing is ready."""
+        """Take one message, or None when nothing is ready; 405 of a quorum queue that serves a single active consumer."""
         source = self._readable_queue(queue)
+        if source.single is not None and source.is_quorum:
+            raise resource_locked(
+                f"cannot obtain access to locked queue '{source.name}' in vhost '{self.vhost.name}'. basic.get operations are "
+                "not supported by quorum queues with single active consumer"
+            )
         delivery = self.vhost.get(source, self, no_ack=no_ack)
         return None if delivery is None else GetOk(delivery, len(source.ready))
 
@@ -422,8 +436,9 @@ class Channel(Topology):
             for entry in group:
                 if queue.unacked.pop(entry.copy.id, None) is not None:  # else its queue is gone, or was emptied
                     vhost.settle(queue, entry.copy)
-                if entry.consumer is not None:
-                    queue.give_credit(entry.consumer)
+                queue.give_credit(entry.consumer)
+            if queue.single is not None:
+                queue.single.settled()
             if queue.ready:
                 vhost.dispatch(queue)
             if queue.lease_ends is not None:
@@ -441,13 +456,14 @@ class Channel(Topology):
         vhost, queue = self.vhost, group[0].queue
         held = [entry.copy for entry in group if queue.unacked.pop(entry.copy.id, None) is not None]
         for entry in group:
-            if entry.consumer is not None:
-                queue.give_credit(entry.consumer)
+            queue.give_credit(entry.consumer)
         if requeue:
             vhost.requeue(queue, held, settled=settled)
         else:
             for copy in held:
                 vhost.remove(queue, copy, "rejected")
+        if queue.single is not None:
+            queue.single.settled(requeued=requeue)
         vhost.trim(queue)
         vhost.dispatch(queue)
         vhost.after_settling(queue)
@@ -485,6 +501,8 @@ class Channel(Topology):
         tag = self._delivery_tag = self._delivery_tag + 1
         self.unacked[tag] = Unacked(queue, copy, consumer)
         queue.unacked[copy.id] = copy
+        if consumer is None:
+            queue.holders += 1
         return tag
 
     @property
@@ -504,6 +522,7 @@ class Channel(Topology):
             self.vhost.cancel(consumer)
             consumer.queue.deserted = True
             self.vhost.after_consumer(consumer.queue)
+            self.vhost.dispatch(consumer.queue)
 
     def take_back(self, delivery_tag: int) -> None:
         """Requeue a delivery that the client was not told of, if it is still there; no transaction of the client holds it up."""
@@ -556,15 +575,23 @@ class Channel(Topology):
         if source.is_quorum:
             if self._limiter is not None:
                 raise not_implemented(f"{where} does not support global qos")
-        elif any(c.exclusive for c in source.consumers) or (exclusive and source.consumers):
+        elif any(c.exclusive for c in source.consumers) or (exclusive and (source.consumers or source.single is not None)):
             raise access_refused(f"{where} in exclusive use")
 
+    def _left(self, source: Queue, tag: str) -> Consumer | None:
+        """A consumer of a quorum queue that ended and still holds something here goes on when its tag is used again."""
+        if not source.is_quorum:
+            return None
+        consumers = [entry.consumer for entry in self.held.values() if entry.queue is source and entry.consumer is not None]
+        return next((consumer for consumer in consumers if consumer.tag == tag and consumer.cancelled), None)
+
     def _end(self, consumer: Consumer) -> Queue:
+        queue: Queue = consumer.queue
         del self.consumers[consumer.tag]
-        consumer.queue.remove_consumer(consumer)
+        queue.remove_consumer(consumer)
         node = self.vhost.node
-        node.effects.append(ConsumerEnded(node.now, self.vhost.name, consumer.queue.name, consumer.tag))
-        return consumer.queue
+        node.effects.append(ConsumerEnded(node.now, self.vhost.name, queue.name, consumer.tag))
+        return queue
 
 
 def check_message_size(size: int, version: Version) -> None:

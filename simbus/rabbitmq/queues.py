@@ -12,54 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from simbus.rabbitmq.arguments import QueueOptions
+from simbus.rabbitmq.consumers import Consumer, SingleActive
 from simbus.rabbitmq.messages import Copy
 from simbus.rabbitmq.policies import NOTHING, Applied
 from simbus.rabbitmq.ready import ByPriority, Fifo, Quorum, Ready
 
+MOST_HELD = 2000
+"""How many deliveries a consumer of a quorum queue may hold that asked for no limit (observed on both versions)."""
+
 # A quorum queue that refuses a publisher goes on until it is at most this full (observed on 4.0.5).
 LOW_WATERMARK = 0.8
-
-
-@dataclass(slots=True, eq=False)
-class Limiter:
-    """The prefetch that the consumers of a channel share (basic.qos with ``global``), and what they hold.
-
-    Consumers that need not acknowledge hold nothing, and get nothing while it is full (observed on 4.0.5).
-    """
-
-    limit: int
-    held: int = 0
-    last_resumed: str = ""
-
-    @property
-    def full(self) -> bool:
-        """Whether none of its consumers may get a delivery."""
-        return self.held >= self.limit
-
-
-@dataclass(slots=True, eq=False)
-class Consumer:
-    """A consumer of one queue; ``prefetch`` 0 is unlimited. A ``limiter`` limits it together with others.
-
-    ``active`` while it is in the rotation of its queue, which it leaves when its prefetch is used up: in
-    a quorum queue at once, in a classic queue when its turn comes (observed on 4.0.5).
-    """
-
-    tag: str
-    channel: Any
-    queue: "Queue"
-    prefetch: int = 0
-    no_ack: bool = False
-    exclusive: bool = False
-    unacked: int = 0
-    active: bool = False
-    cancelled: bool = False
-    limiter: Limiter | None = None
-
-    @property
-    def full(self) -> bool:
-        """Whether it may get no delivery now."""
-        return self.unacked == self.prefetch > 0 or (self.limiter is not None and self.limiter.full)
 
 
 @dataclass(slots=True)
@@ -90,6 +52,8 @@ class Queue:
     """A classic or quorum queue; ``index`` orders the queues of a broker by declaration.
 
     Its ``lease_ends`` (x-expires) unless it is in use.
+    Of a queue for a ``single`` active consumer the others wait. ``ranked`` once a consumer came with a priority; ``holders``
+    counts what gets hold, and consumers that have ended and still hold something.
     It is ``deserted`` when a consumer has gone without basic.cancel and none has come since: one may well come back.
     """
 
@@ -106,6 +70,9 @@ class Queue:
     unacked: dict[int, Copy] = field(default_factory=dict)
     consumers: list[Consumer] = field(default_factory=list)
     rotation: deque[Consumer] = field(default_factory=deque)
+    single: SingleActive | None = None
+    ranked: bool = False
+    holders: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     wake_at: int | None = None
     lease_ends: int | None = None
@@ -120,6 +87,10 @@ class Queue:
     def __post_init__(self) -> None:
         """A queue begins without copies."""
         self.ready = self._no_copies()
+        if self.options.single_active_consumer:
+            by_priority = self.options.elects_by_priority
+            displaces = by_priority and self.is_quorum
+            self.single = SingleActive(self.consumers, self._join, self._leave, by_priority, displaces)
         self.reconfigure(self.options)
 
     def reconfigure(self, options: QueueOptions) -> None:
@@ -133,6 +104,14 @@ class Queue:
     def is_quorum(self) -> bool:
         """Whether it counts unsuccessful deliveries."""
         return self.options.type == "quorum"
+
+    @property
+    def consumer_count(self) -> int:
+        """As RabbitMQ counts: a quorum queue counts no one who waits, and who holds something without being a consumer."""
+        if not self.is_quorum:
+            return len(self.consumers)
+        waiting = 0 if self.single is None else sum(c.waits and c is not self.single.active for c in self.consumers)
+        return len(self.consumers) - waiting + self.holders
 
     @property
     def unused_until(self) -> int | None:
@@ -226,25 +205,31 @@ class Queue:
         too_many = length is not None and count > int(length * part)
         return too_many or (length_bytes is not None and size > int(length_bytes * part))
 
-    # Consumers: round robin over those with credit
+    # Consumers: round robin over those with credit, the highest priority first
 
     def add_consumer(self, consumer: Consumer) -> None:
-        """A newcomer joins at the tail of the rotation."""
+        """A newcomer joins the rotation, behind all others of its priority; one that had ended may go on."""
+        self.holders -= consumer.cancelled
+        consumer.cancelled = False
         self.consumers.append(consumer)
         self.deserted = False
-        consumer.active = True
-        self.rotation.append(consumer)
+        self.ranked |= consumer.priority != 0
+        if self.single is not None:
+            self.single.add(consumer)
+        elif not (self.is_quorum and consumer.full):
+            self._join(consumer)
 
     def remove_consumer(self, consumer: Consumer) -> None:
         """A consumer ends; its unacked copies stay with its channel."""
         self.consumers.remove(consumer)
         consumer.cancelled = True
-        if consumer.active:
-            consumer.active = False
-            self.rotation.remove(consumer)
+        self._leave(consumer)
+        self.holders += consumer.unacked > 0
+        if self.single is not None:
+            self.single.remove(consumer)
 
     def take_turn(self) -> Consumer | None:
-        """The consumer whose turn it is, which moves to the tail; None when all are full.
+        """The consumer whose turn it is, which moves behind its equals; None when all are full.
 
         One that is full leaves the rotation: of a quorum queue as soon as it is, of a classic queue when it is its turn.
         """
@@ -252,36 +237,54 @@ class Queue:
         while rotation:
             consumer = rotation.popleft()
             limiter = consumer.limiter
-            if consumer.unacked == consumer.prefetch > 0 or (limiter is not None and limiter.full):
+            if consumer.unacked >= consumer.limit > 0 or (limiter is not None and limiter.full):
                 consumer.active = False
                 continue
             consumer.unacked += not consumer.no_ack
             if limiter is not None:
                 limiter.held += not consumer.no_ack
-            if consumer.unacked == consumer.prefetch > 0 and self.is_quorum:
+            if consumer.unacked >= consumer.limit > 0 and self.is_quorum:
                 consumer.active = False
+            elif self.ranked:
+                self._join(consumer)
             else:
                 rotation.append(consumer)
             return consumer
         return None
 
-    def give_credit(self, consumer: Consumer) -> None:
-        """One of its deliveries was settled: a consumer that had left the rotation joins it again, at the tail.
+    def give_credit(self, consumer: Consumer | None) -> None:
+        """A delivery to it, or (None) to a get, was settled: a consumer that had left the rotation joins it again.
 
         Under a shared prefetch it is its channel that says who goes on.
         """
+        if consumer is None:
+            self.holders -= 1
+            return
         consumer.unacked -= 1
         if consumer.limiter is not None:
             consumer.limiter.held -= 1
-        elif not consumer.active and not consumer.cancelled:
-            consumer.active = True
-            self.rotation.append(consumer)
+        elif not consumer.active:
+            self.rejoin(consumer)
+        if consumer.cancelled and not consumer.unacked:
+            self.holders -= 1
 
     def rejoin(self, consumer: Consumer) -> None:
         """A consumer that another's settlement, or a higher limit, has left with credit joins the rotation again."""
-        if not consumer.active and not consumer.full:
-            consumer.active = True
-            self.rotation.append(consumer)
+        if consumer.ready:
+            self._join(consumer)
+
+    def _join(self, consumer: Consumer) -> None:
+        consumer.active = True
+        rotation, priority = self.rotation, consumer.priority
+        if rotation and rotation[-1].priority < priority:
+            rotation.insert(next(i for i, other in enumerate(rotation) if other.priority < priority), consumer)
+        else:
+            rotation.append(consumer)
+
+    def _leave(self, consumer: Consumer) -> None:
+        if consumer.active:
+            consumer.active = False
+            self.rotation.remove(consumer)
 
     def forget_publishers(self) -> None:
         """No channel that was told to stop is there any more."""

@@ -158,7 +158,7 @@ class Topology:
         else:
             existing = self._new_queue(name, durable, exclusive, auto_delete, arguments)
         self._last_queue = existing.name
-        return QueueDeclareOk(existing.name, len(existing.ready), len(existing.consumers))
+        return QueueDeclareOk(existing.name, len(existing.ready), existing.consumer_count)
 
     def _with_default_type(self, arguments: Mapping[str, Any], permanent: bool) -> Mapping[str, Any]:
         """The arguments with the type that the vhost has for who names none; others than classic are for permanent queues."""

@@ -4,8 +4,9 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from simbus.rabbitmq.consumers import Consumer
 from simbus.rabbitmq.messages import Copy
-from simbus.rabbitmq.queues import Consumer, Queue
+from simbus.rabbitmq.queues import Queue
 
 
 @dataclass(slots=True, eq=False)

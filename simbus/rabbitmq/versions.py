@@ -66,6 +66,8 @@ class Version:
     """What ``x-max-priority: 0`` means: as 1, or one level for all messages."""
     quorum_priorities: bool
     """Whether a quorum queue takes messages of priority 5 and more before others, two to one."""
+    quorum_elects_by_priority: bool
+    """Whether a quorum queue's single active consumer is one of the highest priority, rather than the eldest."""
     user_id_is_checked_first: bool
     """Whether a wrong ``user_id`` is refused before a wrong ``expiration``, CC or BCC (406), and not after them."""
     keyed_dead_letters_lose_cc: bool
@@ -134,6 +136,7 @@ V4_0 = Version(
     type_is_an_argument=True,
     fewest_priorities=1,
     quorum_priorities=True,
+    quorum_elects_by_priority=True,
     user_id_is_checked_first=False,
     keyed_dead_letters_lose_cc=False,
     hidden_keys_are_subtracted=True,
@@ -187,6 +190,7 @@ V3_10 = Version(
     type_is_an_argument=False,
     fewest_priorities=0,
     quorum_priorities=False,
+    quorum_elects_by_priority=False,
     user_id_is_checked_first=True,
     keyed_dead_letters_lose_cc=True,
     hidden_keys_are_subtracted=False,

@@ -16,13 +16,14 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from simbus.effects import Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled
+from simbus.rabbitmq.consumers import Consumer
 from simbus.rabbitmq.dead_letters import dead_letter, goes_in_circles
 from simbus.rabbitmq.effects import ConsumerCancelled, QueueDeleted, Returned
 from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.messages import Copy, Message
 from simbus.rabbitmq.node import Node
 from simbus.rabbitmq.policies import Policies
-from simbus.rabbitmq.queues import Consumer, Queue
+from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routing import NOWHERE, Exchange, Route, route_to
 
 _PREDECLARED = {

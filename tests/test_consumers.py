@@ -1,0 +1,120 @@
+"""Whose turn it is: priorities of consumers, the single active one, and who is counted; as observed on 4.0.5 and 3.10.8.
+
+Most of it stands as transcripts, in ``tests/transcripts/queues``; here are the rows of the versions, and what a transcript
+does not show.
+"""
+
+import pytest
+
+from simbus.rabbitmq.broker import Broker
+from simbus.rabbitmq.errors import ChannelError
+from tests.brokers import declare, delivered, get, new_channel, publish, ready
+from tests.versions import on_both
+
+
+def consumer(broker, tag, prefetch, priority=0, queue="q"):
+    channel = new_channel(broker)
+    channel.qos(prefetch)
+    channel.consume(queue, tag, arguments={"x-priority": priority})
+    return channel
+
+
+@on_both("quorum_elects_by_priority", {"4.0": "E1 D1 B1", "3.10": "B1 D1 E1"})
+def test_who_is_active_next_in_a_quorum_queue(version, expected):
+    broker = Broker(version=version)
+    channel = new_channel(broker)
+    declare(channel, "q", "quorum", single_active_consumer=True)
+    channels = {tag: consumer(broker, tag, 1, priority) for tag, priority in (("A", 9), ("B", -1), ("D", 0), ("E", 3))}
+    publish(channel, "q", "1")
+    turns = []
+    broker.take_effects()
+    tag = "A"
+    for _ in range(3):
+        channels[tag].close()
+        turns.append(delivered(broker.take_effects()))
+        tag = turns[-1][0]
+        broker.check()
+    assert " ".join(turns) == expected
+
+
+@pytest.mark.parametrize("type", ["classic", "quorum"])
+def test_a_consumer_of_a_higher_priority_is_served_as_long_as_it_may_hold_more(broker, channel, type):
+    declare(channel, "q", type)
+    low, high = consumer(broker, "low", 0), consumer(broker, "high", 2, priority=10)
+    publish(channel, "q", "1 2 3 4")
+    assert delivered(broker.take_effects()) == "high1 high2 low3 low4"
+    high.ack(2)
+    publish(channel, "q", "5 6")
+    assert delivered(broker.take_effects()) == "high5 low6"
+    low.ack(0, multiple=True)
+    broker.check()
+
+
+@pytest.mark.parametrize("type", ["classic", "quorum"])
+def test_equal_priorities_take_turns_and_a_newcomer_joins_behind_them(broker, channel, type):
+    declare(channel, "q", type)
+    for tag, priority in (("A", 1), ("B", 1), ("L", 0)):
+        consumer(broker, tag, 0, priority)
+    publish(channel, "q", "1 2 3")
+    consumer(broker, "D", 0, priority=1)
+    publish(channel, "q", "4 5 6")
+    assert delivered(broker.take_effects()) == "A1 B2 A3 B4 A5 D6"
+    broker.check()
+
+
+def test_what_a_cancelled_consumer_holds_stays_its_own_while_the_next_is_active(broker, channel):
+    declare(channel, "q", single_active_consumer=True)
+    old = consumer(broker, "A", 2)
+    consumer(broker, "B", 1)
+    publish(channel, "q", "1 2 3")
+    old.cancel("A")
+    assert delivered(broker.take_effects()) == "A1 A2 B3"
+    old.nack(1)
+    assert ready(channel, "q") == "1*"
+    broker.check()
+
+
+def test_a_consumer_cancelled_by_the_broker_hands_on_too(broker, channel):
+    declare(channel, "q", single_active_consumer=True)
+    old = consumer(broker, "A", 1)
+    consumer(broker, "B", 1)
+    publish(channel, "q", "1 2")
+    old.cancel_by_broker()
+    assert delivered(broker.take_effects()) == "A1 B2"
+    broker.check()
+
+
+def test_a_consumer_of_a_quorum_queue_without_a_prefetch_holds_two_thousand_at_most(broker, channel):
+    declare(channel, "q", "quorum")
+    holder = consumer(broker, "A", 0)
+    for _ in range(2500):
+        channel.publish("", "q", b"")
+    assert len(holder.unacked) == 2000
+    holder.ack(1)
+    assert len(holder.unacked) == 2000
+    new_channel(broker).consume("q", "B", no_ack=True)
+    assert ready(channel, "q") == ""
+    broker.check()
+
+
+def test_a_get_holds_a_place_among_the_consumers_of_a_quorum_queue(broker, channel):
+    declare(channel, "q", "quorum")
+    publish(channel, "q", "1 2 3")
+    tags = get(channel, "q", 2)
+    assert channel.queue_declare("q", passive=True) == ("q", 1, 2)
+    channel.ack(tags["1"])
+    assert channel.queue_declare("q", passive=True) == ("q", 1, 1)
+    channel.close()
+    assert new_channel(broker).queue_declare("q", passive=True) == ("q", 2, 0)
+    broker.check()
+
+
+def test_nothing_is_got_from_a_quorum_queue_that_serves_a_single_active_consumer(channel):
+    declare(channel, "q", "quorum", single_active_consumer=True)
+    publish(channel, "q", "1")
+    with pytest.raises(ChannelError) as refusal:
+        channel.get("q")
+    assert str(refusal.value) == (
+        "405 RESOURCE_LOCKED - cannot obtain access to locked queue 'q' in vhost '/'. "
+        "basic.get operations are not supported by quorum queues with single active consumer"
+    )
