@@ -10,6 +10,7 @@ from typing import Protocol
 
 from tests.differential.octets import (
     BODY,
+    BY_NAME,
     HEADER,
     METHOD,
     PROTOCOL_HEADER,
@@ -68,6 +69,7 @@ class Client:
         self._unread = b""
         self._contents: dict[int, tuple[Json, int]] = {}
         self._passed = 0
+        self._closing: set[int] = set()
 
     def open(self, vhost: str, user: str = "guest", password: str = "guest", without: tuple[str, ...] = ()) -> "Client":  # noqa: S107 - everyone's
         """Shake hands; a refusal stays among the events."""
@@ -96,6 +98,9 @@ class Client:
         for step in steps:
             if step["method"] == "channel.open":
                 self.channels.add(channel)
+            elif step["method"] in ("channel.close", "connection.close"):
+                self.channels -= {channel} if channel else self.channels
+                self._closing.add(channel)
 
     def drop(self) -> None:
         """Lose the connection."""
@@ -103,6 +108,16 @@ class Client:
         self._end()
 
     # Waiting
+
+    def await_answer(self, channel: int, step: Json) -> None:
+        """Wait for a method's answer, and leave it among the events: tx.commit takes nothing in before it has answered."""
+        answers, ons = BY_NAME[step["method"]].answers, (f"{self.number}.{channel}", f"{self.number}.0")
+        if not answers or step.get("nowait") or step["method"] in ("channel.close", "connection.close"):
+            return
+        awaited = (*answers, "channel.close", "connection.close")
+        while not self.ended and not any(e.get("method") in awaited and e["on"] in ons for e in self.events):
+            if not self.hear(PATIENCE):
+                raise Unanswered(f"connection {self.number}: {step['method']} was not answered; heard {self.events}")
 
     def await_any(self, names: tuple[str, ...]) -> bool:
         """Wait for a method of these names and take it away; False when the connection ends instead."""
@@ -123,8 +138,8 @@ class Client:
             self.send(channel, {"method": BARRIER})
 
     def await_barriers(self) -> None:
-        """Wait until every channel that is still open has passed."""
-        while self._passed < len(self.channels) and not self.ended:
+        """Wait until every channel that is still open has passed, and what the client closes is closed."""
+        while (self._passed < len(self.channels) or self._closing) and not self.ended:
             if not self.hear(PATIENCE):
                 raise Unanswered(f"connection {self.number}: no barrier; heard {self.events}")
 
@@ -177,7 +192,7 @@ class Client:
             self.channels.discard(channel)
             self._line.send(frames_of({"method": "channel.close-ok"}, channel))
         elif name == "channel.close-ok":
-            self.channels.discard(channel)
+            self._closing.discard(channel)
         elif name == "connection.close":
             self._line.send(frames_of({"method": "connection.close-ok"}, 0))
             self._line.close()

@@ -44,8 +44,13 @@ class Player:
         self.began: list[float] = []
 
     def play(self, steps: Sequence[Json], expected: Observed | None = None) -> Observed:
-        """Everything that was heard, a list for each step."""
-        return [self.step(step, None if expected is None else expected[at]) for at, step in enumerate(steps)]
+        """Everything that was heard, a list for each step; with ``expected``, until the first step that differs from it."""
+        observed: Observed = []
+        for at, step in enumerate(steps):
+            observed.append(self.step(step, None if expected is None else expected[at]))
+            if expected is not None and normal(observed[at]) != normal(expected[at]):
+                break
+        return observed
 
     def step(self, step: Json, expected: list[Json] | None = None) -> list[Json]:
         """Do one step, and give what was heard."""
@@ -119,6 +124,8 @@ class Player:
                 client.open_channel(channel)
             client.send(channel, self._worded(step))
             self._confirms.said(step["on"], step["method"])
+            if len(steps) == 1:
+                client.await_answer(channel, step)
 
     def _worded(self, step: Json) -> Json:
         worded = {key: value if key in ("on", "method") else self._names.said(value) for key, value in step.items()}
@@ -198,7 +205,8 @@ class Player:
         for on in [on for on in self._tags if on.startswith(f"{number}.")]:
             del self._tags[on]
         self._confirms.connection_ended(number)
-        self._watched = {queue: owner for queue, owner in self._watched.items() if owner != number}
+        for queue in [queue for queue, owner in self._watched.items() if owner == number]:
+            self._watched[queue] = MONITOR  # until it is gone, which may take a moment
 
     # Snapshots
 

@@ -1,0 +1,107 @@
+"""The judge of drawn programs: runs each on a real broker too, keeps what diverges, and makes it small.
+
+A divergence counts when it repeats three times out of three, at the same step with the same answers; what does not is
+dropped as unstable, and counted. One that counts is made small: steps are left out as long as it stays.
+"""
+
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.differential.differences import differences, first_difference
+from tests.differential.normalise import normal
+from tests.differential.octets import Json
+from tests.differential.play import Observed, run
+from tests.differential.worlds import Oracle, Simbus
+
+
+@dataclass
+class Judge:
+    """Runs programs on the real broker too.
+
+    Attributes:
+        programs: how many were run.
+        unstable: how many divergences were dropped because they did not repeat.
+        unmodelled: how many programs met what simbus does not model, and were cut there.
+        heard: how often which method was heard from simbus, as a witness that programs do something.
+        divergences: what was found, as small programs and both answers.
+    """
+
+    version: str
+    oracle: Oracle
+    say: Callable[[str], Any] = print
+    programs: int = 0
+    steps: int = 0
+    unstable: int = 0
+    unmodelled: int = 0
+    heard: Counter[str] = field(default_factory=Counter)
+    divergences: list[str] = field(default_factory=list)
+
+    def hopeless(self, expected: Observed) -> bool:
+        """Whether there is no point in going on with a program."""
+        return bool(expected) and "simbus does not model" in str(expected[-1])
+
+    def judge(self, steps: list[Json], expected: Observed) -> None:
+        """Run it, and keep what diverges."""
+        if self.hopeless(expected):
+            self.unmodelled += 1
+            steps, expected = steps[:-1], expected[:-1]
+        if not steps:
+            return
+        self.programs += 1
+        self.steps += len(steps)
+        self.heard.update(event.get("method", "") for events in expected for event in events)
+        if self._diverges(steps, expected) is None:
+            return
+        if not self.repeats(steps, expected):
+            self.unstable += 1
+            return
+        told = self._told(self._small(steps)) or self._told(steps)
+        if not told:
+            self.unstable += 1
+            return
+        self.divergences.append(told)
+        self.say(f"divergence {len(self.divergences)} of {self.version}, in program {self.programs}:\n{told}")
+
+    def _diverges(self, steps: list[Json], expected: Observed) -> tuple[int, Json] | None:
+        """At which step the real broker says something else, and what."""
+        observed = run(self.oracle.world(), steps, expected)
+        at = first_difference(expected, observed)
+        return None if at is None else (at, normal(observed[at]))
+
+    def repeats(self, steps: list[Json], expected: Observed) -> bool:
+        """Whether three runs of three diverge in the same way."""
+        first = self._diverges(steps, expected)
+        return first is not None and all(self._diverges(steps, expected) == first for _ in range(2))
+
+    def _small(self, steps: list[Json]) -> list[Json]:
+        """As few steps as still diverge."""
+        steps = self._until_it_diverges(steps)
+        size = max(1, len(steps) // 2)
+        while True:
+            at, left = 0, len(steps)
+            while at < len(steps):
+                fewer = steps[:at] + steps[at + size :]
+                if fewer and self._still(fewer):
+                    steps = fewer
+                else:
+                    at += size
+            if size == 1 and len(steps) == left:
+                return steps
+            size = max(1, size // 2)
+
+    def _until_it_diverges(self, steps: list[Json]) -> list[Json]:
+        found = self._diverges(steps, run(Simbus(self.version), steps))
+        return steps if found is None else steps[: found[0] + 1]
+
+    def _still(self, steps: list[Json]) -> bool:
+        """Whether the last step, and none before it, diverges."""
+        expected = run(Simbus(self.version), steps)
+        found = self._diverges(steps, expected)
+        return found is not None and found[0] == len(steps) - 1 and self._diverges(steps, expected) == found
+
+    def _told(self, steps: list[Json]) -> str:
+        ours = run(Simbus(self.version), steps)
+        theirs = run(self.oracle.world(), steps, ours)
+        return differences(steps, theirs, ours, (f"RabbitMQ {self.oracle.release}", "simbus"))

@@ -1,0 +1,463 @@
+"""One state machine that draws programs of AMQP.
+
+It says each step to simbus as it is drawn, since what is sensible next (which deliveries are there to be acknowledged,
+which queues there are) depends on what was answered. In the end the whole program goes to the judge, who runs it on a real
+broker, which is expected to answer the same.
+
+A program has a theme, which weighs its steps and says which arguments its queues may have, so that programs reach deep into
+something and do not only scratch at everything. Names come from short lists, so that steps meet. Times are chosen so that
+nothing is near a deadline: what is short ends within ``SHORT``, and a wait is two and a half times that; only the
+theme of time has them, for waits are what costs most.
+
+There is one rule, which draws what kind of step comes next: with a rule a kind, Hypothesis would leave out many in each
+program, the publishes too.
+"""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
+
+from tests.differential.judge import Judge
+from tests.differential.octets import Json
+from tests.differential.play import Observed, Player
+from tests.differential.worlds import Simbus
+
+SHORT, WAIT, LONG = 200, 500, 60_000  # milliseconds
+WAITS = 2  # in one program
+CHANNELS = ("1.1", "1.1", "1.2", "2.1")
+QUEUES = ("q1", "q2", "q3", "q4")
+EXCHANGES = ("x1", "x2", "x3")
+PREDECLARED = ("amq.direct", "amq.fanout", "amq.topic", "amq.match")
+KEYS = ("a", "a.b", "a.b.c", "b", "")
+PATTERNS = ("a", "a.*", "#", "*.b", "a.#", "*", "")
+TAGS = ("A", "B", "C", "D", "E")
+HEADERS: tuple[Json, ...] = ({}, {"h": 1}, {"h": 2}, {"h": 1, "k": "v"}, {"x-h": 1}, {"k": True})
+MATCHES = ("all", "any", "all-with-x", "any-with-x", None)
+
+_LIMITS: dict[str, Sequence[Any]] = {
+    "x-max-length": (0, 1, 2, 3),
+    "x-max-length-bytes": (0, 5, 12),
+    "x-overflow": ("drop-head", "reject-publish"),
+}
+_DEATHS: dict[str, Sequence[Any]] = {
+    "x-dead-letter-exchange": ("", "", "", "amq.fanout", "x1", "nosuch"),
+    "x-dead-letter-routing-key": QUEUES,
+}
+_SPANS: dict[str, Sequence[Any]] = {"x-message-ttl": (0, LONG), "x-expires": (LONG,)}
+_SHORT_SPANS: dict[str, Sequence[Any]] = {"x-message-ttl": (0, SHORT, SHORT, LONG), "x-expires": (SHORT, LONG)}
+_CLASSIC: dict[str, Sequence[Any]] = {
+    "x-queue-type": ("classic",),
+    "x-queue-mode": ("lazy",),
+    "x-queue-version": (1, 2),
+    "x-overflow": ("drop-head", "reject-publish", "reject-publish-dlx"),
+}
+_QUORUM: dict[str, Sequence[Any]] = {"x-delivery-limit": (0, 1, 2)}
+_PROPERTIES: dict[str, Sequence[Any]] = {
+    "expiration": ("0", str(LONG)),
+    "priority": (0, 1, 2, 9),
+    "delivery_mode": (1, 2),
+    "headers": HEADERS,
+    "message_id": ("m",),
+    "content_type": ("text/plain",),
+    "timestamp": (1_700_000_000,),
+    "type": ("t",),
+    "user_id": ("guest",),
+    "app_id": ("app",),
+    "correlation_id": ("c",),
+}
+
+MISTAKES: tuple[Json, ...] = (
+    {"method": "basic.ack", "delivery_tag": 77},
+    {"method": "basic.nack", "delivery_tag": 0, "multiple": False},
+    {"method": "basic.reject", "delivery_tag": 1_000},
+    {"method": "basic.get", "queue": "nosuch"},
+    {"method": "basic.consume", "queue": "nosuch"},
+    {"method": "queue.declare", "queue": "nosuch", "passive": True},
+    {"method": "queue.declare", "queue": "amq.mine"},
+    {"method": "queue.declare", "queue": "q1", "arguments": {"x-message-ttl": "soon"}},
+    {"method": "queue.declare", "queue": "q1", "arguments": {"x-max-length": -1}},
+    {"method": "queue.declare", "queue": "q1", "arguments": {"x-queue-type": "nosuch"}},
+    {"method": "queue.declare", "queue": "q1", "arguments": {"x-dead-letter-routing-key": "q1"}},
+    {"method": "queue.bind", "queue": "q1", "exchange": "nosuch"},
+    {"method": "queue.bind", "queue": "nosuch", "exchange": "amq.topic"},
+    {"method": "queue.purge", "queue": "nosuch"},
+    {"method": "queue.delete", "queue": "nosuch"},
+    {"method": "exchange.declare", "exchange": "amq.mine"},
+    {"method": "exchange.declare", "exchange": "x1", "type": "nosuch-type"},
+    {"method": "exchange.delete", "exchange": "amq.direct"},
+    {"method": "exchange.delete", "exchange": "nosuch"},
+    {"method": "exchange.declare", "exchange": "nosuch", "passive": True},
+    {"method": "basic.publish", "exchange": "nosuch"},
+    {"method": "basic.publish", "routing_key": "q1", "properties": {"expiration": "soon"}},
+    {"method": "basic.publish", "routing_key": "q1", "properties": {"user_id": "bob"}},
+    {"method": "basic.publish", "routing_key": "q1", "immediate": True},
+    {"method": "basic.qos", "prefetch_size": 10},
+    {"method": "basic.recover", "requeue": False},
+    {"method": "tx.commit"},
+    {"method": "tx.rollback"},
+    {"method": "channel.flow", "active": False},
+)
+
+WEIGHTS = {
+    **{"publish": 14, "publish_with_properties": 6, "publish_to_exchange": 4, "get": 6, "consume": 8, "ack": 7, "nack": 7},
+    **{"reject": 4, "cancel": 2, "qos": 3, "declare": 3, "declare_exchange": 1, "bind": 2, "bind_headers": 1},
+    **{"bind_exchange": 1, "unbind": 1, "delete": 1, "delete_exchange": 1, "purge": 1, "recover": 1, "confirm": 1},
+    **{"transact": 0, "close_channel": 1, "end_connection": 1, "wait": 0, "err": 1, "look": 1},
+}
+
+
+@dataclass(frozen=True)
+class Theme:
+    """What a program is about: arguments that classic and quorum queues may have, how many of ten are quorum, and weights."""
+
+    arguments: tuple[dict[str, Sequence[Any]], ...] = (_LIMITS, _DEATHS)
+    quorum: int = 3
+    weights: tuple[tuple[str, int], ...] = ()
+
+    def kinds(self) -> list[str]:
+        """Kinds of steps, each as often as it weighs."""
+        return [kind for kind, weight in (WEIGHTS | dict(self.weights)).items() for _ in range(weight)]
+
+
+THEMES = {
+    "queues": Theme(),
+    "plain": Theme((), quorum=0),
+    "dead letters": Theme((_LIMITS, _DEATHS, _SPANS), weights=(("reject", 8), ("nack", 10), ("get", 10))),
+    "quorum": Theme((_LIMITS, _DEATHS), quorum=10),
+    "consumers": Theme((_DEATHS,), quorum=2, weights=(("consume", 14), ("qos", 6), ("ack", 12), ("cancel", 4))),
+    "routing": Theme(
+        (_DEATHS,),
+        weights=(
+            *(("bind", 10), ("bind_headers", 4), ("bind_exchange", 6), ("declare_exchange", 8), ("unbind", 4)),
+            *(("publish_to_exchange", 18), ("publish_with_properties", 10), ("publish", 4), ("delete_exchange", 2)),
+        ),
+    ),
+    "confirms": Theme((_LIMITS, _DEATHS), weights=(("confirm", 12), ("publish_with_properties", 14))),
+    "transactions": Theme((_LIMITS, _DEATHS), quorum=2, weights=(("transact", 16),)),
+    "ends": Theme((_DEATHS,), weights=(("close_channel", 5), ("end_connection", 5), ("delete", 3), ("declare", 8))),
+    "mistakes": Theme(weights=(("err", 12), ("declare", 8))),
+    "time": Theme((_LIMITS, _DEATHS, _SHORT_SPANS), weights=(("wait", 6),)),
+}
+
+
+class Programs(RuleBasedStateMachine):
+    """Draws a program, and says it to simbus step by step.
+
+    Attributes:
+        judge: who gets the program in the end; a subclass has it.
+    """
+
+    judge: Judge
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.player = Player(Simbus(self.judge.version))
+        self.steps: list[Json] = []
+        self.expected: Observed = []
+        self.messages = 0
+        self.waits = 0
+        self.queues: dict[str, Json] = {}  # what was declared, and is there for all that is known
+        self.exchanges: set[str] = set()
+        self.consumers: dict[tuple[str, str], bool] = {}  # (channel, tag): no_ack
+        self.owed: dict[str, list[tuple[str, int]]] = {}  # channel: labels and tags of deliveries to be settled
+        self.counts: Counter[tuple[str, str]] = Counter()
+        self.transactional: set[str] = set()
+
+    def teardown(self) -> None:
+        self.player.close()
+        self.judge.judge(self.steps, self.expected)
+
+    # The rules
+
+    @initialize(theme=st.sampled_from(sorted(THEMES)), data=st.data())
+    def begin(self, theme: str, data: st.DataObject) -> None:
+        self.theme = THEMES[theme]
+        self.kinds = st.sampled_from(self.theme.kinds())
+        self.data = data
+        for _ in range(self.draw(1, 2, 2, 3)):
+            self.declare()
+
+    @rule(data=st.data())
+    def step(self, data: st.DataObject) -> None:
+        if self.judge.hopeless(self.expected):
+            return
+        self.data = data
+        kind = data.draw(self.kinds)
+        on = self.draw(*CHANNELS)
+        getattr(self, kind)() if kind in ("declare", "wait", "end_connection") else getattr(self, kind)(on)
+
+    # Drawing
+
+    def draw(self, *values: Any) -> Any:
+        """One of these."""
+        return self.data.draw(st.sampled_from(values))
+
+    def chance(self, percent: int) -> bool:
+        """Yes, in so many of a hundred."""
+        return bool(self.data.draw(st.integers(0, 99)) >= 100 - percent)
+
+    def some(self, percent: int, values: dict[str, Sequence[Any]]) -> Json:
+        """Each of these keys in so many of a hundred, with one of its values."""
+        return {key: self.draw(*choices) for key, choices in values.items() if self.chance(percent)}
+
+    def flags(self, percent: int, *names: str) -> Json:
+        """Some of these bits."""
+        return {name: True for name in names if self.chance(percent)}
+
+    def queue(self) -> str:
+        """Mostly a queue that is there."""
+        there = sorted(self.queues)
+        return str(self.draw(*there) if there and not self.chance(4) else self.draw(*QUEUES))
+
+    def exchange(self, *besides: str) -> str:
+        """Mostly an exchange that is there."""
+        there = sorted(self.exchanges)
+        return str(self.draw(*there, *PREDECLARED, *besides) if not self.chance(4) else self.draw(*EXCHANGES))
+
+    def body(self) -> str:
+        """The next message's, which tells it from all others."""
+        self.messages += 1
+        return f"m{self.messages}" + ("......" if self.chance(15) else "")
+
+    # What is said, and what is learnt from the answers
+
+    def say(self, on: str, method: str, **arguments: Any) -> None:
+        """Say one method."""
+        self.do({"on": on, "method": method} | arguments)
+
+    def do(self, step: Json) -> None:
+        """Do one step."""
+        self.steps.append(step)
+        events = self.player.step(step)
+        self.expected.append(events)
+        self._settled(step)
+        for event in events:
+            self._heard(step, event)
+
+    def _settled(self, step: Json) -> None:
+        if step.get("method") not in ("basic.ack", "basic.nack", "basic.reject"):
+            return
+        owed = self.owed.get(step["on"], [])
+        last = dict(owed).get(step["delivery_tag"], 0)
+        gone = {tag for _, tag in owed if tag <= last} if step.get("multiple") else {last}
+        self.owed[step["on"]] = [(label, tag) for label, tag in owed if tag not in gone]
+
+    def _heard(self, step: Json, event: Json) -> None:
+        on, method = event.get("on", ""), event.get("method", "")
+        if method in ("channel.close", "channel.close-ok"):
+            self._channel_ended(on)
+        elif "end" in event:
+            self._connection_ended(on[0])
+        elif method in ("basic.deliver", "basic.get-ok"):
+            self._delivered(step, event)
+        elif method in ("basic.cancel", "basic.cancel-ok"):
+            self.consumers.pop((on, event["consumer_tag"]), None)
+        elif method == "queue.declare-ok" and not step.get("passive"):
+            self.queues[event["queue"]] = step
+        elif method == "exchange.declare-ok":
+            self.exchanges.add(step["exchange"])
+        elif "gone" in event:
+            self.queues.pop(event["queue"], None)
+        elif method == "tx.select-ok":
+            self.transactional.add(on)
+
+    def _delivered(self, step: Json, event: Json) -> None:
+        on, label = event["on"], event.get("consumer_tag", "get")
+        self.counts[on, label] += 1
+        no_ack = step.get("no_ack", False) if label == "get" else self.consumers.get((on, label), False)
+        if not no_ack:
+            self.owed.setdefault(on, []).append((f"{label}#{self.counts[on, label]}", event["delivery_tag"]))
+
+    def _channel_ended(self, on: str) -> None:
+        self.owed.pop(on, None)
+        self.transactional.discard(on)
+        self.consumers = {key: no_ack for key, no_ack in self.consumers.items() if key[0] != on}
+        for key in [key for key in self.counts if key[0] == on]:
+            del self.counts[key]
+
+    def _connection_ended(self, number: str) -> None:
+        for channel in set(CHANNELS):
+            if channel[0] == number:
+                self._channel_ended(channel)
+
+    # Topology
+
+    def declare(self) -> None:
+        """A new queue, or now and then one that is there, as it is or otherwise."""
+        on = self.draw(*CHANNELS)
+        new = [name for name in QUEUES if name not in self.queues]
+        if not new or self.chance(20):
+            known = self.queues.get(self.queue())
+            if known is not None and self.chance(50):
+                self.do(known | {"on": on})
+                return
+            new = list(QUEUES)
+        queue = self.draw(*new)
+        if self.draw(*range(10)) < self.theme.quorum:
+            arguments = {"x-queue-type": "quorum"} | self._arguments(_QUORUM)
+            self.say(on, "queue.declare", queue=queue, durable=True, arguments=arguments)
+        else:
+            flags = self.flags(15, "durable", "exclusive", "auto_delete")
+            self.say(on, "queue.declare", queue=queue, **flags, arguments=self._arguments(_CLASSIC))
+
+    def _arguments(self, own: dict[str, Sequence[Any]]) -> Json:
+        drawn: Json = {}
+        for choices in self.theme.arguments:
+            drawn |= self.some(50 if choices is _DEATHS else 30, choices)
+        drawn |= self.some(15, own)
+        if "x-dead-letter-exchange" not in drawn:
+            drawn.pop("x-dead-letter-routing-key", None)
+        return drawn
+
+    def look(self, on: str) -> None:
+        """A passive declare."""
+        self.say(on, "queue.declare", queue=self.queue(), passive=True)
+
+    def declare_exchange(self, on: str) -> None:
+        """An exchange of the four types."""
+        flags = self.flags(15, "durable", "auto_delete", "internal")
+        arguments = self.some(30, {"alternate-exchange": (*EXCHANGES, "amq.fanout", "nosuch")})
+        kind = self.draw("direct", "fanout", "topic", "headers")
+        self.say(on, "exchange.declare", exchange=self.draw(*EXCHANGES), type=kind, **flags, arguments=arguments)
+
+    def bind(self, on: str) -> None:
+        """A queue to an exchange."""
+        self.say(on, "queue.bind", queue=self.queue(), exchange=self.exchange(), routing_key=self.draw(*PATTERNS))
+
+    def bind_headers(self, on: str) -> None:
+        """A queue to an exchange, by headers."""
+        match = self.draw(*MATCHES)
+        arguments = self.draw(*HEADERS) | ({} if match is None else {"x-match": match})
+        self.say(on, "queue.bind", queue=self.queue(), exchange="amq.match", arguments=arguments)
+
+    def bind_exchange(self, on: str) -> None:
+        """An exchange to an exchange, or no longer."""
+        method = self.draw("exchange.bind", "exchange.bind", "exchange.unbind")
+        destination, source = self.exchange(), self.exchange()
+        self.say(on, method, destination=destination, source=source, routing_key=self.draw(*PATTERNS))
+
+    def unbind(self, on: str) -> None:
+        """A queue from an exchange."""
+        self.say(on, "queue.unbind", queue=self.queue(), exchange=self.exchange(), routing_key=self.draw(*PATTERNS))
+
+    def delete(self, on: str) -> None:
+        """A queue."""
+        self.say(on, "queue.delete", queue=self.queue(), **self.flags(25, "if_unused", "if_empty"))
+
+    def delete_exchange(self, on: str) -> None:
+        """An exchange."""
+        exchange = self.exchange()
+        self.say(on, "exchange.delete", exchange=exchange, **self.flags(30, "if_unused"))
+        if not self.expected[-1] or self.expected[-1][0].get("method") == "exchange.delete-ok":
+            self.exchanges.discard(exchange)
+
+    def purge(self, on: str) -> None:
+        """A queue."""
+        self.say(on, "queue.purge", queue=self.queue())
+
+    # Messages
+
+    def publish(self, on: str) -> None:
+        """Some messages for one queue, in one write."""
+        queue = self.queue()
+        count = self.draw(1, 1, 2, 3)
+        said = [{"on": on, "method": "basic.publish", "routing_key": queue, "body": self.body()} for _ in range(count)]
+        self.do({"together": said} if count > 1 else said[0])
+
+    def publish_with_properties(self, on: str) -> None:
+        """A message with whatever a message may have."""
+        exchange = self.exchange("", "", "", "")
+        key = self.draw(*KEYS) if exchange else self.queue()
+        properties = self.some(25, _PROPERTIES)
+        if self.theme is THEMES["time"] and self.chance(40):
+            properties["expiration"] = str(SHORT)
+        told = {"exchange": exchange, "routing_key": key} | self.flags(40, "mandatory")
+        self.say(on, "basic.publish", **told, properties=properties, body=self.body())
+
+    def publish_to_exchange(self, on: str) -> None:
+        """A message for whom it concerns."""
+        properties = {"headers": self.draw(*HEADERS)}
+        key = self.draw(*KEYS)
+        self.say(on, "basic.publish", exchange=self.exchange(), routing_key=key, properties=properties, body=self.body())
+
+    def get(self, on: str) -> None:
+        """One message."""
+        self.say(on, "basic.get", queue=self.queue(), **self.flags(30, "no_ack"))
+
+    def consume(self, on: str) -> None:
+        """A consumer with a tag that is free."""
+        free = [tag for tag in TAGS if (on, tag) not in self.consumers]
+        if free:
+            flags = self.flags(30, "no_ack") | self.flags(8, "exclusive")
+            tag = self.draw(*free)
+            self.consumers[on, tag] = flags.get("no_ack", False)
+            self.say(on, "basic.consume", queue=self.queue(), consumer_tag=tag, **flags)
+
+    def cancel(self, on: str) -> None:
+        """A consumer's end."""
+        tags = [tag for channel, tag in self.consumers if channel == on]
+        if tags:
+            self.say(on, "basic.cancel", consumer_tag=self.draw(*tags))
+
+    def qos(self, on: str) -> None:
+        """A limit, for consumers to come or for all together."""
+        self.say(on, "basic.qos", prefetch_count=self.draw(0, 1, 1, 2, 3), **self.flags(25, "global"))
+
+    def ack(self, on: str) -> None:
+        """A delivery is acknowledged, and those before it perhaps."""
+        self._settle("basic.ack", **self.flags(25, "multiple"))
+
+    def nack(self, on: str) -> None:
+        """A delivery comes back or dies, and those before it perhaps."""
+        self._settle("basic.nack", requeue=self.chance(60), **self.flags(25, "multiple"))
+
+    def reject(self, on: str) -> None:
+        """A delivery comes back or dies."""
+        self._settle("basic.reject", requeue=self.chance(40))
+
+    def _settle(self, method: str, **arguments: Any) -> None:
+        owed = [(on, label) for on, labels in self.owed.items() for label, _ in labels]
+        if owed:
+            on, label = self.draw(*owed)
+            self.say(on, method, delivery_tag=label, **arguments)
+
+    def recover(self, on: str) -> None:
+        """All that is unacked comes back."""
+        self.say(on, self.draw("basic.recover", "basic.recover-async"), requeue=True)
+
+    # Modes and ends
+
+    def confirm(self, on: str) -> None:
+        """Confirms from now on."""
+        self.say(on, "confirm.select")
+
+    def transact(self, on: str) -> None:
+        """A transaction's begin or end."""
+        self.say(on, self.draw("tx.commit", "tx.commit", "tx.rollback") if on in self.transactional else "tx.select")
+
+    def close_channel(self, on: str) -> None:
+        """The end of a channel."""
+        self.say(on, "channel.close", reply_code=200)
+
+    def end_connection(self) -> None:
+        """The end of a connection, with a word or without."""
+        number = self.draw(1, 2)
+        if self.chance(50):
+            self.say(f"{number}.0", "connection.close", reply_code=200)
+        else:
+            self.do({"drop": number})
+            self._connection_ended(str(number))
+
+    def wait(self) -> None:
+        """Time passes, more than what is short."""
+        if self.waits < WAITS and len(self.steps) > 5:
+            self.waits += 1
+            self.do({"wait": WAIT})
+
+    def err(self, on: str) -> None:
+        """A mistake."""
+        self.do({"on": on} | self.draw(*MISTAKES))
