@@ -134,8 +134,7 @@ class Client:
     def send_barriers(self) -> None:
         """Ask every open channel for an answer that comes after all that it has done."""
         self._passed = 0
-        for channel in sorted(self.channels):
-            self.send(channel, {"method": BARRIER})
+        self._line.send(b"".join(frames_of({"method": BARRIER}, channel) for channel in sorted(self.channels)))
 
     def await_barriers(self) -> None:
         """Wait until every channel that is still open has passed, and what the client closes is closed."""

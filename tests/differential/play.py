@@ -10,7 +10,7 @@ What a step's snapshot changes is an event too: ``{"queue": "q", "messages": 2, 
 """
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 
 from tests.differential.client import PATIENCE, Client, Unanswered
@@ -22,6 +22,7 @@ MONITOR = 2000  # the channel of snapshots, and the number of the connection tha
 CALM = 0.06  # seconds without news after which a broker that says something unexpected is believed
 LONGEST = 3.0  # seconds after which it is believed in any case
 Observed = list[list[Json]]
+See = Callable[[Iterable[Json]], Json]
 
 
 class Player:
@@ -30,10 +31,11 @@ class Player:
     Args:
         world: a fresh one.
         calm: seconds without news that are awaited when what to expect is not known.
+        see: makes of what was heard what is compared.
     """
 
-    def __init__(self, world: World, calm: float = CALM) -> None:
-        self.world, self._calm = world, calm
+    def __init__(self, world: World, calm: float = CALM, see: See = normal) -> None:
+        self.world, self._calm, self._see = world, calm, see
         self._names, self._confirms = Names(world.vhost), Confirms()
         self._clients: dict[int, Client] = {}
         self._monitor: Client | None = None
@@ -48,7 +50,7 @@ class Player:
         observed: Observed = []
         for at, step in enumerate(steps):
             observed.append(self.step(step, None if expected is None else expected[at]))
-            if expected is not None and normal(observed[at]) != normal(expected[at]):
+            if expected is not None and self._see(observed[at]) != self._see(expected[at]):
                 break
         return observed
 
@@ -139,18 +141,18 @@ class Player:
     # Coming to rest
 
     def _settle(self, expected: list[Json] | None) -> None:
-        wanted = None if expected is None else normal(expected)
+        wanted = None if expected is None else self._see(expected)
         began = changed = time.monotonic()
         last: dict[str, Json] | None = None
         changes: list[Json] = []
         while True:
-            news = self._pass_barriers()
-            snapshot = self._snapshot()
+            snapshot = self._ask_around()
+            news = self._take()
             changes = [event for queue, event in snapshot.items() if self._seen.get(queue) != event]
             now = time.monotonic()
             if news or snapshot != last:
                 changed, last = now, snapshot
-                if not self.world.hurried:
+                if not self.world.hurried or any("end" in event for event in news):
                     continue
             if self.world.hurried or self._at_rest(now - changed, now - began, wanted, changes):
                 break
@@ -162,24 +164,33 @@ class Player:
     def _at_rest(self, calm: float, took: float, wanted: Json | None, changes: list[Json]) -> bool:
         if took > LONGEST:
             return True
-        if wanted is not None and normal(self._heard + changes) == wanted:
+        if wanted is not None and self._see(self._heard + changes) == wanted:
             return True
         return calm >= self._calm and (self._confirms.waiting == 0 or took > 0.5)
 
-    def _pass_barriers(self) -> bool:
-        """One round trip on every channel; whether anything was heard."""
+    def _ask_around(self) -> dict[str, Json]:
+        """One round trip on every channel, and meanwhile a look at every queue."""
         clients = [client for client in self._clients.values() if not client.ended]
+        looks = [Look(looker, self._names, queues) for looker, queues in self._lookers()]
         for client in clients:
             client.send_barriers()
         if self.world.hurried:
             while [client for client in clients if client.hear(0)]:  # all of them: what one hears may be another's doing
                 pass
-        else:
-            for client in clients:
-                client.await_barriers()
-        return self._take()
+        for client in clients:
+            client.await_barriers()
+        snapshot: dict[str, Json] = {}
+        for look in looks:
+            look.finish(snapshot)
+        return snapshot
 
-    def _take(self) -> bool:
+    def _lookers(self) -> Iterator[tuple[Client, list[str]]]:
+        for owner in sorted(set(self._watched.values())):
+            client = self._looker(owner)
+            if client is not None:
+                yield client, [queue for queue, whose in self._watched.items() if whose == owner]
+
+    def _take(self) -> list[Json]:
         heard: list[Json] = []
         for number, client in sorted(self._clients.items()):
             events, client.events = client.events, []
@@ -190,7 +201,7 @@ class Player:
                 del self._clients[number]
         self._note_tags(heard)
         self._heard += self._confirms.spread(heard)
-        return bool(heard)
+        return heard
 
     def _note_tags(self, events: list[Json]) -> None:
         for event in events:
@@ -228,39 +239,44 @@ class Player:
                 self._seen[queue] = seen
             self._watched[queue] = int(step["on"].split(".")[0]) if step.get("exclusive") else MONITOR
 
-    def _snapshot(self) -> dict[str, Json]:
-        snapshot: dict[str, Json] = {}
-        for owner in sorted(set(self._watched.values())):
-            queues = [queue for queue, whose in self._watched.items() if whose == owner]
-            while queues:
-                queues = self._look(owner, queues, snapshot)
-        return snapshot
-
-    def _look(self, owner: int, queues: list[str], snapshot: dict[str, Json]) -> list[str]:
-        """Look at queues until one is missing; the queues that are left to look at."""
-        client = self._looker(owner)
-        if client is None:
-            return []
-        client.send(MONITOR, *({"method": "queue.declare", "queue": self._names.said(q), "passive": True} for q in queues))
-        for at, queue in enumerate(queues):
-            answer = _answer(client)
-            if answer["method"] != "queue.declare-ok":
-                gone = answer.get("reply_code") == 404
-                snapshot[queue] = {"queue": queue, "gone": True} if gone else {"queue": queue, "locked": True}
-                return queues[at + 1 :]
-            counts = {"messages": answer["message_count"], "consumers": answer["consumer_count"]}
-            snapshot[queue] = {"queue": queue, **counts}
-        return []
-
     def _looker(self, owner: int) -> Client | None:
         client = self._monitor if owner == MONITOR else self._clients.get(owner)
         if owner == MONITOR and (client is None or client.ended):
             client = self._monitor = Client(MONITOR, self.world.connect()).open(self.world.vhost)
-        if client is None or client.ended:
-            return None
-        if MONITOR not in client.channels:
-            client.open_channel(MONITOR)
-        return client
+        return None if client is None or client.ended else client
+
+
+class Look:
+    """A look at some queues over one connection.
+
+    A queue that is missing, or locked, closes the channel, and so has to be asked for again all that come after it.
+    """
+
+    def __init__(self, client: Client, names: Names, queues: list[str]) -> None:
+        self._client, self._names, self._left = client, names, queues
+        self._ask()
+
+    def _ask(self) -> None:
+        if MONITOR not in self._client.channels:
+            self._client.open_channel(MONITOR)
+        passive = [{"method": "queue.declare", "queue": self._names.said(queue), "passive": True} for queue in self._left]
+        self._client.send(MONITOR, *passive)
+
+    def finish(self, snapshot: dict[str, Json]) -> None:
+        """Add what is seen."""
+        while self._left:
+            queue = self._left.pop(0)
+            answer = _answer(self._client)
+            if answer["method"] == "queue.declare-ok":
+                counts = {"messages": answer["message_count"], "consumers": answer["consumer_count"]}
+                snapshot[queue] = {"queue": queue, **counts}
+                continue
+            if answer["method"] == "connection.close":  # it cannot look any more
+                return
+            gone = answer.get("reply_code") == 404
+            snapshot[queue] = {"queue": queue, "gone": True} if gone else {"queue": queue, "locked": True}
+            if self._left:
+                self._ask()
 
 
 def _answer(client: Client) -> Json:
@@ -268,17 +284,21 @@ def _answer(client: Client) -> Json:
     until = time.monotonic() + PATIENCE
     while time.monotonic() < until:
         for at, event in enumerate(client.events):
-            if event["on"].endswith(f".{MONITOR}") or event["on"].endswith(".0"):
-                if event["on"].endswith(".0") and event["method"] != "connection.close":
-                    continue
-                return client.events.pop(at) if event["on"].endswith(f".{MONITOR}") else event
+            if event["on"].endswith(f".{MONITOR}"):
+                return client.events.pop(at)
+            if event["method"] == "connection.close":
+                return event
+        if client.ended:
+            return {"method": "connection.close"}
         client.hear(0.05)
     raise Unanswered(f"a snapshot was not answered; heard {client.events}")
 
 
-def run(world: World, steps: Sequence[Json], expected: Observed | None = None, calm: float = CALM) -> Observed:
+def run(
+    world: World, steps: Sequence[Json], expected: Observed | None = None, calm: float = CALM, see: See = normal
+) -> Observed:
     """Play a program in a world of its own, which is closed in the end."""
-    player = Player(world, calm)
+    player = Player(world, calm, see)
     try:
         return player.play(steps, expected)
     finally:
