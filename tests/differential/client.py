@@ -28,6 +28,7 @@ CAPABILITIES = (
 )
 BARRIER, PASSED = "access.request", "access.request-ok"
 PATIENCE = 10.0  # seconds for an answer that must come
+ANSWERED = 0.5  # seconds for one that may not come
 
 
 class Unanswered(Exception):
@@ -60,11 +61,13 @@ class Client:
         events: what was heard and not taken yet.
         channels: those that are open.
         ended: whether the connection is over.
+        blocked: whether the broker, which is short of resources, takes nothing in.
     """
 
     def __init__(self, number: int, line: Line) -> None:
         self.number, self.events, self.ended = number, list[Json](), False
         self.channels: set[int] = set()
+        self.blocked = False
         self._line = line
         self._unread = b""
         self._contents: dict[int, tuple[Json, int]] = {}
@@ -116,8 +119,8 @@ class Client:
             return
         awaited = (*answers, "channel.close", "connection.close")
         while not self.ended and not any(e.get("method") in awaited and e["on"] in ons for e in self.events):
-            if not self.hear(PATIENCE):
-                raise Unanswered(f"connection {self.number}: {step['method']} was not answered; heard {self.events}")
+            if not self.hear(ANSWERED):  # as while the broker is blocked
+                return
 
     def await_any(self, names: tuple[str, ...]) -> bool:
         """Wait for a method of these names and take it away; False when the connection ends instead."""
@@ -138,7 +141,7 @@ class Client:
 
     def await_barriers(self) -> None:
         """Wait until every channel that is still open has passed, and what the client closes is closed."""
-        while (self._passed < len(self.channels) or self._closing) and not self.ended:
+        while (self._passed < len(self.channels) or self._closing) and not (self.ended or self.blocked):
             if not self.hear(PATIENCE):
                 raise Unanswered(f"connection {self.number}: no barrier; heard {self.events}")
 
@@ -196,6 +199,8 @@ class Client:
             self._line.send(frames_of({"method": "connection.close-ok"}, 0))
             self._line.close()
             self._end()
+        elif name in ("connection.blocked", "connection.unblocked"):
+            self.blocked = name == "connection.blocked"
         elif name == "connection.close-ok":
             self._line.close()
             self._end()

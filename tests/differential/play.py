@@ -294,9 +294,7 @@ def _answer(client: Client) -> Json:
     raise Unanswered(f"a snapshot was not answered; heard {client.events}")
 
 
-def run(
-    world: World, steps: Sequence[Json], expected: Observed | None = None, calm: float = CALM, see: See = normal
-) -> Observed:
+def run(world: World, steps: Sequence[Json], expected: Observed | None = None, calm: float = CALM, see: See = normal) -> Observed:
     """Play a program in a world of its own, which is closed in the end."""
     player = Player(world, calm, see)
     try:

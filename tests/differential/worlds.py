@@ -28,6 +28,7 @@ from tests.wire import Wire
 
 RELEASES = {"4.0": "4.0.5", "3.10": "3.10.8"}  # what is asked, by the name of simbus's version
 VARIABLES = {"4.0": "SIMBUS_ORACLE_URL_40", "3.10": "SIMBUS_ORACLE_URL_310"}
+AHEAD = 3  # vhosts that are kept ready
 EPOCH = 1_700_000_000 * 1_000_000_000
 
 
@@ -158,7 +159,7 @@ class Oracle:
         url: where it is.
     """
 
-    def __init__(self, version: str, url: str, ahead: int = 2) -> None:
+    def __init__(self, version: str, url: str) -> None:
         self.version, self.release = version, RELEASES[version]
         parts = urlsplit(url)
         self.address = parts.hostname or "127.0.0.1", parts.port or 5672
@@ -167,7 +168,7 @@ class Oracle:
         self._prefix = f"differential-{os.getpid()}-{time.monotonic_ns() % 1_000_000}"
         self._helper = ThreadPoolExecutor(1)
         self._http: dict[str, http.client.HTTPConnection] = {}
-        self._ready: list[Future[str]] = [self._helper.submit(self._make) for _ in range(ahead)]
+        self._ready: list[Future[str]] = []
 
     def _make(self) -> str:
         name = f"{self._prefix}-{next(self._names)}"
@@ -178,7 +179,8 @@ class Oracle:
 
     def world(self) -> "RealWorld":
         """A world for one program."""
-        self._ready.append(self._helper.submit(self._make))
+        while len(self._ready) < AHEAD:
+            self._ready.append(self._helper.submit(self._make))
         return RealWorld(self, self._ready.pop(0).result())
 
     def forget(self, vhost: str) -> None:
