@@ -709,7 +709,9 @@ def test_another_channel_has_its_own(broker, shared):
 
 
 def test_both_prefetches_apply_together(broker, shared):
+    """Of two, the shared one has to come last (transcripts prefetch/*)."""
     shared.qos(2)
+    shared.qos(3, global_=True)
     shared.consume("g1", "A")
     shared.consume("g2", "B")
     assert delivered(broker.take_effects()) == "A1 A2 B1"

@@ -306,14 +306,16 @@ def test_a_quorum_queue_prefers_high_priorities_or_knows_none(version, expected)
 # Dead letters
 
 
-def dead_letter(version: str, headers: Mapping[str, Any], **arguments: str) -> Mapping[str, Any]:
+def dead_letter(
+    version: str, headers: Mapping[str, Any], *, expiration: str | None = None, **arguments: str
+) -> Mapping[str, Any]:
     """The headers of a message that was rejected."""
     channel = Broker(version=version).open_connection().open_channel()
     channel.queue_declare("d")
     channel.queue_bind("d", "amq.fanout")
     dead_lettering = {"x-dead-letter-exchange": "amq.fanout"} | arguments
     channel.queue_declare("q", arguments=dead_lettering)
-    channel.publish("", "q", properties=Properties(headers=headers))
+    channel.publish("", "q", properties=Properties(headers=headers, expiration=expiration))
     got = channel.get("q")
     assert got is not None
     channel.reject(got.delivery.delivery_tag, requeue=False)
@@ -333,3 +335,64 @@ def test_a_dead_letter_with_a_key_of_its_own_keeps_cc_or_loses_it(version, expec
 def test_a_hidden_key_takes_an_equal_one_to_the_end_or_does_not(version, expected):
     headers = dead_letter(version, {"CC": ["other"], "BCC": ["q"]})
     assert headers["x-death"][0]["routing-keys"] == expected
+
+
+REJECTED = [{"queue": "q", "reason": "rejected", "count": 41}]
+
+
+@on_both("trusts_x_death", {"4.0": 1, "3.10": 42})
+def test_a_history_that_a_client_sends_is_replaced_or_goes_on(version, expected):
+    assert dead_letter(version, {"x-death": REJECTED})["x-death"][0]["count"] == expected
+
+
+@on_both("tells_last_death", {"4.0": "rejected", "3.10": None})
+def test_a_dead_letter_tells_its_last_death_or_only_its_first(version, expected):
+    headers = dead_letter(version, {})
+    assert (headers["x-first-death-reason"], headers.get("x-last-death-reason")) == ("rejected", expected)
+
+
+@on_both("original_expiration_leads", {"4.0": 0, "3.10": 6})
+def test_the_original_expiration_stands_first_or_last_in_x_death(version, expected):
+    entry = dead_letter(version, {}, expiration="5000")["x-death"][0]
+    assert list(entry).index("original-expiration") == expected
+
+
+@pytest.mark.parametrize("sent", [[], REJECTED, "junk"])
+def test_3_10_tells_the_first_death_only_where_a_client_sent_no_history(sent):
+    assert "x-first-death-reason" not in dead_letter("3.10", {"x-death": sent})
+
+
+def test_3_10_drops_a_message_whose_client_says_that_it_was_there():
+    channel = Broker(version="3.10").open_connection().open_channel()
+    channel.queue_declare("d")
+    channel.queue_declare("q", arguments={"x-message-ttl": 0, "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "d"})
+    for history, ready in (([{"queue": "d", "reason": "expired"}], 0), ([{"queue": "d", "reason": "rejected"}], 1)):
+        channel.publish("", "q", properties=Properties(headers={"x-death": history}))
+        assert channel.queue_declare("d", passive=True).message_count == ready
+
+
+# Gets and transactions
+
+
+@on_both("gets_are_counted_from_zero", {"4.0": None, "3.10": 0})
+def test_the_first_get_from_a_quorum_queue_says_no_count_or_zero(version, expected):
+    channel = published_with_priorities(version, [0], queue_type="quorum")
+    got = channel.get("q")
+    assert got is not None
+    assert got.delivery.message.headers.get("x-delivery-count") == expected
+
+
+@on_both("commits_need_their_queues", {"4.0": "PRECONDITION_FAILED - partial tx completion", "3.10": None})
+def test_a_commit_into_a_queue_that_is_gone_is_refused_or_not(version, expected):
+    connection = Broker(version=version).open_connection()
+    channel = connection.open_channel()
+    channel.queue_declare("q")
+    channel.tx_select()
+    channel.publish("", "q")
+    connection.open_channel().queue_delete("q")
+    refused = None
+    try:
+        channel.tx_commit()
+    except ChannelError as error:
+        refused = error.reply_text
+    assert refused == expected

@@ -38,8 +38,9 @@ _SMALLEST_INT, _LARGEST_INT = -(2**31), 2**31 - 1
 class QueueOptions:
     """A queue's arguments, checked and in simbus' units; None is unlimited or absent.
 
-    ``prefers_high`` is of a quorum queue whose version takes messages of high priority first; ``elects_by_priority`` of a queue
-    that looks at the priorities of consumers when it chooses the single active one.
+    ``prefers_high`` is of a quorum queue whose version takes messages of high priority first, ``counts_from_zero`` of one
+    that tells a get of its first delivery too; ``elects_by_priority`` of a queue that looks at the priorities of consumers
+    when it chooses the single active one.
     """
 
     type: str = "classic"
@@ -55,6 +56,7 @@ class QueueOptions:
     prefers_high: bool = False
     single_active_consumer: bool = False
     elects_by_priority: bool = True
+    counts_from_zero: bool = False
 
 
 _FIELD_TYPES: dict[type, str] = {
@@ -256,6 +258,7 @@ def options_of(arguments: Mapping[str, Any], queue_type: str, version: Version) 
         single_active_consumer=arguments.get("x-single-active-consumer", False),
         elects_by_priority=queue_type == "classic" or version.quorum_elects_by_priority,
         prefers_high=queue_type == "quorum" and version.quorum_priorities,
+        counts_from_zero=queue_type == "quorum" and version.gets_are_counted_from_zero,
     )
 
 

@@ -244,8 +244,8 @@ class Channel(Topology):
         """Do what waits: the publishes first, then the settlements.
 
         Raises:
-            ChannelError: 406 outside a transaction; also, and then everything is done, when a queue refused a message
-                or was deleted meanwhile.
+            ChannelError: 406 outside a transaction; also, and then everything is done, when a queue refused a message or, in
+                some versions, was deleted meanwhile.
         """
         waiting, self._transaction = self._open_transaction(), Transaction()
         accepted = [self._publish_late(*publish) for publish in waiting.publishes]
@@ -270,10 +270,12 @@ class Channel(Topology):
         return self._transaction
 
     def _publish_late(self, message: Message, route: Route, mandatory: bool) -> bool:
-        """Publish at the commit what was routed before it; False when it did not reach every queue."""
+        """Publish at the commit what was routed before it; False when the commit is to be refused for it."""
         left = route_to(queue for queue in route.queues if not queue.gone)
         gone = len(left.queues) < len(route.queues)
-        accepted = self.vhost.publish(message, left, self.number, mandatory and not gone) and not gone
+        accepted = self.vhost.publish(message, left, self.number, mandatory and not gone)
+        if gone and self.vhost.node.version.commits_need_their_queues:
+            accepted = False
         if not message.exchange:
             self.vhost.reply(message)
         return accepted
@@ -283,7 +285,8 @@ class Channel(Topology):
     def qos(self, prefetch_count: int, *, global_: bool = False, prefetch_size: int = 0) -> None:
         """The prefetch of consumers that start later on this channel; 0 is unlimited.
 
-        With ``global_`` it is one prefetch that all consumers of the channel share, those that run already too.
+        With ``global_`` it is one prefetch that all consumers of the channel share, those that run already too; a later one
+        for each consumer ends that (observed).
         A ``prefetch_size`` is refused (540).
         """
         self._check_open()
@@ -293,6 +296,8 @@ class Channel(Topology):
             self._limit(prefetch_count)
         else:
             self.prefetch_count = prefetch_count
+            if self._limiter is not None:
+                self._limit(0)
 
     def consume(
         self,

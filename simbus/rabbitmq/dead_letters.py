@@ -1,8 +1,8 @@
 """What dead-lettering makes of a message: its history, its headers, and when it would go in circles.
 
 Pure functions of a message. Which queue a dead letter goes to is the virtual host's business.
-Wordings and order of headers are those observed on RabbitMQ 4.0; the history that a client sends
-in x-death is not trusted there: the broker keeps its own.
+Wordings and order of headers are those observed on RabbitMQ; the history that a client sends
+in x-death is trusted by 3.10 (``trusted_deaths``), in 4.0 the broker keeps its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 from simbus.rabbitmq.carbon_copies import shown_keys
 from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.messages import Death, Message, MoreKeys
+from simbus.rabbitmq.trusted_deaths import X_DEATH, continued, deaths_in
 from simbus.rabbitmq.versions import Version
 from simbus.units import SECOND
 
@@ -35,12 +36,12 @@ def dead_letter(
         routing_key: the dead-letter routing key; None keeps all keys of the message.
         version: says what else it leaves behind.
     """
-    place = next((i for i, death in enumerate(message.deaths) if death.queue == queue and death.reason == reason), None)
-    latest = _new_death(message, queue, reason, at, version) if place is None else _repeated(message.deaths[place])
-    first = message.first_death or latest
-    tables = message.headers["x-death"] if message.deaths else ()  # its entries are in the same order as ``deaths``
+    death = _new_death(message, queue, reason, at, version)
     own = _own_headers(message, routing_key, version)
-    headers = _headers(own, _to_front(_table(latest), tables, place), first, latest)
+    history = _trusted(own, death, version) if version.trusts_x_death else _kept(message, own, death, version)
+    headers, deaths, first = history
+    if version.tells_last_death:
+        headers |= _about("last", deaths[0])
     return Message(
         id=message.id,
         exchange=exchange,
@@ -48,9 +49,30 @@ def dead_letter(
         properties=replace(message.properties, headers=headers, expiration=None),
         body=message.body,
         more_keys=_more_keys(message.more_keys, routing_key, version),
-        deaths=tuple(_to_front(latest, message.deaths, place)),
+        deaths=deaths,
         first_death=first,
     )
+
+
+_History = tuple[dict[str, Any], tuple[Death, ...], Death | None]  # the headers, all deaths, and the first of them
+
+
+def _kept(message: Message, own: Mapping[str, Any], death: Death, version: Version) -> _History:
+    """The broker's own history; what a client says in place of it is replaced."""
+    place = next((i for i, d in enumerate(message.deaths) if (d.queue, d.reason) == (death.queue, death.reason)), None)
+    latest = death if place is None else _repeated(message.deaths[place])
+    first = message.first_death or latest
+    tables = message.headers[X_DEATH] if message.deaths else ()  # its entries are in the same order as ``deaths``
+    headers = {**own, X_DEATH: _to_front(_table(latest, version), tables, place), **_about("first", first)}
+    return headers, tuple(_to_front(latest, message.deaths, place)), first
+
+
+def _trusted(own: Mapping[str, Any], death: Death, version: Version) -> _History:
+    """The history in the header, whoever wrote it."""
+    headers = continued(own, _table(death, version))
+    if X_DEATH not in own:
+        headers |= _about("first", death)
+    return headers, deaths_in(headers), None
 
 
 def goes_in_circles(message: Message, queue: str, reason: str) -> bool:
@@ -95,22 +117,18 @@ def _to_front(latest: Entry, entries: Sequence[Entry], place: int | None) -> lis
     return [latest, *entries] if place is None else [latest, *entries[:place], *entries[place + 1 :]]
 
 
-def _headers(headers: Mapping[str, Any], tables: list[dict[str, Any]], first: Death, last: Death) -> dict[str, Any]:
-    """The message's own headers; what a client says in place of the history is replaced."""
-    history: dict[str, Any] = {"x-death": tables}
-    for which, death in (("first", first), ("last", last)):
-        history |= {
-            f"x-{which}-death-exchange": death.exchange,
-            f"x-{which}-death-queue": death.queue,
-            f"x-{which}-death-reason": death.reason,
-        }
-    return {**headers, **history}
+def _about(which: str, death: Death) -> dict[str, str]:
+    return {
+        f"x-{which}-death-exchange": death.exchange,
+        f"x-{which}-death-queue": death.queue,
+        f"x-{which}-death-reason": death.reason,
+    }
 
 
-def _table(death: Death) -> dict[str, Any]:
-    """An entry of x-death, its keys in the order in which RabbitMQ 4.0 writes them."""
+def _table(death: Death, version: Version) -> dict[str, Any]:
+    """An entry of x-death, its keys in the order in which the version writes them."""
     expiration = {} if death.original_expiration is None else {"original-expiration": death.original_expiration}
-    return expiration | {
+    entry = {
         "count": Long(death.count),
         "reason": death.reason,
         "queue": death.queue,
@@ -118,3 +136,4 @@ def _table(death: Death) -> dict[str, Any]:
         "exchange": death.exchange,
         "routing-keys": list(death.routing_keys),
     }
+    return expiration | entry if version.original_expiration_leads else entry | expiration

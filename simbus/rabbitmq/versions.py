@@ -38,6 +38,8 @@ class Version:
     """Whether a delivery_mode other than 1 and 2 is refused (406), rather than passed on."""
     unknown_exchange_type: int
     """The reply code for an exchange type that there is not: 406 closes the channel, 503 the connection."""
+    commits_need_their_queues: bool
+    """Whether tx.commit is refused (406), everything else done, when a queue of what it publishes was deleted meanwhile."""
     delivery_limit: int | None
     """How often a quorum queue takes a message back when its declaration does not say; None is for ever."""
     negative_is_unlimited: bool
@@ -62,6 +64,8 @@ class Version:
     """Whether a vhost's limit of queues is looked at before a new queue's arguments."""
     type_is_an_argument: bool
     """Whether a declaration without x-queue-type gets its vhost's default type as if it had said so."""
+    gets_are_counted_from_zero: bool
+    """Whether the first get of a message in a quorum queue says x-delivery-count 0, or only later ones, as to a consumer."""
     fewest_priorities: int
     """What ``x-max-priority: 0`` means: as 1, or one level for all messages."""
     quorum_priorities: bool
@@ -72,6 +76,12 @@ class Version:
     """Whether a wrong ``user_id`` is refused before a wrong ``expiration``, CC or BCC (406), and not after them."""
     keyed_dead_letters_lose_cc: bool
     """Whether a message that is dead-lettered with a routing key of the queue loses its header CC."""
+    trusts_x_death: bool
+    """Whether an x-death that a client sends is its message's history, which goes on, or is replaced by the broker's own."""
+    tells_last_death: bool
+    """Whether a dead letter says x-last-death-* besides x-first-death-*."""
+    original_expiration_leads: bool
+    """Whether original-expiration is the first key of an entry of x-death, rather than the last."""
     hidden_keys_are_subtracted: bool
     """Whether a key in BCC takes an equal routing key, or one in CC, with it out of the routing-keys in x-death."""
     queue_type_is_added: bool
@@ -118,6 +128,7 @@ V4_0 = Version(
     max_message_size=16_777_216,
     checks_delivery_mode=False,
     unknown_exchange_type=406,
+    commits_need_their_queues=True,
     delivery_limit=20,
     negative_is_unlimited=True,
     policy_keys=_POLICY_KEYS | {"consumer-timeout", "target-group-size", "stream-filter-size-bytes"},
@@ -134,11 +145,15 @@ V4_0 = Version(
     channel_limit_names_the_node=True,
     queue_limit_is_checked_first=False,
     type_is_an_argument=True,
+    gets_are_counted_from_zero=False,
     fewest_priorities=1,
     quorum_priorities=True,
     quorum_elects_by_priority=True,
     user_id_is_checked_first=False,
     keyed_dead_letters_lose_cc=False,
+    trusts_x_death=False,
+    tells_last_death=True,
+    original_expiration_leads=True,
     hidden_keys_are_subtracted=True,
     queue_type_is_added=True,
     http_login_failed="Not_Authorized",
@@ -172,6 +187,7 @@ V3_10 = Version(
     max_message_size=134_217_728,
     checks_delivery_mode=True,
     unknown_exchange_type=503,
+    commits_need_their_queues=False,
     delivery_limit=None,
     negative_is_unlimited=False,
     policy_keys=_POLICY_KEYS | _OF_MIRRORS,
@@ -188,11 +204,15 @@ V3_10 = Version(
     channel_limit_names_the_node=False,
     queue_limit_is_checked_first=True,
     type_is_an_argument=False,
+    gets_are_counted_from_zero=True,
     fewest_priorities=0,
     quorum_priorities=False,
     quorum_elects_by_priority=False,
     user_id_is_checked_first=True,
     keyed_dead_letters_lose_cc=True,
+    trusts_x_death=True,
+    tells_last_death=False,
+    original_expiration_leads=False,
     hidden_keys_are_subtracted=False,
     queue_type_is_added=False,
     http_login_failed="Login failed",

@@ -195,7 +195,7 @@ class VirtualHost:
         """Record that a copy left ready: to a consumer, or (None) to a get."""
         node, message = self.node, copy.message
         copy.attempts += 1
-        if copy.delivery_count:
+        if copy.delivery_count or (consumer_tag is None and queue.options.counts_from_zero):
             message = message.with_headers({**message.headers, "x-delivery-count": Long(copy.delivery_count)})
         delivered = Delivered(
             node.now, message.id, copy.id, queue.name, channel, consumer_tag, delivery_tag, copy.attempts, message
