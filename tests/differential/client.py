@@ -113,9 +113,11 @@ class Client:
     # Waiting
 
     def await_answer(self, channel: int, step: Json) -> None:
-        """Wait for a method's answer, and leave it among the events: tx.commit takes nothing in before it has answered."""
+        """Wait for a method's answer, and leave it among the events: tx.commit takes nothing in before it has answered, nor does a
+        channel that closes.
+        """
         answers, ons = BY_NAME[step["method"]].answers, (f"{self.number}.{channel}", f"{self.number}.0")
-        if not answers or step.get("nowait") or step["method"] in ("channel.close", "connection.close"):
+        if not answers or step.get("nowait") or step["method"] == "connection.close":
             return
         awaited = (*answers, "channel.close", "connection.close")
         while not self.ended and not any(e.get("method") in awaited and e["on"] in ons for e in self.events):

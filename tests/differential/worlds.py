@@ -67,8 +67,6 @@ class World(Protocol):
 class MemoryLine:
     """A session in memory."""
 
-    immediate = True
-
     def __init__(self, wire: Wire) -> None:
         self._wire, self._session = wire, wire.session()
         self.ended = False
@@ -125,8 +123,6 @@ class Simbus:
 
 class SocketLine:
     """A real connection."""
-
-    immediate = False
 
     def __init__(self, address: tuple[str, int]) -> None:
         self.ended = False

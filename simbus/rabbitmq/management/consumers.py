@@ -3,10 +3,11 @@
 from typing import Any
 
 from simbus.rabbitmq.channels import Channel, Connection
+from simbus.rabbitmq.consumers import Consumer
 from simbus.rabbitmq.management.calls import NODE, Call, without
 from simbus.rabbitmq.management.driver import Client
 from simbus.rabbitmq.management.listing import Item
-from simbus.rabbitmq.queues import Consumer, Queue
+from simbus.rabbitmq.queues import Queue
 
 _UNKNOWN = "undefined"  # what RabbitMQ says of the address of a client that is none of the network's
 
