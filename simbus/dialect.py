@@ -99,11 +99,15 @@ class Subscription(Protocol):
 
 @dataclass(slots=True)
 class Topology:
-    """What exists in a broker before anyone publishes: names to options, in the dialect's own words."""
+    """What exists in a broker before anyone publishes: names to options, in the dialect's own words.
+
+    ``policies`` are what the broker's operator has set for many entities at once.
+    """
 
     exchanges: dict[str, dict[str, Any]] = field(default_factory=dict)
     queues: dict[str, dict[str, Any]] = field(default_factory=dict)
     bindings: list[dict[str, Any]] = field(default_factory=list)
+    policies: list[dict[str, Any]] = field(default_factory=list)
 
 
 class Dialect(Protocol):

@@ -265,16 +265,6 @@ def test_a_malformed_entry_is_named(sections, words):
     ("sections", "place", "remedy"),
     [
         (
-            {"policies": [{"name": "ttl", "vhost": "/", "pattern": ".*", "definition": {"message-ttl": 1000}}]},
-            "policies[0] (ttl)",
-            "write what it sets into the arguments of its queues",
-        ),
-        (
-            {"parameters": [{"component": "operator_policy", "name": "cap", "vhost": "/", "value": {}}]},
-            "parameters[0] (cap)",
-            "delete the entry",
-        ),
-        (
             {"parameters": [{"component": "shovel", "name": "mover", "vhost": "/", "value": {}}]},
             "parameters[0] (mover)",
             "delete",
@@ -300,6 +290,47 @@ def test_a_virtual_host_that_is_not_there_is_refused_with_those_that_are():
     with pytest.raises(ScenarioError, match=r"there is no virtual host '/', only 'shop'; export the one to model by itself"):
         read_definitions(exported)
     assert list(read_definitions(exported, vhost="shop").queues) == ["q"]
+
+
+def test_a_file_of_policies_alone_is_a_definitions_file():
+    topology = read_definitions(
+        {"policies": [{"name": "ttl", "vhost": "/", "pattern": "^q", "definition": {"message-ttl": 1000}}]}
+    )
+    [policy] = topology.policies
+    assert (policy["name"], policy["definition"], policy["priority"], policy["apply_to"]) == (
+        "ttl",
+        {"message-ttl": 1000},
+        0,
+        "all",
+    )
+
+
+def test_queues_heed_the_policies_and_operator_policies_of_their_export():
+    policies = [{"name": "ttl", "vhost": "/", "pattern": "^q", "definition": {"message-ttl": 1000, "max-length": 5}}]
+    cap = {"pattern": "", "definition": {"max-length": 3}, "priority": 0, "apply-to": "queues"}
+    parameters = [{"component": "operator_policy", "name": "cap", "vhost": "/", "value": cap}]
+    broker = modelled.build(read_definitions(document(queues=[{"name": "q"}], policies=policies, parameters=parameters)))
+    options = broker.vhost().queues["q"].options
+    assert (options.message_ttl, options.max_length) == (1_000_000_000, 3)
+    broker.check()
+
+
+def test_a_policy_that_rabbitmq_would_refuse_is_named():
+    policy = {"name": "ttl", "pattern": "^q", "definition": {"message-ttl": -1}}
+    with pytest.raises(ScenarioError, match=r"policies\[0\] \(ttl\): -1 is not a valid message TTL"):
+        modelled.build(read_definitions(document(policies=[policy])))
+
+
+def test_among_several_virtual_hosts_every_entry_says_which_is_its_own():
+    text = refusal(vhosts=[{"name": "/"}, {"name": "shop"}], queues=[{"name": "q"}])
+    assert text == "queues[0].vhost: is missing; write a text"
+
+
+def test_a_default_type_is_for_queues_that_stay():
+    vhosts = [{"name": "/", "default_queue_type": "quorum"}]
+    queues = [{"name": "transient", "durable": False}, {"name": "leaving", "auto_delete": True}]
+    read = read_definitions(document(vhosts=vhosts, queues=queues)).queues
+    assert [queue["arguments"] for queue in read.values()] == [{}, {}]
 
 
 def test_a_file_that_holds_something_else_is_told_from_definitions():

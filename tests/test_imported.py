@@ -105,10 +105,12 @@ def test_whoever_declared_it_all_has_gone_and_left_no_effect():
             {"users": [user("u", TEST12)], "permissions": [{"user": "u", "vhost": "/", **ALL, "read": "("}]},
             "permissions[0]: a permission is a regular expression",
         ),
+        ({"users": [user("u", TEST12)], "topic_permissions": [{}]}, "topic_permissions[0].user: is missing; write a text"),
         (
-            {"users": [user("u", TEST12)], "topic_permissions": [{}]},
-            "topic_permissions[0]: topic permissions are not",
+            {"parameters": [{"component": "vhost-limits", "vhost": "/", "name": "limits", "value": {"max-queues": "x"}}]},
+            "parameters[0]: max-queues should be a number",
         ),
+        ({"queues": [{"name": "q"}]}, "queues[0].vhost: is missing"),
         (
             {"queues": [{"name": "q", "vhost": "elsewhere"}]},
             "queues[0]: there is no virtual host 'elsewhere'; add it",

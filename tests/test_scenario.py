@@ -2,9 +2,11 @@
 
 import pickle
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
+from simbus.dialect import load
 from simbus.errors import ScenarioError
 from simbus.simulation.distributions import Constant, Exponential, Lognormal, exponential, lognormal
 from simbus.simulation.failures import Backoff, Failure, Retry, in_handler
@@ -286,6 +288,14 @@ def test_definitions_add_to_what_is_declared(shop):
     shop.definitions(exported)
     assert list(shop.topology.queues) == ["payments", "orders"]
     assert "queues.orders is declared already" in refusal(shop.definitions, exported)
+
+
+def test_the_policies_of_definitions_hold_for_queues_that_the_scenario_declares_itself(shop):
+    policy = {"name": "cap", "vhost": "/", "pattern": "^payments$", "definition": {"max-length": 10}, "priority": 0}
+    shop.definitions({"policies": [policy]})
+    for scenario in (shop, shop.with_("consumers.charge.count", 9)):
+        broker: Any = load("rabbitmq").build(scenario.topology)
+        assert broker.vhost().queues["payments"].options.max_length == 10
 
 
 def test_definitions_that_cannot_be_are_refused(shop, tmp_path):

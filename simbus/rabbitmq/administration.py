@@ -36,6 +36,11 @@ class Administration:
         """The RabbitMQ that it behaves as."""
         return self._node.version
 
+    @property
+    def node_name(self) -> str:
+        """What it calls itself."""
+        return self._node.name
+
     # Virtual hosts
 
     @property

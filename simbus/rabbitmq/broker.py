@@ -56,7 +56,7 @@ class Broker(Administration):
         self._users = Users.almighty(users, self._vhosts, self._node.version)
         self._connections: list[Connection] = []
         self._alarms: set[str] = set()
-        self.global_parameters = {}
+        self.global_parameters = dict(self.version.global_parameters)
         self.started = now
 
     @property

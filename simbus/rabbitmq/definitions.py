@@ -14,18 +14,20 @@ from simbus.errors import ScenarioError
 
 T = TypeVar("T")
 
-_SECTIONS = ("exchanges", "queues", "bindings")
+_TOPOLOGY = ("exchanges", "queues", "bindings")
+_SECTIONS = (*_TOPOLOGY, "policies", "parameters", "vhosts", "users", "permissions", "topic_permissions", "global_parameters")
 _EXCHANGE_TYPES = ("direct", "fanout", "topic", "headers")
 _QUEUE_TYPES = ("classic", "quorum")
 _TYPE_ARGUMENT = "x-queue-type"
 _DESTINATIONS = {"queue": "queue", "exchange": "to_exchange"}  # as a binding of a topology calls them
-# Components of the section `parameters` that change queues or move messages by themselves.
-_ACTIVE_PARAMETERS = {"operator_policy": "operator policies", "shovel": "shovels"}
-_KINDS = {str: "a text", bool: "true or false", dict: "an object", list: "a list"}
+OPERATOR_POLICY = "operator_policy"  # a component of the section `parameters`
+# Others that move messages by themselves.
+_ACTIVE_PARAMETERS = {"shovel": "shovels", "federation-upstream": "federations", "federation-upstream-set": "federations"}
+_KINDS = {str: "a text", bool: "true or false", dict: "an object", list: "a list", int: "a whole number"}
 
 
 def read_definitions(document: Mapping[str, Any], vhost: str = "/") -> Topology:
-    """The exchanges, queues and bindings of one virtual host.
+    """The exchanges, queues, bindings and policies of one virtual host.
 
     Arguments stay as they are in AMQP (``x-message-ttl`` in milliseconds). As in RabbitMQ's own import,
     ``durable`` is true and the other flags are false when left out, and a queue without ``x-queue-type``
@@ -38,8 +40,8 @@ def read_definitions(document: Mapping[str, Any], vhost: str = "/") -> Topology:
 
     Raises:
         ScenarioError: for a malformed or repeated entry, a virtual host that the document does not
-            have, and what is not modelled yet: policies, shovels, and other types of exchange or
-            queue. The place is the entry's, the text names the remedy.
+            have, and what is not modelled yet: shovels, and other types of exchange or queue. The place is
+            the entry's, the text names the remedy.
     """
     _check_document(document)
     _check_vhost(document, vhost)
@@ -49,6 +51,7 @@ def read_definitions(document: Mapping[str, Any], vhost: str = "/") -> Topology:
         exchanges=_by_name(document, "exchanges", vhost, _exchange),
         queues=_by_name(document, "queues", vhost, lambda place, entry: _queue(place, entry, default_type)),
         bindings=[_binding(place, entry) for place, entry in _entries(document, "bindings", vhost)],
+        policies=[*_policies(document, vhost), *_operator_policies(document, vhost)],
     )
 
 
@@ -63,13 +66,15 @@ def _exchange(place: str, entry: Mapping[str, Any]) -> dict[str, Any]:
 
 def _queue(place: str, entry: Mapping[str, Any], default_type: str) -> dict[str, Any]:
     arguments = _arguments(place, entry)
-    kind = arguments.get(_TYPE_ARGUMENT, default_type)
+    flags = _flags(place, entry, {"durable": True, "auto_delete": False})
+    permanent = flags["durable"] and not flags["auto_delete"]
+    kind = arguments.get(_TYPE_ARGUMENT, default_type if permanent else "classic")
     if kind not in _QUEUE_TYPES:
         remedy = f"use one of {', '.join(_QUEUE_TYPES)}, or take the queue and its bindings out of the file"
         raise _not_modelled(f"{place}.arguments.{_TYPE_ARGUMENT}", f"the queue type {kind!r} is", remedy)
     if kind != "classic":
         arguments[_TYPE_ARGUMENT] = kind
-    return {**_flags(place, entry, {"durable": True, "auto_delete": False}), "arguments": arguments}
+    return {**flags, "arguments": arguments}
 
 
 def _binding(place: str, entry: Mapping[str, Any]) -> dict[str, Any]:
@@ -81,6 +86,28 @@ def _binding(place: str, entry: Mapping[str, Any]) -> dict[str, Any]:
         _DESTINATIONS[kind]: field(place, entry, "destination", str),
         "routing_key": field(place, entry, "routing_key", str, ""),
         "arguments": _arguments(place, entry),
+    }
+
+
+def _policies(document: Mapping[str, Any], vhost: str) -> Iterator[dict[str, Any]]:
+    for place, entry in _entries(document, "policies", vhost):
+        yield {"place": place, "name": field(place, entry, "name", str), **_policy(place, entry), "operator": False}
+
+
+def _operator_policies(document: Mapping[str, Any], vhost: str) -> Iterator[dict[str, Any]]:
+    for place, entry in _entries(document, "parameters", vhost):
+        if entry.get("component") == OPERATOR_POLICY:
+            value = field(place, entry, "value", dict)
+            yield {"place": place, "name": field(place, entry, "name", str), **_policy(f"{place}.value", value), "operator": True}
+
+
+def _policy(place: str, entry: Mapping[str, Any]) -> dict[str, Any]:
+    """As ``Broker.set_policy`` takes it; what RabbitMQ leaves out is 0 and ``all`` (observed on 4.0.5 and 3.10.8)."""
+    return {
+        "pattern": field(place, entry, "pattern", str),
+        "definition": field(place, entry, "definition", dict),
+        "priority": entry.get("priority", 0),
+        "apply_to": field(place, entry, "apply-to", str, "all"),
     }
 
 
@@ -98,10 +125,17 @@ def _by_name(
 
 def _entries(document: Mapping[str, Any], section: str, vhost: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """The section's entries in this virtual host, each with its place in the document."""
+    default = None if names_vhosts(document) else vhost
     for place, entry in objects(document, section):
         name = entry.get("name")
-        if field(place, entry, "vhost", str, vhost) == vhost:
+        named = name if section == "vhosts" else field(place, entry, "vhost", str, default)
+        if named == vhost:
             yield (f"{place} ({name})" if isinstance(name, str) else place), entry
+
+
+def names_vhosts(document: Mapping[str, Any]) -> bool:
+    """Whether each entry has to say which of several virtual hosts it belongs to."""
+    return sum(1 for _ in objects(document, "vhosts")) > 1
 
 
 def objects(document: Mapping[str, Any], section: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
@@ -116,12 +150,12 @@ def objects(document: Mapping[str, Any], section: str) -> Iterator[tuple[str, Ma
 def _check_document(document: object) -> None:
     if not isinstance(document, Mapping) or not any(section in document for section in _SECTIONS):
         remedy = "write one with `rabbitmqctl export_definitions FILE`"
-        raise ScenarioError("", f"not a RabbitMQ definitions file, which has {', '.join(_SECTIONS)}; {remedy}")
+        raise ScenarioError("", f"not a RabbitMQ definitions file, which has {', '.join(_TOPOLOGY)}; {remedy}")
 
 
 def _check_vhost(document: Mapping[str, Any], vhost: str) -> None:
     vhosts = field("", document, "vhosts", list, [])
-    entries = [entry for section in _SECTIONS for entry in field("", document, section, list, [])]
+    entries = [entry for section in _TOPOLOGY for entry in field("", document, section, list, [])]
     known = {repr(entry.get("name")) for entry in vhosts if isinstance(entry, dict)}
     known |= {repr(entry.get("vhost", vhost)) for entry in entries if isinstance(entry, dict)}
     if known and repr(vhost) not in known:
@@ -130,10 +164,7 @@ def _check_vhost(document: Mapping[str, Any], vhost: str) -> None:
 
 
 def _refuse_what_is_not_modelled(document: Mapping[str, Any], vhost: str) -> None:
-    """Policies and shovels act without being seen in any queue's arguments: ignored, they would make every result wrong."""
-    for place, _ in _entries(document, "policies", vhost):
-        remedy = "write what it sets into the arguments of its queues (message-ttl is x-message-ttl there) and delete it"
-        raise _not_modelled(place, "policies are", remedy)
+    """Shovels act without being seen in any queue: ignored, they would make every result wrong."""
     for place, entry in _entries(document, "parameters", vhost):
         component = field(place, entry, "component", str)
         if component in _ACTIVE_PARAMETERS:

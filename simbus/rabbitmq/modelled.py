@@ -12,6 +12,7 @@ from simbus.errors import ScenarioError, SimbusError
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.definitions import read_definitions
+from simbus.rabbitmq.imported import set_policies
 from simbus.rabbitmq.messages import Message, Properties
 from simbus.rabbitmq.options import declare_topology
 
@@ -43,6 +44,7 @@ class Subscription:
 def build(topology: dialect.Topology) -> Broker:
     """A broker with that topology; ScenarioError names the entity that it refuses."""
     broker = Broker()
+    set_policies(broker, "/", topology.policies)
     declare_topology(broker.open_connection().open_channel(), topology)
     return broker
 

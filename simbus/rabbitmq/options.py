@@ -53,6 +53,10 @@ class ExchangeArguments(TypedDict, total=False):
     alternate_exchange: str | None
 
 
+class PolicyArguments(QueueArguments, ExchangeArguments, total=False):
+    """What a policy may set, in the words of queues and exchanges."""
+
+
 def milliseconds(value: object, what: str) -> int:
     """RabbitMQ's milliseconds in ``"30min"`` or a timedelta.
 
@@ -128,6 +132,18 @@ def queue_arguments(options: Mapping[str, Any]) -> dict[str, Any]:
         UnitError: for a time or size that cannot be read.
     """
     return _arguments(options, _QUEUE, _QUEUE_FLAGS, "queue")
+
+
+def policy_definition(definition: Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a policy sets: RabbitMQ's own keys, and options such as ``message_ttl="1s"`` that stand for ``message-ttl: 1000``.
+
+    Raises:
+        OptionError: for an option that is unknown, given twice or of the wrong kind.
+        UnitError: for a time or size that cannot be read.
+    """
+    table = {**_QUEUE, **_EXCHANGE}
+    set_by_options = {name.removeprefix("x-"): value for name, value in _arguments(options, table, (), "policy").items()}
+    return _merged(definition, set_by_options)
 
 
 def exchange_arguments(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -62,6 +62,10 @@ class Version:
     """Whether who reaches a user's limit of channels is told the node's name where the user's should stand."""
     queue_limit_is_checked_first: bool
     """Whether a vhost's limit of queues is looked at before a new queue's arguments."""
+    exports_describe_themselves: bool
+    """Whether exported definitions say of what they are, and describe virtual hosts."""
+    global_parameters: Mapping[str, object]
+    """The parameters that a fresh broker has."""
     type_is_an_argument: bool
     """Whether a declaration without x-queue-type gets its vhost's default type as if it had said so."""
     gets_are_counted_from_zero: bool
@@ -113,6 +117,7 @@ _POLICY_KEYS = frozenset(
 _OF_MIRRORS = frozenset(
     f"ha-{key}" for key in ("mode", "params", "sync-mode", "sync-batch-size", "promote-on-shutdown", "promote-on-failure")
 )
+_CLUSTER = {"internal_cluster_id": f"rabbitmq-cluster-id-{0:022d}"}
 
 V4_0 = Version(
     name="4.0",
@@ -144,6 +149,8 @@ V4_0 = Version(
     topic_permissions_cover_cc=True,
     channel_limit_names_the_node=True,
     queue_limit_is_checked_first=False,
+    exports_describe_themselves=True,
+    global_parameters={"cluster_tags": [], **_CLUSTER},
     type_is_an_argument=True,
     gets_are_counted_from_zero=False,
     fewest_priorities=1,
@@ -203,6 +210,8 @@ V3_10 = Version(
     topic_permissions_cover_cc=False,
     channel_limit_names_the_node=False,
     queue_limit_is_checked_first=True,
+    exports_describe_themselves=False,
+    global_parameters=_CLUSTER,
     type_is_an_argument=False,
     gets_are_counted_from_zero=True,
     fewest_priorities=0,

@@ -113,7 +113,7 @@ class Scenario:
         self.topology.bindings.append(binding.model_dump(exclude_none=True))
 
     def definitions(self, source: str | PathLike[str] | Mapping[str, Any]) -> None:
-        """Add the exchanges, queues and bindings of a broker's own export, a JSON file or its content.
+        """Add the exchanges, queues, bindings and policies of a broker's own export, a JSON file or its content.
 
         Raises:
             ScenarioError: the file cannot be read, an entry in it cannot be, or it declares what is declared already.
@@ -130,6 +130,7 @@ class Scenario:
                 self._check_new(section, name)
             getattr(self.topology, section).update(getattr(added, section))
         self.topology.bindings += added.bindings
+        self.topology.policies += added.policies
 
     def _document(self, source: str | PathLike[str] | Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(source, Mapping):
@@ -291,7 +292,9 @@ class Scenario:
     def _copy(self) -> "Scenario":
         twin = copy.copy(self)
         topology = self.topology
-        twin.topology = Topology(dict(topology.exchanges), dict(topology.queues), list(topology.bindings))
+        twin.topology = Topology(
+            dict(topology.exchanges), dict(topology.queues), list(topology.bindings), list(topology.policies)
+        )
         twin.publishers, twin.consumers = dict(self.publishers), dict(self.consumers)
         twin.expectations, twin._tables = list(self.expectations), dict(self._tables)  # noqa: SLF001 - one of our own
         return twin

@@ -20,7 +20,8 @@ from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.declarations import without_line_ends
 from simbus.rabbitmq.effects import Returned
-from simbus.rabbitmq.errors import RabbitMQError
+from simbus.rabbitmq.errors import NoSuch, RabbitMQError
+from simbus.rabbitmq.exported import export_definitions
 from simbus.rabbitmq.fake import addresses
 from simbus.rabbitmq.fake.certificates import Certificate
 from simbus.rabbitmq.fake.clients import Clients
@@ -43,7 +44,16 @@ from simbus.rabbitmq.fake.messages import (
 )
 from simbus.rabbitmq.fake.network import Network
 from simbus.rabbitmq.fake.views import Messages, Noted, QueueView, table
-from simbus.rabbitmq.options import ExchangeArguments, OptionError, QueueArguments, declare_exchange, declare_queue
+from simbus.rabbitmq.imported import import_definitions
+from simbus.rabbitmq.options import (
+    ExchangeArguments,
+    OptionError,
+    PolicyArguments,
+    QueueArguments,
+    declare_exchange,
+    declare_queue,
+    policy_definition,
+)
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routing import Exchange
 from simbus.rabbitmq.versions import V4_0
@@ -111,6 +121,7 @@ class RabbitMQ:
         self._noted: dict[type[Effect], list[Any]] = {Published: self._published.effects, Returned: self._returned.effects}
         self._forgotten = 0  # messages that were published before the last reset
         self._declared: list[Queue | Exchange] = []  # by the test, which were not there before
+        self._to_undo: list[Callable[[], None]] = []  # what the test has set as an operator
 
     def __enter__(self) -> Self:
         return self
@@ -133,7 +144,8 @@ class RabbitMQ:
         """Begin anew for the next test, while applications stay connected; the clock goes on from where it stands.
 
         Every message is forgotten, also those that clients hold unacked. The test's handlers end, and the queues and exchanges
-        that the test declared are deleted; what clients declared stays, and so do their connections and consumers.
+        that the test declared are deleted, and so are its policies and limits; what clients declared stays, and so do their
+        connections and consumers.
 
         Raises:
             HandlerFailed: when a handler has raised what no one expected or read; everything is reset before.
@@ -147,9 +159,12 @@ class RabbitMQ:
             self._clock.observe()
         for declared in reversed(self._declared):
             self._delete(declared)
+        for undo in self._to_undo:
+            with suppress(NoSuch):
+                undo()
         with self._clock.lock:
             self._forgotten += len(self._published)
-            for record in (self._published, self._returned, self._declared, self._faults, self._trace):
+            for record in (self._published, self._returned, self._declared, self._to_undo, self._faults, self._trace):
                 record.clear()
         if failures:
             raise failures[0]
@@ -505,6 +520,94 @@ class RabbitMQ:
             except ValueError as error:
                 raise OptionError(f"set_permissions: {error}") from None
 
+    # What an operator does
+
+    def set_policy(
+        self,
+        name: str,
+        *,
+        pattern: str = "",
+        definition: Mapping[str, Any] | None = None,
+        priority: float = 0,
+        apply_to: str = "all",
+        operator: bool = False,
+        **options: Unpack[PolicyArguments],
+    ) -> None:
+        """Set a policy, which holds at once for the queues and exchanges of the test's virtual host that it matches.
+
+        ``rabbitmq.set_policy("ttl", pattern="^shop", message_ttl="1min")``
+
+        Args:
+            name: the policy's name; one of that name is replaced.
+            pattern: a regular expression, looked for anywhere in a name; the empty one matches all.
+            definition: what it sets, in RabbitMQ's own keys and units: ``{"message-ttl": 60000}``.
+            priority: of the policies that match, the highest applies, and no other.
+            apply_to: ``all``, ``queues``, ``exchanges``, ``classic_queues``, ``quorum_queues`` or ``streams``.
+            operator: whether it is an operator policy, which holds beside the other; of two limits the lower one counts.
+            options: what it sets, as :meth:`declare_queue` and :meth:`declare_exchange` take it.
+
+        Raises:
+            OptionError: for an option that is unknown, given twice or of the wrong kind.
+            ValidationFailed: as RabbitMQ refuses.
+            ConnectionError: 540 for what simbus does not model.
+        """
+        vhost, sets = self._vhost.name, policy_definition(definition, options)
+        more: dict[str, Any] = {"priority": priority, "apply_to": apply_to, "operator": operator}
+        self._administer(Broker.set_policy, vhost, name, pattern, sets, **more)
+        self._to_undo.append(partial(Broker.delete_policy, self._broker, vhost, name, operator=operator))
+
+    def delete_policy(self, name: str, *, operator: bool = False) -> None:
+        """Delete a policy; NoSuch when there is none of that name."""
+        self._administer(Broker.delete_policy, self._vhost.name, name, operator=operator)
+
+    def set_vhost_limits(self, *, max_connections: int | None = None, max_queues: int | None = None) -> None:
+        """Limit the test's virtual host; None is no limit."""
+        limits = {"max-connections": max_connections, "max-queues": max_queues}
+        self._administer(Broker.set_vhost_limits, self._vhost.name, _given(limits))
+        self._to_undo.append(partial(Broker.set_vhost_limits, self._broker, self._vhost.name, {}))
+
+    def set_user_limits(self, user: str, *, max_connections: int | None = None, max_channels: int | None = None) -> None:
+        """Limit a user; None is no limit. NoSuch for an unknown user."""
+        limits = {"max-connections": max_connections, "max-channels": max_channels}
+        self._administer(Broker.set_user_limits, user, _given(limits))
+        self._to_undo.append(partial(Broker.set_user_limits, self._broker, user, {}))
+
+    def add_user(self, user: str, password: str) -> None:
+        """Add a user who may do everything in the test's virtual host, or change its password."""
+        self._administer(Broker.add_user, user, password)
+        self.set_permissions(user)
+
+    def delete_user(self, user: str) -> None:
+        """Delete a user: its clients are told and cut off. NoSuch when there is none."""
+        with self._clock.lock:
+            self._clock.catch_up()
+            self._network.delete_user(user)
+        self._clients.settle()
+
+    def set_topic_permissions(self, user: str, exchange: str, *, write: str = ".*", read: str = ".*") -> None:
+        """With which routing keys a user may publish to a topic exchange (write) and bind to it (read); errors as there."""
+        self._administer(Broker.set_topic_permissions, user, self._vhost.name, exchange, write, read)
+
+    def export_definitions(self) -> dict[str, Any]:
+        """The broker as a definitions file, as RabbitMQ exports it: what ``GET /api/definitions`` answers."""
+        with self.looking():
+            return export_definitions(self._broker)
+
+    def import_definitions(self, document: Mapping[str, Any]) -> None:
+        """Take in what RabbitMQ has exported: what is not there yet is declared, and policies, users and permissions are set.
+
+        Raises:
+            ScenarioError: for an entry that is malformed, refused or not modelled; it names the place and the remedy.
+        """
+        self._administer(import_definitions, document)
+
+    def _administer(self, verb: Callable[..., object], *arguments: Any, **options: Any) -> None:
+        """A verb of the operator's, and what follows from it: dead letters may reach consumers."""
+        with self.looking():
+            verb(self._broker, *arguments, **options)
+            self._clock.observe()
+        self._clients.settle()
+
     def drop_connections(self) -> None:
         """Cut the connections of all clients, as a failing network does: what they held is requeued."""
         self._network.drop_connections()
@@ -589,6 +692,10 @@ class RabbitMQ:
             noted = self._noted.get(type(effect))
             if noted is not None:
                 noted.append(effect)
+
+
+def _given(limits: Mapping[str, int | None]) -> dict[str, int]:
+    return {name: limit for name, limit in limits.items() if limit is not None}
 
 
 def _wall(clock: str, start: datetime | None) -> Callable[[], int] | None:
