@@ -11,7 +11,7 @@ from tests.management.amqp import Clients
 from tests.management.conversations import Ask, Client
 
 _HEADERS = ("allow", "content-type", "location", "www-authenticate")  # of the answer, those that matter
-PASSWORDS = {"guest": "guest", "intruder": "sesame"}
+PASSWORDS = {"guest": "guest", "intruder": "wrong", "anna": "sesame", "bert": "test12"}
 
 
 def hold(steps: Iterable[Ask | Client], amqp: str, management: str, settle: Callable[[], None] = lambda: None) -> list[Any]:
@@ -49,7 +49,8 @@ def _body(body: Any) -> bytes | None:
 
 def _headers(step: Ask) -> dict[str, str]:
     login = b64encode(f"{step.user}:{PASSWORDS.get(step.user, step.user)}".encode()).decode()
-    return {**({"Authorization": f"Basic {login}"} if step.user else {}), **step.headers}
+    given = {"Content-Type": "application/json"} if step.body is not None else {}
+    return {**given, **({"Authorization": f"Basic {login}"} if step.user else {}), **step.headers}
 
 
 def _parsed(text: str) -> Any:

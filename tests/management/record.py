@@ -40,7 +40,14 @@ def record(version: str, url: str, names: list[str]) -> None:
     amqp = f"amqp://guest:guest@{where.hostname}:{where.port}/{VHOST}"
     management = f"http://{where.hostname}:{(where.port or 5672) + 10_000}"
     for name in names:
-        _ask(management, "DELETE", f"/api/vhosts/{VHOST}")
+        for left in (
+            "vhosts/management-2",
+            "users/anna",
+            "users/bert",
+            "users/carl",
+            f"vhosts/{VHOST}",
+        ):  # by one that was cut short
+            _ask(management, "DELETE", f"/api/{left}")
         _ask(management, "PUT", f"/api/vhosts/{VHOST}")
         _ask(management, "PUT", f"/api/permissions/{VHOST}/guest", '{"configure": ".*", "write": ".*", "read": ".*"}')
         answers: Any = hold(CONVERSATIONS[name], amqp, management, lambda: sleep(_STATISTICS))

@@ -133,11 +133,12 @@ def test_the_uptime_is_the_brokers(rabbitmq, api):
 def test_who_has_no_permissions_in_a_vhost_is_refused_there():
     with RabbitMQ(vhost="shop", users={"till": "sesame"}) as rabbitmq:
         api = Api(rabbitmq)
-        rabbitmq._broker.add_user("nobody", "sesame")
-        refused = {"error": "not_authorised", "reason": "Access refused."}
-        assert api.ask("GET", "/api/queues/shop", login="nobody:sesame") == (401, refused)
+        rabbitmq._broker.add_user("nobody", "sesame", ["management"])
+        kept_out = {"error": "not_authorised", "reason": "User not authorised to access virtual host"}
+        assert api.ask("GET", "/api/queues/shop", login="nobody:sesame") == (401, kept_out)
         assert api.ask("GET", "/api/queues", login="nobody:sesame") == (200, [])
         rabbitmq.set_permissions("till", configure="^$", write="^$")
+        refused = {"error": "not_authorised", "reason": "Access refused."}
         assert api.ask("PUT", "/api/queues/shop/q", {}, login="till:sesame") == (401, refused)
         api.close()
 
@@ -150,6 +151,28 @@ def test_a_login_that_cannot_be_read_is_none(api, header):
 def test_the_hash_of_a_password_can_be_imported_again(api):
     shown = api.get("/api/users/guest")
     assert PasswordHash.read(shown["password_hash"], shown["hashing_algorithm"]).fits("guest")
+
+
+@pytest.mark.parametrize(("path", "text"), [("vhosts/shop", "vhost 'shop' is deleted"), ("users/till", "user 'till' is deleted")])
+def test_clients_are_told_that_their_vhost_or_user_is_deleted(path, text):
+    """Texts as observed on 4.0.5 and 3.10.8."""
+    with RabbitMQ(vhost="shop", users={"till": "sesame"}) as rabbitmq:
+        api = Api(rabbitmq)
+        connection = pika.BlockingConnection(pika.URLParameters(rabbitmq.url))
+        assert api.ask("DELETE", f"/api/{path}")[0] == 204
+        with pytest.raises(pika.exceptions.ConnectionClosedByBroker) as closed:
+            connection.process_data_events(10)
+        assert closed.value.reply_text == f"CONNECTION_FORCED - {text}"
+        assert api.get("/api/connections") == []
+        api.close()
+
+
+def test_who_does_not_monitor_sees_only_connections_of_its_own(rabbitmq, api):
+    api.ask("PUT", "/api/users/anna", {"password": "sesame", "tags": "management"})
+    api.ask("PUT", "/api/permissions/%2F/anna", {"configure": ".*", "write": ".*", "read": ".*"})
+    with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)):
+        assert len(api.get("/api/connections")) == 1
+        assert api.get("/api/connections", login="anna:sesame") == []
 
 
 # Alarms: not raised on the recorded brokers, where others work; from rabbit_mgmt_wm_health_check_alarms

@@ -8,6 +8,7 @@ from typing import Any, cast
 from simbus.clock import VirtualClock
 from simbus.effects import Effect
 from simbus.rabbitmq.amqp.session import Session
+from simbus.rabbitmq.channels import Connection
 from simbus.rabbitmq.fake.network import Network
 from simbus.rabbitmq.management.driver import Address, Client, Listener
 
@@ -98,6 +99,10 @@ class Management:
         protocols = {False: "amqp", True: "amqp/ssl"}
         found = [Listener(protocols[tls], Address(*address)) for tls, address in self._network.listening().items()]
         return [*found, *([] if self._running is None else [Listener("http", Address(*self._running.address))])]
+
+    def force_close(self, closed: Sequence[Connection], text: str) -> None:
+        """Tell clients that an operator has ended their connections."""
+        self._network.force_close(closed, text)
 
     def listen(self, channel: int, listener: Callable[[Effect], None]) -> None:
         """Tell ``listener`` of this channel's effects."""

@@ -18,15 +18,20 @@ from simbus.rabbitmq.management.http import (
     Plain,
     Request,
     Response,
-    access_refused,
     answer,
     not_modelled,
     object_not_found,
 )
-from simbus.rabbitmq.management.routes import Route, find
+from simbus.rabbitmq.management.routes import ADMINISTRATOR, MANAGEMENT, MONITORING, POLICYMAKER, Route, find
 
 _ROOT = "api"
 _ACCEPTED = ("application/json", "application/*", "*/*")
+_TAGS = (MANAGEMENT, MONITORING, POLICYMAKER)  # any of these, or administrator, lets a user in
+_NOT = {
+    MONITORING: "Not monitor user",
+    ADMINISTRATOR: "Not administrator user",
+    POLICYMAKER: "User not authorised to access object",
+}
 _CHALLENGE = {"www-authenticate": REALM}
 
 
@@ -56,9 +61,13 @@ def _respond(driver: Driver, request: Request) -> Response:
         raise Plain(405, {"allow": route.allow})
     user = "" if route.open else _authenticated(driver, request)
     call = Call(driver, request, user, names)
-    _check_vhost(call)
+    if not route.open:
+        _check_tags(call, route.wanted(method))
+        _check_vhost(call, route, method)
     if method == "GET":
         _check_accept(request.headers)
+    elif route.strict and method != "DELETE":
+        _check_content_type(request.headers)
     if route.of:
         raise not_modelled(route.of)
     return _shown(route.methods[method](call), route, request)
@@ -83,11 +92,29 @@ def _decoded(credentials: str) -> str:
         raise Plain(401, _CHALLENGE) from None
 
 
-def _check_vhost(call: Call) -> None:
-    """A virtual host that is there has to be one that the user may use."""
+def _check_tags(call: Call, wanted: str) -> None:
+    """The tag that the route asks for."""
+    if not call.has_tag(*_TAGS):
+        raise _refused("Not management user")
+    if wanted != MANAGEMENT and not call.has_tag(wanted):
+        raise _refused(_NOT[wanted])
+
+
+def _check_vhost(call: Call, route: Route, method: str) -> None:
+    """A virtual host that is there has to be one that the user may use; lists of it an administrator sees always."""
     vhost = call.names.get("vhost")
-    if vhost in call.broker.vhost_names and not call.may_use(vhost):
-        raise access_refused()
+    lists = method == "GET" and bool(route.order) and call.has_tag()
+    if vhost in call.broker.vhost_names and not (call.may_use(vhost) or lists or route.wanted(method) == ADMINISTRATOR):
+        raise _refused("User not authorised to access virtual host")
+
+
+def _refused(reason: str) -> HttpError:
+    return HttpError(401, "not_authorised", reason)
+
+
+def _check_content_type(headers: Mapping[str, str]) -> None:
+    if headers.get("content-type", "").partition(";")[0].strip() != "application/json":
+        raise Plain(415)
 
 
 def _check_accept(headers: Mapping[str, str]) -> None:

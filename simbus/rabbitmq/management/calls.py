@@ -3,11 +3,12 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from html import escape
 from typing import Any
 
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
-from simbus.rabbitmq.errors import RabbitMQError
+from simbus.rabbitmq.errors import NoSuch, RabbitMQError, ValidationFailed
 from simbus.rabbitmq.management.driver import Driver
 from simbus.rabbitmq.management.http import (
     HttpError,
@@ -59,6 +60,10 @@ class Call:
         """The JSON object that it brings."""
         return read_object(self.request.body, required)
 
+    def has_tag(self, *tags: str) -> bool:
+        """Whether the user has one of these tags, or may do everything."""
+        return not {"administrator", *tags}.isdisjoint(self.tags)
+
     # Virtual hosts
 
     @property
@@ -75,6 +80,13 @@ class Call:
         if "vhost" in self.names:
             return [self.vhost]
         return [self.broker.vhost(name) for name in self.broker.vhost_names if self.may_use(name)]
+
+    @property
+    def visible_vhosts(self) -> Sequence[VirtualHost]:
+        """The same, but who monitors sees all."""
+        if "vhost" in self.names or not self.has_tag("monitoring"):
+            return self.vhosts
+        return [self.broker.vhost(name) for name in self.broker.vhost_names]
 
     def may_use(self, vhost: str) -> bool:
         """Whether the user has permissions there."""
@@ -95,12 +107,15 @@ class Call:
         with self._connected() as channel, _refusals(_without_code):
             yield channel
 
+    def check_vhost(self) -> None:
+        """What writes says that the virtual host of the path is not there."""
+        if self.names["vhost"] not in self.broker.vhost_names:
+            raise not_found("vhost_not_found")
+
     @contextmanager
     def _connected(self) -> Iterator[Channel]:
-        name = self.names["vhost"]
-        if name not in self.broker.vhost_names:
-            raise not_found("vhost_not_found")
-        connection = self.broker.open_connection(name, self.user, "the management API")
+        self.check_vhost()
+        connection = self.broker.open_connection(self.names["vhost"], self.user, "the management API")
         channel = connection.open_channel()
         try:
             yield channel
@@ -118,6 +133,20 @@ def _refusals(say: Any) -> Iterator[None]:
         if error.reason.startswith(_NOT_MODELLED):
             raise HttpError(501, "not_implemented", error.reason) from None
         raise say(error) from None
+
+
+@contextmanager
+def operating(*, escaped: bool = False) -> Iterator[None]:
+    """What an operator's verb refuses, as an answer; some complaints RabbitMQ has ``escaped`` for a browser."""
+    try:
+        yield
+    except ValidationFailed as error:
+        reason = escape(error.reason, quote=False) if escaped else error.reason
+        raise bad_request(f"Validation failed\n\n{reason}\n") from None
+    except NoSuch as error:
+        raise (not_found("vhost_not_found") if error.kind == "vhost" else object_not_found()) from None
+    except RabbitMQError as error:
+        raise HttpError(501, "not_implemented", error.reason) from None
 
 
 def _without_code(error: RabbitMQError) -> HttpError:

@@ -84,12 +84,14 @@ def get_channel(call: Call) -> Item:
 
 
 def _clients(call: Call) -> list[Client]:
-    allowed = {vhost.name for vhost in call.vhosts}
-    return [client for client in call.driver.clients() if client.connection.vhost.name in allowed]
+    """Who monitors sees all, others their own."""
+    vhosts, all_users = {vhost.name for vhost in call.visible_vhosts}, call.has_tag("monitoring")
+    seen = [client for client in call.driver.clients() if client.connection.vhost.name in vhosts]
+    return [client for client in seen if all_users or client.connection.user == call.user]
 
 
 def _client(call: Call) -> Client:
-    found = [client for client in call.driver.clients() if client.name == call.names["name"]]
+    found = [client for client in _clients(call) if client.name == call.names["name"]]
     if not found:
         raise object_not_found()
     return found[0]

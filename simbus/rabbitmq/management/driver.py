@@ -67,6 +67,9 @@ class Driver(Protocol):
     def listeners(self) -> Sequence[Listener]:
         """Where anyone listens."""
 
+    def force_close(self, closed: Sequence[Connection], text: str) -> None:
+        """Tell the clients of connections that an operator has ended why."""
+
     def listen(self, channel: int, listener: Callable[[Effect], None]) -> None:
         """Tell ``listener`` of this channel's effects whenever they are observed."""
 

@@ -70,6 +70,7 @@ def show(vhost: VirtualHost, exchange: Exchange) -> dict[str, Any]:
         "durable": exchange.durable,
         "internal": exchange.internal,
         "name": exchange.name,
+        **({} if (policy := exchange.applied.policy) is None else {"policy": policy.name}),
         "type": exchange.type,
         "vhost": vhost.name,
     }

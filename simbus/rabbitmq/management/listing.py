@@ -46,10 +46,10 @@ def show(items: Iterable[Item], query: Mapping[str, str], order: Sequence[str], 
     }
 
 
-def columns(item: Item, query: Mapping[str, str]) -> Item:
-    """Only the columns that were asked for; ``owner_pid_details.name`` is one inside another."""
+def columns(item: Item, query: Mapping[str, str]) -> Any:
+    """Only the columns that were asked for; ``owner_pid_details.name`` is one inside another. Of none, Erlang makes a list."""
     wanted = [name.split(".") for name in query.get("columns", "").split(",") if name]
-    return _chosen(item, wanted) if wanted else item
+    return (_chosen(item, wanted) or []) if wanted else item
 
 
 def _chosen(item: Item, wanted: Sequence[Sequence[str]]) -> Item:

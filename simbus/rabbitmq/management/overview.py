@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from simbus.rabbitmq.access import PasswordHash
 from simbus.rabbitmq.management.calls import NODE, Call, without
 from simbus.rabbitmq.management.http import NO_CONTENT, Response, not_modelled, object_not_found
 from simbus.rabbitmq.management.listing import Item
@@ -19,6 +20,8 @@ _DESCRIPTIONS = {
     "x-random": "Randomly picks a binding (queue) to route via (to).",
     "x-recent-history": "Recent History Exchange.",
 }
+
+_FOR_MONITORING = ("contexts", "listeners", "node")
 
 
 def get_overview(call: Call) -> Item:
@@ -49,6 +52,8 @@ def get_overview(call: Call) -> Item:
         "sample_retention_policies": {"basic": [600, 3600], "detailed": [600], "global": [600, 3600, 28800, 86400]},
         "statistics_db_event_queue": 0,
     }
+    if not call.has_tag("monitoring"):
+        shown = {key: value for key, value in shown.items() if key not in _FOR_MONITORING}
     return without(call, "overview", shown)
 
 
@@ -140,6 +145,11 @@ def get_auth(call: Call) -> Item:
     """How to log in, for those who have not: not by OAuth 2."""
     answers: dict[str, Any] = {"oauth_enabled": False, "enable_uaa": False, "uaa_client_id": "", "uaa_location": ""}
     return without(call, "auth", answers)
+
+
+def hash_password(call: Call) -> Item:
+    """The hash of a password, for who writes definitions."""
+    return {"ok": PasswordHash.of(call.names["password"], "").written()[0]}
 
 
 def get_extensions(_call: Call) -> list[Item]:

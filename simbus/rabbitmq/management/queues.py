@@ -10,6 +10,7 @@ from simbus.rabbitmq.management.http import CREATED, NO_CONTENT, Response, bad_r
 from simbus.rabbitmq.management.listing import Item
 from simbus.rabbitmq.management.values import seconds, table, to_json
 from simbus.rabbitmq.messages import Copy
+from simbus.rabbitmq.policies import Policy
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.versions import Version
 
@@ -130,13 +131,13 @@ def show(call: Call, queue: Queue) -> Item:
         "consumer_details": [consumers.show(call, consumer) for consumer in queue.consumers],
         "deliveries": [],
         "durable": queue.durable,
-        "effective_policy_definition": {},
+        "effective_policy_definition": queue.applied.definition(call.version),
         "exclusive": queue.owner is not None,
         "incoming": [],
         "name": queue.name,
         "node": NODE,
-        "operator_policy": None,
-        "policy": None,
+        "operator_policy": name_of(queue.applied.operator_policy),
+        "policy": name_of(queue.applied.policy),
         "state": "running",
         "type": queue.options.type,
         "vhost": queue.vhost,
@@ -145,6 +146,11 @@ def show(call: Call, queue: Queue) -> Item:
         **consumers.owner(call, queue),
     }
     return without(call, f"{queue.options.type} queue", shown)
+
+
+def name_of(policy: Policy | None) -> str | None:
+    """The name of the policy that applies, if one does."""
+    return None if policy is None else policy.name
 
 
 def _capacity(queue: Queue) -> float:

@@ -4,7 +4,7 @@ A part of a path in braces is a name. What RabbitMQ has and simbus does not mode
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from simbus.rabbitmq.management import (
@@ -15,12 +15,14 @@ from simbus.rabbitmq.management import (
     health,
     messages,
     overview,
+    policies,
     queues,
     users,
     vhosts,
 )
 from simbus.rabbitmq.management.calls import Call
 
+MANAGEMENT, MONITORING, POLICYMAKER, ADMINISTRATOR = "management", "monitoring", "policymaker", "administrator"
 Handler = Callable[[Call], Any]
 
 _NAMED = ("vhost", "name")
@@ -31,7 +33,9 @@ _BINDING = ("vhost", "source", "destination_type", "destination", "routing_key",
 class Route:
     """A path, its handlers by method, and, of a list, the columns by which it is sorted and whether it has pages.
 
-    ``of`` names what it is that simbus does not model; ``open`` is a route that asks for no login.
+    ``who`` is the tag that a user needs to ask, and ``writers`` the one to change something, if that is another; a route that
+    is ``open`` asks for no login. Some are ``strict``: their bodies have to be called JSON. ``of`` names what it is that simbus
+    does not model.
     """
 
     path: str
@@ -40,6 +44,9 @@ class Route:
     paged: bool = False
     open: bool = False
     of: str = ""
+    who: str = MANAGEMENT
+    writers: str = ""
+    strict: bool = False
     parts: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -55,6 +62,10 @@ class Route:
             return None
         return {part[1:-1]: segment for part, segment in pairs if part.startswith("{")}
 
+    def wanted(self, method: str) -> str:
+        """The tag that a user needs for a method."""
+        return self.who if method == "GET" or not self.writers else self.writers
+
     @property
     def allow(self) -> str:
         """The methods, as RabbitMQ lists them."""
@@ -62,41 +73,102 @@ class Route:
         return ", ".join([*(["HEAD"] if "GET" in known else []), *known, "OPTIONS"])
 
 
-def _list(path: str, get: Handler, *order: str, paged: bool = False) -> Route:
-    return Route(path, {"GET": get}, order or _NAMED, paged)
+def _list(path: str, get: Handler, *order: str, **more: Any) -> Route:
+    return Route(path, {"GET": get}, order or _NAMED, **more)
 
 
-def _one(path: str, get: Handler | None = None, *, open: bool = False, **others: Handler) -> Route:
-    methods = {"GET": get, **{name.upper(): handler for name, handler in others.items()}}
-    return Route(path, {name: handler for name, handler in methods.items() if handler}, open=open)
+def _one(
+    path: str,
+    get: Handler | None = None,
+    *,
+    put: Handler | None = None,
+    post: Handler | None = None,
+    delete: Handler | None = None,
+    **more: Any,
+) -> Route:
+    methods = {"GET": get, "PUT": put, "POST": post, "DELETE": delete}
+    return Route(path, {name: handler for name, handler in methods.items() if handler}, **more)
+
+
+def _admin(route: Route) -> Route:
+    return replace(route, who=ADMINISTRATOR)
 
 
 def _foreign(of: str, path: str, *methods: str) -> Route:
     return Route(path, dict.fromkeys(methods or ("GET",), overview.whoami), of=of)
 
 
+_VHOST_USER = ("vhost", "user")
+
 ROUTES = [
     _one("overview", overview.get_overview),
-    _one("cluster-name", overview.get_cluster_name, put=overview.put_cluster_name),
-    _list("nodes", overview.list_nodes, "name"),
-    _one("nodes/{name}", overview.get_node),
+    _one("cluster-name", overview.get_cluster_name, put=overview.put_cluster_name, writers=ADMINISTRATOR),
+    _list("nodes", overview.list_nodes, "name", who=MONITORING),
+    _one("nodes/{name}", overview.get_node, who=MONITORING),
     _one("whoami", overview.whoami),
     _one("auth", overview.get_auth, open=True),
+    _admin(_one("auth/hash_password/{password}", overview.hash_password)),
     _list("extensions", overview.get_extensions),
-    _one("rebalance/queues", post=overview.rebalance),
+    _admin(_one("rebalance/queues", post=overview.rebalance)),
     _list("vhosts", vhosts.list_vhosts, "name", paged=True),
-    _one("vhosts/{vhost}", vhosts.get_vhost),
-    _list("vhosts/{vhost}/permissions", users.permissions_in_vhost, "vhost", "user"),
-    _list("vhosts/{vhost}/topic-permissions", users.topics_in_vhost, "vhost", "user"),
+    _admin(_one("vhosts/{vhost}", vhosts.get_vhost, put=vhosts.put_vhost, delete=vhosts.delete_vhost)),
+    _admin(_list("vhosts/{vhost}/permissions", users.permissions_in_vhost, *_VHOST_USER)),
+    _admin(_list("vhosts/{vhost}/topic-permissions", users.topics_in_vhost, *_VHOST_USER, "exchange")),
     _list("vhosts/{vhost}/connections", connections.list_connections, paged=True),
     _list("vhosts/{vhost}/channels", connections.list_channels, paged=True),
-    _list("users", users.list_users, "name"),
-    _list("users/without-permissions", users.list_without_permissions, "name"),
-    _one("users/{user}", users.get_user),
-    _list("users/{user}/permissions", users.permissions_of_user, "vhost", "user"),
-    _list("users/{user}/topic-permissions", users.topics_of_user, "vhost", "user"),
-    _list("permissions", users.list_permissions, "vhost", "user"),
-    _one("permissions/{vhost}/{user}", users.get_permission),
+    _list("vhost-limits", vhosts.list_limits, "vhost"),
+    _list("vhost-limits/{vhost}", vhosts.list_limits, "vhost"),
+    _admin(_one("vhost-limits/{vhost}/{limit}", put=vhosts.put_limit, delete=vhosts.delete_limit, strict=True)),
+    _admin(_list("users", users.list_users, "name")),
+    _admin(_list("users/without-permissions", users.list_without_permissions, "name")),
+    _admin(_one("users/bulk-delete", post=users.delete_users)),
+    _admin(_one("users/{user}", users.get_user, put=users.put_user, delete=users.delete_user)),
+    _admin(_list("users/{user}/permissions", users.permissions_of_user, *_VHOST_USER)),
+    _admin(_list("users/{user}/topic-permissions", users.topics_of_user, *_VHOST_USER, "exchange")),
+    _list("user-limits", users.list_limits, "user"),
+    _list("user-limits/{user}", users.list_limits, "user"),
+    _admin(_one("user-limits/{user}/{limit}", put=users.put_limit, delete=users.delete_limit, strict=True)),
+    _admin(_list("permissions", users.list_permissions, *_VHOST_USER)),
+    _admin(_one("permissions/{vhost}/{user}", users.get_permission, put=users.put_permission, delete=users.delete_permission)),
+    _admin(_list("topic-permissions", users.list_topics, *_VHOST_USER, "exchange")),
+    _admin(_one("topic-permissions/{vhost}/{user}", users.get_topics, put=users.put_topic, delete=users.delete_topics)),
+    _list("policies", policies.list_policies),
+    _list("policies/{vhost}", policies.list_policies),
+    _one(
+        "policies/{vhost}/{name}",
+        policies.get_policy,
+        put=policies.put_policy,
+        delete=policies.delete_policy,
+        writers=POLICYMAKER,
+    ),
+    _list("operator-policies", policies.list_operator_policies),
+    _list("operator-policies/{vhost}", policies.list_operator_policies),
+    _one(
+        "operator-policies/{vhost}/{name}",
+        policies.get_operator_policy,
+        put=policies.put_operator_policy,
+        delete=policies.delete_operator_policy,
+        writers=ADMINISTRATOR,
+        strict=True,
+    ),
+    _list("parameters", policies.list_parameters, "vhost", "component", "name", who=POLICYMAKER),
+    _list("parameters/{component}", policies.list_parameters, "vhost", "component", "name", who=POLICYMAKER),
+    _list("parameters/{component}/{vhost}", policies.list_parameters, "vhost", "component", "name", who=POLICYMAKER),
+    _one(
+        "parameters/{component}/{vhost}/{name}",
+        policies.get_parameter,
+        put=policies.put_parameter,
+        delete=policies.delete_parameter,
+        who=POLICYMAKER,
+    ),
+    _list("global-parameters", policies.list_global, "name", who=POLICYMAKER),
+    _one(
+        "global-parameters/{name}",
+        policies.get_global,
+        put=policies.put_global,
+        delete=policies.delete_global,
+        who=POLICYMAKER,
+    ),
     _list("exchanges", exchanges.list_exchanges, paged=True),
     _list("exchanges/{vhost}", exchanges.list_exchanges, paged=True),
     _one("exchanges/{vhost}/{name}", exchanges.get_exchange, put=exchanges.put_exchange, delete=exchanges.delete_exchange),
@@ -139,11 +211,12 @@ ROUTES = [
     _one("healthchecks/node/{name}", health.ok),
     _one("aliveness-test/{vhost}", health.aliveness),
     # What RabbitMQ has and simbus has not
+    _admin(_foreign("definitions over HTTP", "definitions", "GET", "POST")),
+    _admin(_foreign("definitions over HTTP", "definitions/{vhost}", "GET", "POST")),
     _foreign("the memory of a node", "nodes/{name}/memory"),
     _foreign("the memory of a node", "nodes/{name}/memory/ets"),
     _foreign("statistics of log-ins", "auth/attempts/{node}", "GET", "DELETE"),
     _foreign("statistics of log-ins", "auth/attempts/{node}/source", "GET", "DELETE"),
-    _foreign("hashing of passwords", "auth/hash_password/{password}"),
     _foreign("feature flags", "feature-flags"),
     _foreign("feature flags", "feature-flags/{name}/enable", "PUT"),
     _foreign("deprecated features", "deprecated-features"),
