@@ -44,6 +44,7 @@ traits = st.fixed_dictionaries(
         "x-overflow": st.sampled_from(["drop-head", "reject-publish", "reject-publish-dlx"]),
         "x-max-priority": st.integers(0, 3),
         "x-single-active-consumer": st.booleans(),
+        "x-consumer-timeout": st.sampled_from([1, 70_000]),
     },
 )
 properties = st.builds(
@@ -204,13 +205,14 @@ class Programs(RuleBasedStateMachine):
 
     # Time
 
-    @rule(milliseconds=st.sampled_from([0, 1, 2, 5, 30]))
+    @rule(milliseconds=st.sampled_from([0, 1, 2, 5, 30, 60_000]))
     def advance(self, milliseconds):
         target = self.broker.now + milliseconds * MILLISECOND
         while (deadline := self.broker.next_deadline) is not None and deadline <= target:
             self.broker.advance(deadline)
             self.settle_accounts()
         self.broker.advance(target)
+        self.channels = [channel.connection.open_channel() if channel.closed else channel for channel in self.channels]
 
     @invariant()
     def the_books_balance(self):

@@ -26,6 +26,7 @@ from simbus.rabbitmq.fields import (
     name_in,
 )
 from simbus.rabbitmq.messages import LONGEST_TTL_MS
+from simbus.rabbitmq.timeouts import NEVER
 from simbus.rabbitmq.versions import Version
 from simbus.units import MILLISECOND
 
@@ -57,6 +58,7 @@ class QueueOptions:
     single_active_consumer: bool = False
     elects_by_priority: bool = True
     counts_from_zero: bool = False
+    consumer_timeout: int | None = None
 
 
 _FIELD_TYPES: dict[type, str] = {
@@ -257,6 +259,7 @@ def options_of(arguments: Mapping[str, Any], queue_type: str, version: Version) 
         max_priority=_max_priority(arguments.get("x-max-priority"), version),
         single_active_consumer=arguments.get("x-single-active-consumer", False),
         elects_by_priority=queue_type == "classic" or version.quorum_elects_by_priority,
+        consumer_timeout=_consumer_timeout(arguments.get("x-consumer-timeout"), version),
         prefers_high=queue_type == "quorum" and version.quorum_priorities,
         counts_from_zero=queue_type == "quorum" and version.gets_are_counted_from_zero,
     )
@@ -269,6 +272,13 @@ def _nanoseconds(milliseconds: int | None) -> int | None:
 def _effective_overflow(overflow: str, queue_type: str) -> str:
     """A quorum queue accepts reject-publish-dlx and then drops heads (observed on 4.0.5)."""
     return "drop-head" if queue_type == "quorum" and overflow == "reject-publish-dlx" else overflow
+
+
+def _consumer_timeout(value: object, version: Version) -> int | None:
+    """Whatever it is, it is accepted, and no integer means that there is no timeout (observed on 4.0.5)."""
+    if value is None or not version.queues_have_consumer_timeouts:
+        return None
+    return NEVER if not isinstance(value, int) or isinstance(value, bool) else value * MILLISECOND
 
 
 def _max_priority(most: int | None, version: Version) -> int | None:

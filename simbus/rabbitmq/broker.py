@@ -26,6 +26,7 @@ from simbus.rabbitmq.errors import ConnectionError  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.limits import check_channels_of, check_connections, check_connections_of
 from simbus.rabbitmq.node import Node
 from simbus.rabbitmq.queues import Queue
+from simbus.rabbitmq.timeouts import CONSUMER_TIMEOUT, NEVER
 from simbus.rabbitmq.versions import V4_0, version_of
 from simbus.rabbitmq.virtual_host import VirtualHost
 
@@ -38,6 +39,7 @@ class Broker(Administration):
         now: nanoseconds since the epoch at which its clock starts.
         users: passwords by name; these users may do everything in every vhost.
         version: the RabbitMQ that it behaves as, a name of ``versions.VERSIONS``; ValueError for another.
+        consumer_timeout: nanoseconds that a delivery may stay unacked before its channel is closed; None for no limit.
 
     Attributes:
         started: when its clock began, in nanoseconds since the epoch.
@@ -50,8 +52,10 @@ class Broker(Administration):
         *,
         users: Mapping[str, str | PasswordHash] = {"guest": "guest"},
         version: str = V4_0.name,
+        consumer_timeout: int | None = CONSUMER_TIMEOUT,
     ) -> None:
-        self._node = Node(now=now, version=version_of(version))
+        timeout = NEVER if consumer_timeout is None else consumer_timeout
+        self._node = Node(now=now, version=version_of(version), consumer_timeout=timeout)
         self._vhosts = {name: VirtualHost(name, self._node) for name in vhosts}
         self._users = Users.almighty(users, self._vhosts, self._node.version)
         self._connections: list[Connection] = []
@@ -67,8 +71,10 @@ class Broker(Administration):
     @property
     def next_deadline(self) -> int | None:
         """When it wants to be woken: may be early, never late; None if never."""
-        deadlines = self._node.deadlines
-        return deadlines[0][0] if deadlines else None
+        deadlines, sweep = self._node.deadlines, self._node.next_sweep
+        if sweep is None or (deadlines and deadlines[0][0] <= sweep):
+            return deadlines[0][0] if deadlines else None
+        return sweep
 
     # Connections
 
@@ -173,6 +179,8 @@ class Broker(Administration):
         node.now = now
         while (queue := node.due()) is not None:
             self._vhosts[queue.vhost].wake(queue)
+        while (watch := node.due_watch()) is not None:
+            watch.sweep()
 
     def take_effects(self) -> list[Effect]:
         """What happened since the last call, in order. A destructive read, for the one driver only."""
@@ -197,6 +205,13 @@ class Broker(Administration):
             _check_consumers(queue)
             self._check_policies(queue)
         self._check_channels(queues)
+        self._check_watches()
+
+    def _check_watches(self) -> None:
+        """Whoever holds something is looked at in time."""
+        channels = [channel for connection in self._connections for channel in connection.channels.values()]
+        for channel in channels:
+            channel.check_watch()
 
     def _check_policies(self, queue: Queue) -> None:
         """What a queue heeds is what a fresh look at its policies says."""

@@ -18,7 +18,7 @@ from simbus.rabbitmq.access import Permissions
 from simbus.rabbitmq.arguments import check_consumer_arguments
 from simbus.rabbitmq.carbon_copies import more_keys, without_bcc
 from simbus.rabbitmq.consumers import Consumer, Limiter
-from simbus.rabbitmq.effects import Confirmed, ConsumerEnded, ConsumerStarted
+from simbus.rabbitmq.effects import ChannelTimedOut, Confirmed, ConsumerEnded, ConsumerStarted
 from simbus.rabbitmq.errors import (
     ChannelError,
     ConnectionError,  # noqa: A004 - AMQP's word
@@ -30,6 +30,7 @@ from simbus.rabbitmq.errors import (
 from simbus.rabbitmq.messages import NO_PROPERTIES, Copy, Message, MoreKeys, Properties, ttl_of
 from simbus.rabbitmq.queues import MOST_HELD, Queue
 from simbus.rabbitmq.routing import Exchange, Route, route_to
+from simbus.rabbitmq.timeouts import NEVER, Watch, timed_out
 from simbus.rabbitmq.topology import NO_ARGUMENTS, Topology
 from simbus.rabbitmq.transactions import Publish, Settlement, Transaction
 from simbus.rabbitmq.unacked import Held, Unacked, queue_by_queue, settled_together
@@ -63,13 +64,13 @@ class Connection:
         """The name of the user who opened it."""
         return self.permissions.user
 
-    def open_channel(self) -> "Channel":
-        """Open a channel; its ``number`` is unique in the whole broker."""
+    def open_channel(self, client_number: int = 1) -> "Channel":
+        """Open a channel; its ``number`` is unique in the whole broker, that of the client is for people."""
         if self.closed:
             raise ConnectionError(504, "the connection is closed")
         self.admit()
         self.vhost.node.channels += 1
-        channel = Channel(self, self.vhost, self.vhost.node.channels, self.permissions)
+        channel = Channel(self, self.vhost, self.vhost.node.channels, self.permissions, client_number=client_number)
         self.channels[channel.number] = channel
         return channel
 
@@ -94,6 +95,10 @@ class Channel(Topology):
     consumers: dict[str, Consumer] = field(default_factory=dict)
     unacked: Held = field(default_factory=dict)
     prefetch_count: int = 0
+    client_number: int = 1
+    closed_for: ChannelError | None = None
+    _patience: int = NEVER
+    _watch: Watch = field(init=False)
     _delivery_tag: int = 0
     _confirming: bool = False
     _confirmed: int = 0
@@ -106,6 +111,7 @@ class Channel(Topology):
         if self.closed:
             return
         self.closed = True
+        self._watch.at = None
         del self.connection.channels[self.number]
         self._stop_replies()
         queues = self.stop_consuming()
@@ -499,6 +505,45 @@ class Channel(Topology):
             if self._limiter is not None and consumer.unacked > held:
                 self._limiter.last_resumed = tag
 
+    # How long deliveries may stay unacked
+
+    def __post_init__(self) -> None:
+        """Nothing is to be watched yet."""
+        self._watch = Watch(self.number, self._sweep)
+
+    def _watch_over(self, queue: Queue) -> None:
+        """A delivery of this queue may have to be settled before all that the channel holds."""
+        node = self.vhost.node
+        if self._patience == NEVER:
+            self._watch.since = node.now
+        self._patience = queue.patience
+        node.watch(self._watch, self._watch.first(node.now + queue.patience, node.now))
+
+    def _sweep(self) -> None:
+        """Close the channel if its oldest delivery is overdue; else look again when another may be."""
+        node = self.vhost.node
+        if not self.unacked:
+            self._patience = NEVER
+            return
+        oldest = next(iter(self.unacked.values()))
+        if self._watch.due(oldest) <= node.now:
+            self._time_out(oldest.queue.patience)
+        else:
+            self._patience = min(entry.queue.patience for entry in self.unacked.values())
+            node.watch(self._watch, self._watch.next(self.unacked, node.now))
+
+    def _time_out(self, timeout: int) -> None:
+        error = self.closed_for = precondition_failed(timed_out(self.client_number, timeout))
+        node, client = self.vhost.node, self.connection.name
+        node.effects.append(ChannelTimedOut(node.now, self.number, client, self.client_number, str(error)))
+        self.close()
+
+    def check_watch(self) -> None:
+        """Assert that the channel is looked at as soon as its oldest delivery is overdue."""
+        for entry in list(self.unacked.values())[:1]:
+            at = self._watch.at
+            assert entry.queue.patience >= NEVER or (at is not None and at <= self._watch.due(entry)), f"{self.number}: unwatched"
+
     # What the virtual host calls
 
     def track(self, queue: Queue, copy: Copy, consumer: Consumer | None) -> int:
@@ -508,6 +553,8 @@ class Channel(Topology):
         queue.unacked[copy.id] = copy
         if consumer is None:
             queue.holders += 1
+        if queue.patience < self._patience:
+            self._watch_over(queue)
         return tag
 
     @property

@@ -113,7 +113,8 @@ class Copy:
     """A message in one queue.
 
     ``position`` orders a queue's copies as they were enqueued; ``attempts`` counts deliveries,
-    ``delivery_count`` unsuccessful ones (quorum queues); ``expires_at`` is fixed at the first enqueue.
+    ``delivery_count`` unsuccessful ones (quorum queues); ``expires_at`` is fixed at the first enqueue, ``delivered_at`` is
+    the latest delivery.
     """
 
     id: int
@@ -122,6 +123,7 @@ class Copy:
     position: int = 0
     expires_at: int | None = None
     attempts: int = 0
+    delivered_at: int = 0
     delivery_count: int = 0
 
 

@@ -42,8 +42,8 @@ class Subscription:
 
 
 def build(topology: dialect.Topology) -> Broker:
-    """A broker with that topology; ScenarioError names the entity that it refuses."""
-    broker = Broker()
+    """A broker with that topology; ScenarioError names the entity that it refuses. A modelled handler may take its time."""
+    broker = Broker(consumer_timeout=None)
     set_policies(broker, "/", topology.policies)
     declare_topology(broker.open_connection().open_channel(), topology)
     return broker

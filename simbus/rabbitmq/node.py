@@ -8,6 +8,7 @@ from heapq import heapify, heappop, heappush
 
 from simbus.effects import Effect
 from simbus.rabbitmq.queues import Queue
+from simbus.rabbitmq.timeouts import CONSUMER_TIMEOUT, Watch
 from simbus.rabbitmq.versions import V4_0, Version
 
 
@@ -32,6 +33,8 @@ class Node:
     refused: int = 0
     routed: int = 0
     deadlines: list[tuple[int, int, Queue]] = field(default_factory=list)
+    consumer_timeout: int = CONSUMER_TIMEOUT
+    sweeps: list[tuple[int, int, Watch]] = field(default_factory=list)
 
     def new_name(self, prefix: str) -> str:
         """A server-generated name, as long as RabbitMQ's: ``amq.gen-`` and 22 characters."""
@@ -57,6 +60,28 @@ class Node:
             self.deadlines = [entry for entry in self.deadlines if entry[2] is not queue]
             heapify(self.deadlines)
             queue.wake_at = None
+
+    def watch(self, watch: Watch, at: int) -> None:
+        """Look at a channel's deliveries at that time; an earlier look that was asked for stands, and then asks again."""
+        if watch.at is None or at < watch.at:
+            watch.at = at
+            heappush(self.sweeps, (at, watch.number, watch))
+
+    @property
+    def next_sweep(self) -> int | None:
+        """When the first channel is to be looked at."""
+        while self.sweeps and self.sweeps[0][2].at != self.sweeps[0][0]:  # it asked for an earlier look, or has ended
+            heappop(self.sweeps)
+        return self.sweeps[0][0] if self.sweeps else None
+
+    def due_watch(self) -> Watch | None:
+        """The next channel that is to be looked at now, or None."""
+        at = self.next_sweep
+        if at is None or at > self.now:
+            return None
+        watch = heappop(self.sweeps)[2]
+        watch.at = None
+        return watch
 
     def due(self) -> Queue | None:
         """The next queue whose time has come, or None."""

@@ -42,6 +42,7 @@ class QueueArguments(TypedDict, total=False):
     delivery_limit: int | None
     single_active_consumer: bool | None
     max_priority: int | None
+    consumer_timeout: str | timedelta | None
     queue_mode: str | None
     queue_version: int | None
     queue_leader_locator: str | None
@@ -112,6 +113,7 @@ _QUEUE = {
     "delivery_limit": _Option("x-delivery-limit", _whole),
     "single_active_consumer": _Option("x-single-active-consumer", _flag),
     "max_priority": _Option("x-max-priority", _whole),
+    "consumer_timeout": _Option("x-consumer-timeout", milliseconds),
     "queue_mode": _Option("x-queue-mode", _text),
     "queue_version": _Option("x-queue-version", _whole),
     "queue_leader_locator": _Option("x-queue-leader-locator", _text),

@@ -16,6 +16,7 @@ from simbus.rabbitmq.consumers import Consumer, SingleActive
 from simbus.rabbitmq.messages import Copy
 from simbus.rabbitmq.policies import NOTHING, Applied
 from simbus.rabbitmq.ready import ByPriority, Fifo, Quorum, Ready
+from simbus.rabbitmq.timeouts import NEVER
 
 MOST_HELD = 2000
 """How many deliveries a consumer of a quorum queue may hold that asked for no limit (observed on both versions)."""
@@ -54,6 +55,7 @@ class Queue:
     Its ``lease_ends`` (x-expires) unless it is in use.
     Of a queue for a ``single`` active consumer the others wait. ``ranked`` once a consumer came with a priority; ``holders``
     counts what gets hold, and consumers that have ended and still hold something.
+    Its ``patience`` is how long a delivery may stay unacked: the node's, unless an argument or a policy says another.
     It is ``deserted`` when a consumer has gone without basic.cancel and none has come since: one may well come back.
     """
 
@@ -73,6 +75,8 @@ class Queue:
     single: SingleActive | None = None
     ranked: bool = False
     holders: int = 0
+    patience: int = NEVER
+    default_patience: int = NEVER
     ledger: Ledger = field(default_factory=Ledger)
     wake_at: int | None = None
     lease_ends: int | None = None
@@ -96,6 +100,7 @@ class Queue:
     def reconfigure(self, options: QueueOptions) -> None:
         """Take other options of the same type; know once whether any limit has to be looked at, since every enqueue asks."""
         self.options = options
+        self.patience = self.default_patience if options.consumer_timeout is None else options.consumer_timeout
         self.limited = options.max_length is not None or options.max_length_bytes is not None
         if self._stopped and not self._exceeds(len(self.ready), self.ready_bytes, LOW_WATERMARK):
             self._stopped.clear()

@@ -329,6 +329,7 @@ class Topology:
             durable=durable and not exclusive,
             auto_delete=auto_delete,
             owner=self.connection if exclusive else None,
+            default_patience=node.consumer_timeout,
         )
         self.vhost.queues[queue.name] = queue
         client = self.connection.name

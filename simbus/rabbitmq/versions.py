@@ -74,6 +74,8 @@ class Version:
     """What ``x-max-priority: 0`` means: as 1, or one level for all messages."""
     quorum_priorities: bool
     """Whether a quorum queue takes messages of priority 5 and more before others, two to one."""
+    queues_have_consumer_timeouts: bool
+    """Whether ``x-consumer-timeout`` is an argument of queues, rather than one that nobody knows."""
     quorum_elects_by_priority: bool
     """Whether a quorum queue's single active consumer is one of the highest priority, rather than the eldest."""
     user_id_is_checked_first: bool
@@ -155,6 +157,7 @@ V4_0 = Version(
     gets_are_counted_from_zero=False,
     fewest_priorities=1,
     quorum_priorities=True,
+    queues_have_consumer_timeouts=True,
     quorum_elects_by_priority=True,
     user_id_is_checked_first=False,
     keyed_dead_letters_lose_cc=False,
@@ -216,6 +219,7 @@ V3_10 = Version(
     gets_are_counted_from_zero=True,
     fewest_priorities=0,
     quorum_priorities=False,
+    queues_have_consumer_timeouts=False,
     quorum_elects_by_priority=False,
     user_id_is_checked_first=True,
     keyed_dead_letters_lose_cc=True,

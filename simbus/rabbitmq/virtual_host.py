@@ -195,6 +195,7 @@ class VirtualHost:
         """Record that a copy left ready: to a consumer, or (None) to a get."""
         node, message = self.node, copy.message
         copy.attempts += 1
+        copy.delivered_at = node.now
         if copy.delivery_count or (consumer_tag is None and queue.options.counts_from_zero):
             message = message.with_headers({**message.headers, "x-delivery-count": Long(copy.delivery_count)})
         delivered = Delivered(

@@ -37,7 +37,7 @@ from simbus.rabbitmq.amqp.operations import Driver as BrokersDriver
 from simbus.rabbitmq.amqp.operations import Scene, name_when_said
 from simbus.rabbitmq.amqp.verbs import VERBS
 from simbus.rabbitmq.channels import Channel, Connection, check_message_size
-from simbus.rabbitmq.effects import ChannelClosed, Confirmed, ConsumerCancelled, Returned
+from simbus.rabbitmq.effects import ChannelClosed, ChannelTimedOut, Confirmed, ConsumerCancelled, Returned
 from simbus.rabbitmq.errors import ChannelError, RabbitMQError
 from simbus.rabbitmq.messages import NO_PROPERTIES, Properties
 from simbus.rabbitmq.versions import Version
@@ -200,6 +200,16 @@ class ChannelSession:
         connection, driver = self._link.connection.name, self._link.driver
         driver.note(ChannelClosed(driver.broker.now, connection, self._number, str(refusal)))
 
+    def _timed_out(self, _effect: ChannelTimedOut) -> None:
+        """The broker has closed the channel by itself: its client is told."""
+        error = self._model.closed_for
+        assert error is not None
+        refusal = refusals.as_said(refusals.of_verb(error, 0, 0), self._link.version)
+        self.say_confirms()
+        self._link.driver.detach(self._model.number)
+        self._state = _CLOSING
+        self._say(_CLOSE, refusal.reply_code, refusal.reply_text, 0, 0)
+
     def _end(self) -> None:
         """Say what has happened; what the end of the channel causes is for others."""
         self._link.observe()
@@ -207,7 +217,7 @@ class ChannelSession:
         self._model.close()
 
     def _open(self, _method: Method, _arguments: tuple[Any, ...], _content: Content | None) -> None:
-        self._model = self._link.connection.open_channel()
+        self._model = self._link.connection.open_channel(self._number)
         self._link.driver.listen(self._model.number, self.effect)
         self._state = _OPENED
         self._say(_OPEN_OK, b"")
@@ -380,4 +390,5 @@ class ChannelSession:
         Returned: _returned,
         Confirmed: _confirmed,
         ConsumerCancelled: _cancelled,
+        ChannelTimedOut: _timed_out,
     }

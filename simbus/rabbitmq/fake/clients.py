@@ -55,9 +55,12 @@ class _Delivery:
         self.clients.do(self.channel, Channel.nack, self.tag, requeue=requeue)
 
     def _check_channel(self) -> None:
-        """The end of its channel requeued the message: on any channel of today its tag means nothing."""
+        """The end of its channel requeued the message: on any channel of today its tag means nothing.
+
+        If the broker has closed the channel because the message was held for too long, the error says so.
+        """
         if self.channel.closed:
-            raise precondition_failed(f"unknown delivery tag {self.tag}")
+            raise self.channel.closed_for or precondition_failed(f"unknown delivery tag {self.tag}")
 
 
 class Clients:

@@ -91,6 +91,7 @@ class RabbitMQ:
         users: passwords by name, of users besides guest; :attr:`url` is for the first. All may do everything, until
             :meth:`set_permissions` says less.
         version: the RabbitMQ that it behaves as, ``"4.0"`` or ``"3.10"``; ValueError for another.
+        consumer_timeout: how long a delivery may stay unacked until its channel is closed, as RabbitMQ does; None for ever.
     """
 
     def __init__(
@@ -103,11 +104,14 @@ class RabbitMQ:
         vhost: str = addresses.VHOST,
         users: Mapping[str, str] = MappingProxyType({}),
         version: str = V4_0.name,
+        consumer_timeout: str | timedelta | None = "30min",
     ) -> None:
         wall = _wall(clock, start)
         now = _instant(start or START) if wall is None else wall()
         everyone = dict([addresses.GUEST, *users.items()])
-        self._broker = Broker(dict.fromkeys((addresses.VHOST, vhost)), now, users=everyone, version=version)
+        timeout = None if consumer_timeout is None else duration(consumer_timeout, "consumer_timeout")
+        vhosts = dict.fromkeys((addresses.VHOST, vhost))
+        self._broker = Broker(vhosts, now, users=everyone, version=version, consumer_timeout=timeout)
         self._vhost = self._broker.vhost(vhost)
         self._login = next(iter(users.items()), addresses.GUEST)
         self._trace = Trace(self._broker.now)

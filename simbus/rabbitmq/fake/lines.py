@@ -12,6 +12,7 @@ from simbus.log import Line, Word
 from simbus.rabbitmq.effects import (
     Blocked,
     ChannelClosed,
+    ChannelTimedOut,
     ConnectionClosed,
     ConnectionOpened,
     ConnectionRefused,
@@ -109,11 +110,14 @@ LINES: Mapping[type, Line] = {
         lambda effect: effect.reason,
         essential=True,
     ),
-    ChannelClosed: Line(
-        _always("error", "bad"),
-        lambda effect: f"{effect.reason} (channel {effect.number} of {effect.connection})",
-        lambda effect: effect.reason,
-        essential=True,
+    **dict.fromkeys(
+        (ChannelClosed, ChannelTimedOut),
+        Line(
+            _always("error", "bad"),
+            lambda effect: f"{effect.reason} (channel {effect.number} of {effect.connection})",
+            lambda effect: effect.reason,
+            essential=True,
+        ),
     ),
     Blocked: Line(_always("blocked", "bad"), Blocked.describe, Blocked.describe, essential=True),
     Unblocked: Line(_always("unblocked", "good"), Unblocked.describe, Unblocked.describe, essential=True),
