@@ -402,6 +402,12 @@ def test_a_publish_of_unknown_outcome_is_never_confirmed_nor_covered_by_a_later_
     assert ready(wire) == left
 
 
+def test_messages_that_arrive_together_behind_an_unknown_outcome_are_confirmed_one_by_one(wire, confirmed):
+    wire.inject(Fault("basic.publish", 1, "unknown", applied=True))
+    confirmed.raw(b"".join(published(1, "", "a", body) for body in (b"1", b"2", b"3")))
+    assert [(one.delivery_tag, one.multiple) for one in confirmed.take()] == [(2, False), (3, False)]
+
+
 def test_without_confirms_a_nacked_publish_is_lost_in_silence(wire, client):
     wire.inject(Fault("basic.publish", 1, "nack"))
     client.publish(1, "", "a", b"1")

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from simbus.rabbitmq.broker import Broker
 from simbus.units import MILLISECOND
-from tests.brokers import declare, get, new_channel, publish, ready, removed, walk
+from tests.brokers import consumer, declare, delivered, get, new_channel, publish, ready, removed, walk
 
 
 def test_a_broker_without_work_wants_no_wake_up(broker, channel):
@@ -70,6 +70,20 @@ def test_an_early_wake_up_does_nothing_but_ask_again(broker, channel):
     assert ready(channel, "q") == "2"
     walk(broker, 1)
     assert removed(broker.take_effects()) == ["expired"]
+
+
+def test_a_message_whose_time_was_over_behind_the_head_goes_with_it(broker, channel):
+    declare(channel, "q")
+    publish(channel, "q", "1")
+    publish(channel, "q", "2", expiration="10")
+    publish(channel, "q", "3")
+    walk(broker, 20)
+    broker.take_effects()
+    consumer(broker, "q", "c", prefetch=1)
+    effects = broker.take_effects()
+    assert delivered(effects) == "c1"
+    assert removed(effects) == ["expired"]
+    assert ready(channel, "q") == "3"
 
 
 def test_a_requeue_may_make_the_deadline_earlier(broker, channel):
