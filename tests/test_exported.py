@@ -240,6 +240,21 @@ def test_a_parameter_of_a_plug_in_that_is_not_there_is_refused_with_its_place():
         import_definitions(Broker(), document(parameters=[entry]))
 
 
+@on_both("type_is_an_argument", {"4.0": ["quorum", "classic"], "3.10": ["classic", "classic"]})
+def test_the_default_type_of_an_imported_virtual_host_is_of_its_durable_queues_in_4_0(version, expected):
+    vhosts = [{"name": "/", "default_queue_type": "quorum"}]
+    broker = import_broker({"vhosts": vhosts, "queues": [{"name": "q"}, {"name": "t", "durable": False}]}, version=version)
+    assert [queue.options.type for queue in broker.vhost().queues.values()] == expected
+
+
+def test_an_import_leaves_the_default_type_of_a_virtual_host_that_is_there():
+    broker = Broker()
+    import_definitions(
+        broker, {"vhosts": [{"name": "/", "default_queue_type": "quorum", "description": "d"}], "queues": [{"name": "q"}]}
+    )
+    assert (broker.vhost().queues["q"].options.type, broker.vhost().description) == ("classic", "d")
+
+
 def test_a_password_is_exported_as_the_hash_that_rabbitmq_keeps():
     broker = Broker(users={"u": "test12", "nobody": ""})
     first, second = export_definitions(broker)["users"]

@@ -26,7 +26,7 @@ _ACTIVE_PARAMETERS = {"shovel": "shovels", "federation-upstream": "federations",
 _KINDS = {str: "a text", bool: "true or false", dict: "an object", list: "a list", int: "a whole number"}
 
 
-def read_definitions(document: Mapping[str, Any], vhost: str = "/") -> Topology:
+def read_definitions(document: Mapping[str, Any], vhost: str = "/", *, fill_types: bool = True) -> Topology:
     """The exchanges, queues, bindings and policies of one virtual host.
 
     Arguments stay as they are in AMQP (``x-message-ttl`` in milliseconds). As in RabbitMQ's own import,
@@ -37,6 +37,7 @@ def read_definitions(document: Mapping[str, Any], vhost: str = "/") -> Topology:
     Args:
         document: the parsed JSON.
         vhost: the virtual host to take; entries that name none belong to it.
+        fill_types: False where the broker itself knows the virtual host's default type.
 
     Raises:
         ScenarioError: for a malformed or repeated entry, a virtual host that the document does not
@@ -46,7 +47,7 @@ def read_definitions(document: Mapping[str, Any], vhost: str = "/") -> Topology:
     _check_document(document)
     _check_vhost(document, vhost)
     _refuse_what_is_not_modelled(document, vhost)
-    default_type = _default_queue_type(document, vhost)
+    default_type = _default_queue_type(document, vhost) if fill_types else "classic"
     return Topology(
         exchanges=_by_name(document, "exchanges", vhost, _exchange),
         queues=_by_name(document, "queues", vhost, lambda place, entry: _queue(place, entry, default_type)),

@@ -13,7 +13,7 @@ from typing import Any
 
 from simbus import dialect
 from simbus.errors import ScenarioError, SimbusError
-from simbus.rabbitmq.access import PasswordHash, Permissions
+from simbus.rabbitmq.access import EVERYTHING, PasswordHash, Permissions
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Connection
 from simbus.rabbitmq.definitions import OPERATOR_POLICY, field, names_vhosts, objects, read_definitions
@@ -31,10 +31,13 @@ def import_broker(document: Mapping[str, Any], now: int = 0, version: str = V4_0
         ScenarioError: for a malformed entry, and for what is not modelled yet; names the place and the remedy.
         ValueError: for a version that simbus does not stand in for.
     """
-    names = [field(place, entry, "name", str) for place, entry in objects(document, "vhosts")] or ["/"]
     users = field("", document, "users", list, [])
-    broker = Broker(names, now, users={} if users else {"guest": "guest"}, version=version)
+    broker = Broker((), now, users={} if users else {"guest": "guest"}, version=version)
+    if not field("", document, "vhosts", list, []):
+        broker.add_vhost("/")
     import_definitions(broker, document)
+    for name in () if users else broker.vhost_names:
+        broker.set_permissions("guest", name, EVERYTHING, EVERYTHING, EVERYTHING)
     broker.take_effects()  # no driver has begun to look
     return broker
 
@@ -56,7 +59,9 @@ def import_definitions(broker: Broker, document: Mapping[str, Any], vhost: str |
     if vhost is not None:
         document = {section: _all_in(document, section, vhost) for section in _OF_VHOSTS if section in document}
     known = _vhosts(broker, document)
-    topologies = {name: read_definitions(document, name) for name in known}  # which checks the document's form too
+    topologies = {
+        name: read_definitions(document, name, fill_types=False) for name in known
+    }  # which checks the document's form too
     for place, entry in objects(document, "users"):
         _in_place(place, _add_user, broker, place, entry)
     for place, entry in objects(document, "vhosts"):
@@ -120,15 +125,13 @@ def _in_place(place: str, act: Callable[..., object], *arguments: Any, **options
 
 
 def _add_vhost(broker: Broker, place: str, entry: Mapping[str, Any]) -> None:
+    """Add or describe one; the default type of queues is of a new one only (observed on 4.0.5)."""
     metadata = {**field(place, entry, "metadata", dict, {}), **entry}
     name = field(place, entry, "name", str)
     kind = field(place, metadata, "default_queue_type", str, "undefined")
-    broker.add_vhost(
-        name,
-        description=field(place, metadata, "description", str, ""),
-        tags=_tags(place, metadata),
-        default_queue_type=None if kind == "undefined" else kind,
-    )
+    known = kind == "undefined" or name in broker.vhost_names
+    description = field(place, metadata, "description", str, "")
+    broker.add_vhost(name, description=description, tags=_tags(place, metadata), default_queue_type=None if known else kind)
 
 
 def _tags(place: str, entry: Mapping[str, Any]) -> list[str]:

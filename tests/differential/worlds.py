@@ -23,6 +23,7 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from simbus.units import MILLISECOND
+from tests.differential import operated
 from tests.differential.client import Line
 from tests.wire import Wire
 
@@ -106,7 +107,12 @@ class Simbus:
         self.wire.clock.run_until(self.wire.clock.now + int(milliseconds * MILLISECOND))
 
     def http(self, method: str, path: str, body: Any) -> tuple[int, Any]:
-        raise Unmodelled("the management API")
+        try:
+            answer = operated.ask(self.wire.broker, self.vhost, method, path, body)
+        except operated.NotAnswered as asked:
+            raise Unmodelled(f"the management API's {asked}") from None
+        self.wire.observe()
+        return answer
 
     def ctl(self, arguments: Sequence[str]) -> None:
         raise Unmodelled("rabbitmqctl has nothing to ask here")
