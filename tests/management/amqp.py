@@ -39,8 +39,10 @@ class Clients:
     def declare_exclusive(self, number: int, queue: str) -> None:
         self._channels[number].queue_declare(queue, exclusive=True)
 
-    def consume(self, number: int, queue: str, tag: str) -> None:
-        self._channels[number].basic_consume(queue, lambda *got: self._bodies.append(got[3]), consumer_tag=tag)
+    def consume(self, number: int, queue: str, tag: str, arguments: Any = None, exclusive: bool = False) -> None:
+        self._channels[number].basic_consume(
+            queue, lambda *got: self._bodies.append(got[3]), consumer_tag=tag, arguments=arguments, exclusive=exclusive
+        )
 
     def expect(self, body: bytes) -> None:
         """The consumer gets just this message."""

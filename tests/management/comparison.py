@@ -4,12 +4,17 @@ An entry is a pattern for the place of a value: the step's path, then keys; ``*`
 
     "absent"  RabbitMQ has the key and simbus has not
     "type"    both have a value of that type, but not the same one
+    "order"   the same list in another order
+    "node"    both name a node
+    "hash"    the same but for a hash at the end
     "any"     the whole answer may differ
 """
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 
@@ -74,6 +79,10 @@ DIFFERENCES = [
     ),
     Difference(r"GET /api/(?:users/\w+|users/without-permissions) body\.(?:\d+\.)?password_hash$", "type", "salts are random"),
     Difference(r"GET /api/auth/hash_password/\S+ body\.ok$", "type", "salts are random"),
+    Difference(
+        r"GET /api/definitions/\w+ body\.(?:queues|exchanges|bindings|policies)$", "order", "there is no order in RabbitMQ's"
+    ),
+    Difference(r"POST /api/definitions/\w+ body\.reason$", "type", "simbus names the place in the document"),
     Difference(r"GET /api/vhosts\?columns=name body", "any", "other virtual hosts are used by others"),
     Difference(r"GET /api/(?:connections|channels)\?columns=none body", "any", "others use that broker too"),
     Difference(r"GET /api/vhost-limits body", "any", "other virtual hosts are used by others"),
@@ -94,6 +103,8 @@ def _compare(place: str, theirs: Any, ours: Any) -> Iterator[str]:
     how = {difference.how for difference in DIFFERENCES if re.match(difference.place, place)}
     if "any" in how or theirs == ours:
         return
+    if "order" in how:
+        theirs, ours = (sorted(items, key=partial(json.dumps, sort_keys=True)) for items in (theirs, ours))
     if isinstance(theirs, dict) and isinstance(ours, dict):
         yield from _compare_tables(place, theirs, ours)
     elif isinstance(theirs, list) and isinstance(ours, list) and len(theirs) == len(ours):

@@ -602,4 +602,74 @@ CONVERSATIONS: dict[str, list[Ask | Client]] = {
         delete("/api/global-parameters/mgmt"),
         delete("/api/global-parameters/mgmt"),
     ],
+    "definitions": [
+        put(f"/api/queues{V}/q", {"durable": True, "arguments": {"x-max-length": 5}}),
+        put(f"/api/queues{V}/gone", {"durable": False}),
+        put(f"/api/exchanges{V}/x", {"type": "topic", "durable": True}),
+        put(f"/api/exchanges{V}/y", {"type": "fanout", "durable": True, "auto_delete": True}),
+        post(f"/api/bindings{V}/e/x/q/q", {"routing_key": "a.#", "arguments": {"n": 1}}),
+        post(f"/api/bindings{V}/e/x/e/y", {"routing_key": "b"}),
+        put(f"/api/policies{V}/p", {"pattern": "^q", "definition": {"max-length": 7}, "priority": 2, "apply-to": "queues"}),
+        put(f"/api/vhost-limits{V}/max-queues", {"value": 7}),
+        get(f"/api/definitions{V}"),
+        get("/api/definitions/nowhere"),
+        post(
+            f"/api/definitions{V}",
+            {
+                "queues": [{"name": "r", "durable": True, "auto_delete": False, "arguments": {}}],
+                "exchanges": [
+                    {"name": "z", "type": "direct", "durable": True, "auto_delete": False, "internal": False, "arguments": {}}
+                ],
+                "bindings": [
+                    {"source": "z", "destination": "r", "destination_type": "queue", "routing_key": "k", "arguments": {}},
+                ],
+                "policies": [
+                    {"name": "more", "pattern": "^r", "apply-to": "all", "priority": 0, "definition": {"max-length": 1}}
+                ],
+            },
+        ),
+        get(f"/api/queues{V}?columns=name"),
+        get(f"/api/bindings{V}/e/z/q/r"),
+        get(f"/api/policies{V}/more"),
+        post("/api/definitions/nowhere", {"queues": []}),
+        post(f"/api/definitions{V}", "{bad"),
+        post(f"/api/definitions{V}", {"queues": [{"name": "s", "durable": True, "arguments": {"x-message-ttl": -1}}]}),
+        post(
+            "/api/definitions",
+            {
+                "users": [{"name": "anna", "password": "sesame", "tags": "management"}],
+                "permissions": [{"user": "anna", "vhost": VHOST, "configure": "", "write": "", "read": ".*"}],
+                "queues": [{"name": "global", "vhost": VHOST, "durable": True, "auto_delete": False, "arguments": {}}],
+            },
+        ),
+        get(f"/api/permissions{V}/anna"),
+        get(f"/api/queues{V}/global?columns=name"),
+        delete("/api/users/anna"),
+        get("/api/definitions?columns=rabbit_version"),
+    ],
+    "consumers": [
+        put(f"/api/queues{V}/classic", {"arguments": {"x-single-active-consumer": True}}),
+        put(
+            f"/api/queues{V}/quorum", {"durable": True, "arguments": {"x-queue-type": "quorum", "x-single-active-consumer": True}}
+        ),
+        put(f"/api/queues{V}/plain", {"arguments": {"x-max-priority": 3}}),
+        client("connect", "billing"),
+        client("channel", 1),
+        client("consume", 1, "classic", "a"),
+        client("consume", 1, "classic", "b"),
+        client("channel", 2),
+        client("consume", 2, "quorum", "c"),
+        client("consume", 2, "quorum", "d"),
+        client("channel", 3),
+        client("consume", 3, "plain", "e", {"x-priority": 5}, True),
+        get(f"/api/consumers{V}", settled=True),
+        get(f"/api/queues{V}/classic?columns=single_active_consumer_tag,exclusive_consumer_tag,consumers"),
+        get(f"/api/queues{V}/quorum?columns=single_active_consumer_tag,single_active_consumer_ctag,consumers"),
+        get(f"/api/queues{V}/plain?columns=arguments,exclusive_consumer_tag"),
+        get("/api/channels/{connection}%20(2)"),
+        client("close"),
+        delete(f"/api/queues{V}/classic"),
+        delete(f"/api/queues{V}/quorum"),
+        delete(f"/api/queues{V}/plain"),
+    ],
 }

@@ -10,11 +10,12 @@ from typing import Any
 from urllib.parse import quote_plus, unquote_plus
 from zlib import crc32
 
+from simbus.rabbitmq.exported import in_json
 from simbus.rabbitmq.management import exchanges
 from simbus.rabbitmq.management.calls import Call
 from simbus.rabbitmq.management.http import NO_CONTENT, Response, bad_request, object_not_found
 from simbus.rabbitmq.management.listing import Item
-from simbus.rabbitmq.management.values import table, to_json
+from simbus.rabbitmq.management.values import table
 from simbus.rabbitmq.routing import frozen
 from simbus.rabbitmq.virtual_host import VirtualHost
 
@@ -135,7 +136,7 @@ def _all(vhost: VirtualHost) -> Iterator[Item]:
 
 def _show(vhost: VirtualHost, source: str, kind: str, to: str, routing_key: str, arguments: Mapping[str, Any]) -> Item:
     return {
-        "arguments": to_json(arguments),
+        "arguments": in_json(arguments),
         "destination": to,
         "destination_type": kind,
         "properties_key": properties_key(routing_key, arguments),

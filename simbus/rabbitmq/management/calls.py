@@ -22,7 +22,6 @@ from simbus.rabbitmq.management.http import (
 from simbus.rabbitmq.versions import Version
 from simbus.rabbitmq.virtual_host import VirtualHost
 
-NODE = "rabbit@localhost"
 _ACCESS_REFUSED, _NOT_FOUND = 403, 404
 _NOT_MODELLED = "simbus does not model"  # the beginning of every 540 that is not RabbitMQ's own
 
@@ -45,6 +44,11 @@ class Call:
     def version(self) -> Version:
         """The RabbitMQ that it behaves as."""
         return self.broker.version
+
+    @property
+    def node(self) -> str:
+        """The node's name."""
+        return self.broker.node_name
 
     @property
     def tags(self) -> list[str]:

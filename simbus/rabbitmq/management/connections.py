@@ -7,12 +7,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from simbus.rabbitmq.channels import Channel
+from simbus.rabbitmq.exported import in_json
 from simbus.rabbitmq.management import consumers
-from simbus.rabbitmq.management.calls import NODE, Call, without
+from simbus.rabbitmq.management.calls import Call, without
 from simbus.rabbitmq.management.driver import Client
 from simbus.rabbitmq.management.http import NO_CONTENT, Response, object_not_found
 from simbus.rabbitmq.management.listing import Item
-from simbus.rabbitmq.management.values import to_json
 from simbus.units import MILLISECOND
 
 _REASON = "Closed via management plugin"
@@ -29,19 +29,19 @@ _TLS = (
 
 def list_connections(call: Call) -> list[Item]:
     """All connections, or those to a virtual host."""
-    return [_show(client, of_nothing=None) for client in _clients(call)]
+    return [_show(call, client, of_nothing=None) for client in _clients(call)]
 
 
 def list_of_user(call: Call) -> list[Item]:
     """Those of a user, in few words."""
-    shown = [_show(client, of_nothing="") for client in _clients(call) if client.connection.user == call.names["user"]]
+    shown = [_show(call, client, of_nothing="") for client in _clients(call) if client.connection.user == call.names["user"]]
     keys = ("name", "user", "node", "vhost")
     return [{key: item[key] for key in keys} for item in shown]
 
 
 def get_connection(call: Call) -> Item:
     """One connection, by its name."""
-    return _show(_client(call), of_nothing="")
+    return _show(call, _client(call), of_nothing="")
 
 
 def close_connection(call: Call) -> Response:
@@ -97,19 +97,19 @@ def _client(call: Call) -> Client:
     return found[0]
 
 
-def _show(client: Client, of_nothing: str | None) -> Item:
+def _show(call: Call, client: Client, of_nothing: str | None) -> Item:
     """A connection; what there is not has another word in a list than alone."""
     called = client.properties.get("connection_name")
     return {
         "auth_mechanism": client.mechanism,
         "channel_max": client.channel_max,
         "channels": len(client.channels),
-        "client_properties": to_json(client.properties),
+        "client_properties": in_json(client.properties),
         "connected_at": client.since // MILLISECOND,
         "frame_max": client.frame_max,
         "host": client.here.host,
         "name": client.name,
-        "node": NODE,
+        "node": call.node,
         "peer_host": client.peer.host,
         "peer_port": client.peer.port,
         "port": client.here.port,
@@ -119,7 +119,7 @@ def _show(client: Client, of_nothing: str | None) -> Item:
         "timeout": client.heartbeat,
         "type": "network",
         "user": client.connection.user,
-        **({"user_provided_name": to_json(called)} if called else {}),
+        **({"user_provided_name": in_json(called)} if called else {}),
         "user_who_performed_action": client.connection.user,
         "vhost": client.connection.vhost.name,
         **dict.fromkeys(_TLS, of_nothing),
@@ -143,7 +143,7 @@ def _channel(client: Client, number: int, channel: Channel, call: Call) -> Item:
         "messages_uncommitted": publishes,
         "messages_unconfirmed": 0,
         "name": f"{client.name} ({number})",
-        "node": NODE,
+        "node": call.node,
         "number": number,
         "pending_raft_commands": 0,
         "prefetch_count": channel.prefetch_count,

@@ -4,7 +4,7 @@ from typing import Any
 
 from simbus.rabbitmq.channels import Channel, Connection
 from simbus.rabbitmq.consumers import Consumer
-from simbus.rabbitmq.management.calls import NODE, Call, without
+from simbus.rabbitmq.management.calls import Call, without
 from simbus.rabbitmq.management.driver import Client
 from simbus.rabbitmq.management.listing import Item
 from simbus.rabbitmq.queues import Queue
@@ -15,16 +15,18 @@ _UNKNOWN = "undefined"  # what RabbitMQ says of the address of a client that is 
 def list_consumers(call: Call) -> list[Item]:
     """All consumers, or those of a virtual host; handlers of the test are among them."""
     queues = [queue for vhost in call.vhosts for queue in vhost.queues.values()]
-    return [show(call, consumer) for queue in queues for consumer in queue.consumers]
+    seen = [consumer for queue in queues for consumer in queue.consumers]
+    everyones = call.has_tag("monitoring")
+    return [show(call, consumer) for consumer in seen if everyones or consumer.channel.connection.user == call.user]
 
 
 def show(call: Call, consumer: Consumer) -> Item:
     """A consumer."""
     shown = {
         "ack_required": not consumer.no_ack,
-        "active": True,
-        "activity_status": "up",
-        "arguments": {},
+        "active": not consumer.waits,
+        "activity_status": _status(consumer),
+        "arguments": {"x-priority": consumer.priority} if consumer.priority else {},
         "channel_details": channel_details(call, consumer.channel),
         "consumer_tag": consumer.tag,
         "consumer_timeout": 1_800_000,
@@ -35,6 +37,18 @@ def show(call: Call, consumer: Consumer) -> Item:
     return without(call, "consumer", shown)
 
 
+def _status(consumer: Consumer) -> str:
+    if not consumer.queue.options.single_active_consumer:
+        return "up"
+    return "waiting" if consumer.waits else "single_active"
+
+
+def single_active(queue: Queue) -> str | None:
+    """The tag of the single active consumer, if the queue has such a thing."""
+    single = queue.options.single_active_consumer
+    return next((consumer.tag for consumer in queue.consumers if single and not consumer.waits), None)
+
+
 def channel_details(call: Call, channel: Channel) -> Item:
     """Which channel of which connection."""
     client = client_of(call, channel.connection)
@@ -43,7 +57,7 @@ def channel_details(call: Call, channel: Channel) -> Item:
     return {
         "connection_name": connection["name"],
         "name": f"{connection['name']} ({number})",
-        "node": NODE,
+        "node": call.node,
         "number": number,
         "peer_host": connection["peer_host"],
         "peer_port": connection["peer_port"],

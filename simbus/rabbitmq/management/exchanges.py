@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from simbus.rabbitmq.exported import in_json
 from simbus.rabbitmq.management.calls import Call
 from simbus.rabbitmq.management.http import CREATED, NO_CONTENT, Response, boolean, object_not_found
 from simbus.rabbitmq.management.listing import Item
-from simbus.rabbitmq.management.values import table, to_json
+from simbus.rabbitmq.management.values import table
 from simbus.rabbitmq.routing import Exchange
 from simbus.rabbitmq.virtual_host import VirtualHost
 
@@ -65,7 +66,7 @@ def exchange_of(call: Call, vhost: VirtualHost) -> Exchange:
 def show(vhost: VirtualHost, exchange: Exchange) -> dict[str, Any]:
     """An exchange as it stands in lists."""
     return {
-        "arguments": to_json(exchange.arguments),
+        "arguments": in_json(exchange.arguments),
         "auto_delete": exchange.auto_delete,
         "durable": exchange.durable,
         "internal": exchange.internal,

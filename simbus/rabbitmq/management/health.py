@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
-from simbus.rabbitmq.management.calls import NODE, Call
+from simbus.rabbitmq.management.calls import Call
 from simbus.rabbitmq.management.driver import Listener
 from simbus.rabbitmq.management.http import Response, answer, bad_request
 from simbus.rabbitmq.management.listing import Item
@@ -30,7 +30,7 @@ def local_alarms(call: Call) -> Item | Response:
 
 
 def _alarms(call: Call, reason: str) -> Item | Response:
-    resources = [{"node": NODE, "resource": alarm.removeprefix("low on ")} for alarm in sorted(call.broker.alarms)]
+    resources = [{"node": call.node, "resource": alarm.removeprefix("low on ")} for alarm in sorted(call.broker.alarms)]
     return _failed(reason, alarms=resources) if resources else _OK
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from simbus.rabbitmq.access import PasswordHash
-from simbus.rabbitmq.management.calls import NODE, Call, without
+from simbus.rabbitmq.management.calls import Call, without
 from simbus.rabbitmq.management.http import NO_CONTENT, Response, not_modelled, object_not_found
 from simbus.rabbitmq.management.listing import Item
 from simbus.rabbitmq.routing import MATCHERS
@@ -28,7 +28,7 @@ def get_overview(call: Call) -> Item:
     """Versions, totals and listeners; ``rates_mode`` is none, which is what RabbitMQ calls it when no statistics are kept."""
     release, erlang = call.version.release, call.version.platform.removeprefix("Erlang/OTP ")
     shown = {
-        "cluster_name": NODE,
+        "cluster_name": call.node,
         "cluster_tags": {},
         "contexts": _contexts(call),
         "default_queue_type": "classic",
@@ -40,7 +40,7 @@ def get_overview(call: Call) -> Item:
         "is_op_policy_updating_enabled": True,
         "listeners": _listeners(call),
         "management_version": release,
-        "node": NODE,
+        "node": call.node,
         "node_tags": {},
         "object_totals": _objects(call),
         "product_name": "RabbitMQ",
@@ -82,22 +82,22 @@ def _exchange_types() -> list[Item]:
 
 def _listeners(call: Call) -> list[Item]:
     return [
-        {"ip_address": address.host, "node": NODE, "port": address.port, "protocol": protocol, "socket_opts": {}}
+        {"ip_address": address.host, "node": call.node, "port": address.port, "protocol": protocol, "socket_opts": {}}
         for protocol, address in call.driver.listeners()
     ]
 
 
 def _contexts(call: Call) -> list[Item]:
     return [
-        {"description": "RabbitMQ Management", "ip": address.host, "node": NODE, "path": "/", "port": str(address.port)}
+        {"description": "RabbitMQ Management", "ip": address.host, "node": call.node, "path": "/", "port": str(address.port)}
         for protocol, address in call.driver.listeners()
         if protocol == "http"
     ]
 
 
-def get_cluster_name(_call: Call) -> Item:
+def get_cluster_name(call: Call) -> Item:
     """The name of the cluster, which is the node's."""
-    return {"name": NODE}
+    return {"name": call.node}
 
 
 def put_cluster_name(_call: Call) -> Response:
@@ -112,7 +112,7 @@ def list_nodes(call: Call) -> list[Item]:
 
 def get_node(call: Call) -> Item:
     """The node, by its name."""
-    if call.names["name"] != NODE:
+    if call.names["name"] != call.node:
         raise object_not_found()
     return _node(call)
 
@@ -125,7 +125,7 @@ def _node(call: Call) -> Item:
         "disk_free_alarm": "low on disk" in alarms,
         "exchange_types": _exchange_types(),
         "mem_alarm": "low on memory" in alarms,
-        "name": NODE,
+        "name": call.node,
         "net_ticktime": 60,
         "partitions": [],
         "rates_mode": "none",

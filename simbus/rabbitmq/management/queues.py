@@ -1,14 +1,14 @@
 """Queues: ``/api/queues``. What they hold is counted when it is asked for, and so is never out of date."""
 
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from typing import Any
 
+from simbus.rabbitmq.exported import in_json
 from simbus.rabbitmq.management import consumers
-from simbus.rabbitmq.management.calls import NODE, Call, without
+from simbus.rabbitmq.management.calls import Call, without
 from simbus.rabbitmq.management.http import CREATED, NO_CONTENT, Response, bad_request, boolean, object_not_found
 from simbus.rabbitmq.management.listing import Item
-from simbus.rabbitmq.management.values import seconds, table, to_json
+from simbus.rabbitmq.management.values import table
 from simbus.rabbitmq.messages import Copy
 from simbus.rabbitmq.policies import Policy
 from simbus.rabbitmq.queues import Queue
@@ -65,8 +65,8 @@ def get_queue(call: Call) -> Item:
 def put_queue(call: Call) -> Response:
     """Declare one: 201 when it is new, 204 when it was there already."""
     body = call.body()
-    node = body.get("node", NODE)
-    if node != NODE:
+    node = body.get("node", call.node)
+    if node != call.node:
         raise bad_request(f"Node {node} could not be contacted")
     name = call.names["name"]
     with call.declaring() as channel:
@@ -116,7 +116,7 @@ def queue_of(call: Call) -> Queue:
 
 def arguments_of(queue: Queue, version: Version) -> dict[str, Any]:
     """The arguments that it was declared with; 4.0 adds the type to those of a queue that was declared without one."""
-    given: dict[str, Any] = to_json(queue.arguments)
+    given: dict[str, Any] = in_json(queue.arguments)
     return {"x-queue-type": queue.options.type, **given} if version.queue_type_is_added else given
 
 
@@ -135,14 +135,14 @@ def show(call: Call, queue: Queue) -> Item:
         "exclusive": queue.owner is not None,
         "incoming": [],
         "name": queue.name,
-        "node": NODE,
+        "node": call.node,
         "operator_policy": name_of(queue.applied.operator_policy),
         "policy": name_of(queue.applied.policy),
         "state": "running",
         "type": queue.options.type,
         "vhost": queue.vhost,
         **_counts(queue),
-        **_of_type(queue),
+        **_of_type(call, queue),
         **consumers.owner(call, queue),
     }
     return without(call, f"{queue.options.type} queue", shown)
@@ -180,8 +180,8 @@ def _bytes(copies: Iterable[Copy]) -> int:
     return sum(len(copy.message.body) for copy in copies)
 
 
-def _of_type(queue: Queue) -> Item:
-    return _quorum(queue) if queue.is_quorum else _classic(queue)
+def _of_type(call: Call, queue: Queue) -> Item:
+    return _quorum(call, queue) if queue.is_quorum else _classic(queue)
 
 
 def _classic(queue: Queue) -> Item:
@@ -193,13 +193,13 @@ def _classic(queue: Queue) -> Item:
         "messages_ready_ram": len(queue.ready),
         "messages_unacknowledged_ram": len(queue.unacked),
         "recoverable_slaves": None,
-        "single_active_consumer_tag": None,
+        "single_active_consumer_tag": consumers.single_active(queue),
         "storage_version": 2,
     }
 
 
-def _quorum(queue: Queue) -> Item:
-    members: Mapping[str, Any] = {"leader": NODE, "members": [NODE], "online": [NODE]}
+def _quorum(call: Call, queue: Queue) -> Item:
+    members: Mapping[str, Any] = {"leader": call.node, "members": [call.node], "online": [call.node]}
     limit = {} if queue.options.delivery_limit is None else {"delivery_limit": queue.options.delivery_limit}
     returned = sum(copy.attempts > 0 for copy in queue.ready)
     return {
@@ -210,11 +210,11 @@ def _quorum(queue: Queue) -> Item:
         "messages_ready_high": 0,
         "messages_ready_normal": len(queue.ready) - returned,
         "messages_ready_returned": returned,
-        "single_active_consumer_ctag": None,  # RabbitMQ 3.10's word
-        "single_active_consumer_tag": None,
+        "single_active_consumer_ctag": consumers.single_active(queue),  # RabbitMQ 3.10's word
+        "single_active_consumer_tag": consumers.single_active(queue),
     }
 
 
 def _head_timestamp(queue: Queue) -> int | None:
     time = queue.ready[0].message.properties.timestamp if queue.ready else None
-    return seconds(time) if isinstance(time, datetime) else None
+    return None if time is None else int(in_json(time))

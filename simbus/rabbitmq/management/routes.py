@@ -11,6 +11,7 @@ from simbus.rabbitmq.management import (
     bindings,
     connections,
     consumers,
+    definitions,
     exchanges,
     health,
     messages,
@@ -98,6 +99,7 @@ def _foreign(of: str, path: str, *methods: str) -> Route:
     return Route(path, dict.fromkeys(methods or ("GET",), overview.whoami), of=of)
 
 
+_CONSUMER = ("active", "activity_status", "channel_details.name", "consumer_tag")
 _VHOST_USER = ("vhost", "user")
 
 ROUTES = [
@@ -169,6 +171,8 @@ ROUTES = [
         delete=policies.delete_global,
         who=POLICYMAKER,
     ),
+    _admin(_one("definitions", definitions.get_definitions, post=definitions.post_definitions, strict=True)),
+    _admin(_one("definitions/{vhost}", definitions.get_definitions, post=definitions.post_definitions, strict=True)),
     _list("exchanges", exchanges.list_exchanges, paged=True),
     _list("exchanges/{vhost}", exchanges.list_exchanges, paged=True),
     _one("exchanges/{vhost}/{name}", exchanges.get_exchange, put=exchanges.put_exchange, delete=exchanges.delete_exchange),
@@ -197,8 +201,8 @@ ROUTES = [
     _list("connections/{name}/channels", connections.list_channels_of, paged=True),
     _list("channels", connections.list_channels, paged=True),
     _one("channels/{name}", connections.get_channel),
-    _list("consumers", consumers.list_consumers, "queue.name", "consumer_tag"),
-    _list("consumers/{vhost}", consumers.list_consumers, "queue.name", "consumer_tag"),
+    _list("consumers", consumers.list_consumers, *_CONSUMER),
+    _list("consumers/{vhost}", consumers.list_consumers, *_CONSUMER),
     _one("health/checks/alarms", health.alarms),
     _one("health/checks/local-alarms", health.local_alarms),
     _one("health/checks/certificate-expiration/{within}/{unit}", health.certificate_expiration),
@@ -211,8 +215,6 @@ ROUTES = [
     _one("healthchecks/node/{name}", health.ok),
     _one("aliveness-test/{vhost}", health.aliveness),
     # What RabbitMQ has and simbus has not
-    _admin(_foreign("definitions over HTTP", "definitions", "GET", "POST")),
-    _admin(_foreign("definitions over HTTP", "definitions/{vhost}", "GET", "POST")),
     _foreign("the memory of a node", "nodes/{name}/memory"),
     _foreign("the memory of a node", "nodes/{name}/memory/ets"),
     _foreign("statistics of log-ins", "auth/attempts/{node}", "GET", "DELETE"),

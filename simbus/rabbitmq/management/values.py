@@ -1,44 +1,16 @@
-"""Values of AMQP's tables as JSON, and back."""
+"""Values of AMQP's tables out of JSON, and a message's properties in both directions."""
 
-from base64 import b64encode
-from collections.abc import Mapping
 from dataclasses import fields
 from datetime import UTC, datetime
-from decimal import Decimal
 from typing import Any
 
+from simbus.rabbitmq.exported import in_json
 from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.management.http import HttpError, bad_request
 from simbus.rabbitmq.messages import Properties
 
 _NAMES = [field.name for field in fields(Properties)]
 _NUMBERS = ("delivery_mode", "priority", "timestamp")
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-def to_json(value: Any) -> Any:
-    """A field's value."""
-    if isinstance(value, Mapping):
-        return {key: to_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
-    if isinstance(value, datetime):
-        return seconds(value)
-    if isinstance(value, bytes):
-        return _text(value)
-    return float(value) if isinstance(value, Decimal) else value
-
-
-def _text(octets: bytes) -> str:
-    try:
-        return octets.decode()
-    except UnicodeDecodeError:
-        return b64encode(octets).decode()
-
-
-def seconds(time: datetime) -> int:
-    """A timestamp, since the epoch."""
-    return (time - _EPOCH).days * 86_400 + (time - _EPOCH).seconds
 
 
 def table(value: Any) -> dict[str, Any]:
@@ -86,5 +58,5 @@ def _not_text(name: str) -> HttpError:
 
 def properties_to_json(message: Properties) -> Any:
     """Those that a message has; of none RabbitMQ makes an empty list."""
-    found = {name: to_json(value) for name in _NAMES if (value := getattr(message, name)) is not None}
+    found = {name: in_json(value) for name in _NAMES if (value := getattr(message, name)) is not None}
     return found or []

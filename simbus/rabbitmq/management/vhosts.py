@@ -3,7 +3,7 @@
 from typing import Any
 
 from simbus.rabbitmq.access import EVERYTHING
-from simbus.rabbitmq.management.calls import NODE, Call, operating, without
+from simbus.rabbitmq.management.calls import Call, operating, without
 from simbus.rabbitmq.management.http import CREATED, NO_CONTENT, Response, bad_request, boolean, not_modelled
 from simbus.rabbitmq.management.listing import Item
 from simbus.rabbitmq.virtual_host import VirtualHost
@@ -78,7 +78,7 @@ def _show(call: Call, vhost: VirtualHost) -> Item:
     ready = sum(len(queue.ready) for queue in vhost.queues.values())
     unacked = sum(len(queue.unacked) for queue in vhost.queues.values())
     shown = {
-        "cluster_state": {NODE: "running"},
+        "cluster_state": {call.node: "running"},
         "default_queue_type": kind,
         "description": vhost.description,
         "messages": ready + unacked,
