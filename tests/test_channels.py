@@ -382,7 +382,7 @@ def test_these_arguments_are_accepted(channel, arguments):
 
 @pytest.mark.parametrize(
     "arguments",
-    [{"queue_type": "stream"}],
+    [{"queue_type": "quorum", "dead_letter_strategy": "at-least-once"}],
 )
 def test_what_simbus_does_not_model_yet_is_refused_and_not_ignored(broker, channel, arguments):
     refusal = refusal_of(declaring(**arguments), channel)

@@ -6,13 +6,14 @@ RabbitMQ 4.0. An argument that RabbitMQ knows and simbus does not model yet is r
 rather than ignored: a fake must not pretend.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from simbus.rabbitmq.errors import not_implemented, precondition_failed
+from simbus.rabbitmq.errors import internal_error, not_implemented, precondition_failed
 from simbus.rabbitmq.fields import (
     Byte,
     Float,
@@ -28,7 +29,14 @@ from simbus.rabbitmq.fields import (
 from simbus.rabbitmq.messages import LONGEST_TTL_MS
 from simbus.rabbitmq.timeouts import NEVER
 from simbus.rabbitmq.versions import Version
-from simbus.units import MILLISECOND
+from simbus.units import MILLISECOND, SECOND
+
+_ON_FAILOVER = "x-cancel-on-ha-failover"
+_LOCATORS = ("client-local", "balanced", "random", "least-leaders")
+_SEGMENT_SIZE = "x-stream-max-segment-size-bytes"
+_SEGMENT, _LARGEST_SEGMENT = 500_000_000, 3_000_000_000  # bytes
+_INTERVAL = re.compile(r"(\d*)(.*)", re.ASCII | re.DOTALL)
+_INTERVALS = {"Y": 365 * 86_400, "M": 30 * 86_400, "D": 86_400, "h": 3_600, "m": 60, "s": 1}  # seconds
 
 OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
 
@@ -59,6 +67,8 @@ class QueueOptions:
     elects_by_priority: bool = True
     counts_from_zero: bool = False
     consumer_timeout: int | None = None
+    max_age: int | None = None
+    segment_size: int = 0
 
 
 _FIELD_TYPES: dict[type, str] = {
@@ -144,6 +154,30 @@ def _strategy(value: object) -> str | None:
     return None if value in ("at-most-once", "at-least-once") else "invalid_dlx_strategy"
 
 
+def _locator(value: object) -> str | None:
+    return _text(value) or (None if value in _LOCATORS else "invalid_queue_locator_arg")
+
+
+def _positive(value: Any) -> str | None:
+    return _not_negative(value) or ("{value_zero,0}" if value == 0 else None)
+
+
+def _age(value: Any) -> str | None:
+    return _text(value) or ("invalid_max_age" if interval(value) is None else None)
+
+
+def interval(text: str) -> int | None:
+    """The nanoseconds of a number with a unit, such as ``7D``; None when they are not such, or nothing.
+
+    Raises:
+        ConnectionError: 541 when it does not begin with a number.
+    """
+    number, unit = _INTERVAL.fullmatch(text).groups()  # type: ignore[union-attr] # which matches anything
+    if not number:
+        raise internal_error()
+    return int(number) * _INTERVALS[unit] * SECOND if int(number) and unit in _INTERVALS else None
+
+
 def _anything(value: object) -> str | None:  # noqa: ARG001 - one signature for the table
     return None
 
@@ -164,22 +198,23 @@ _ARGUMENTS = {
     "x-dead-letter-exchange": _Argument(_text),
     "x-dead-letter-routing-key": _Argument(_text),
     "x-max-length": _Argument(_not_negative),
-    "x-max-length-bytes": _Argument(_not_negative),
+    "x-max-length-bytes": _Argument(_not_negative, types=("classic", "quorum", "stream")),
     "x-max-priority": _Argument(_priorities, types=("classic",)),
     "x-overflow": _Argument(_overflow),
     "x-queue-mode": _Argument(_mode, types=("classic",)),
     "x-queue-version": _Argument(_version, types=("classic",)),
     "x-single-active-consumer": _Argument(_flag),
-    "x-queue-type": _Argument(_queue_type),
+    "x-queue-type": _Argument(_queue_type, types=("classic", "quorum", "stream")),
     "x-queue-master-locator": _Argument(_anything, types=("classic",)),
     "x-delivery-limit": _Argument(_anything, types=("quorum",)),
     "x-dead-letter-strategy": _Argument(_strategy, types=("quorum",), modelled=False),
-    "x-queue-leader-locator": _Argument(_anything),
     "x-quorum-initial-group-size": _Argument(_anything, types=("quorum",)),
     "x-max-in-memory-length": _Argument(_anything, types=("quorum",)),
     "x-max-in-memory-bytes": _Argument(_anything, types=("quorum",)),
-    "x-max-age": _Argument(_anything, types=()),
-    "x-stream-max-segment-size-bytes": _Argument(_anything, types=()),
+    "x-max-age": _Argument(_age, types=("stream",)),
+    "x-stream-max-segment-size-bytes": _Argument(_not_negative, types=("stream",)),
+    "x-initial-cluster-size": _Argument(_positive, types=("stream",)),
+    "x-queue-leader-locator": _Argument(_locator, types=("classic", "quorum", "stream")),
 }
 
 
@@ -201,15 +236,15 @@ def queue_options(arguments: Mapping[str, Any], queue: str, vhost: str, version:
     where = f"queue '{queue}' in vhost '{vhost}'"
     check_exchange_name("x-dead-letter-exchange", arguments, where)
     given = [name for name in ("x-queue-type", *_ARGUMENTS) if name in arguments]
+    queue_type = arguments.get("x-queue-type", "classic")
     for name in given:
+        if name != "x-queue-type" and queue_type not in _ARGUMENTS[name].types:
+            continue
         reason = _ARGUMENTS[name].invalid(arguments[name])
         if name == "x-dead-letter-routing-key" and "x-dead-letter-exchange" not in arguments:
             reason = "routing_key_but_no_dlx_defined"
         if reason:
             raise precondition_failed(f"invalid arg '{name}' for {where}: {reason}")
-    queue_type = arguments.get("x-queue-type", "classic")
-    if queue_type == "stream":
-        raise not_implemented(f"simbus does not model streams yet (queue '{queue}')")
     for name in given:
         if queue_type not in _ARGUMENTS[name].types:
             raise precondition_failed(f"invalid arg '{name}' for {where} of queue type rabbit_{queue_type}_queue")
@@ -225,17 +260,38 @@ def check_exchange_name(argument: str, arguments: Mapping[str, Any], where: str)
         raise precondition_failed(f"invalid type '{field_type(arguments[argument])}' for arg '{argument}' in {where}")
 
 
-def check_consumer_arguments(arguments: Mapping[str, Any], queue: str, queue_type: str, vhost: str) -> None:
+def check_consumer_arguments(arguments: Mapping[str, Any], queue: str, queue_type: str, vhost: str, version: Version) -> None:
     """Refuse (406) arguments of basic.consume that this queue does not take; unknown ones are ignored.
 
     Raises:
         ChannelError: 406 with RabbitMQ's wording.
     """
     where = f"queue '{queue}' in vhost '{vhost}'"
-    if "x-stream-offset" in arguments:
-        raise precondition_failed(f"invalid arg 'x-stream-offset' for {where} of queue type rabbit_{queue_type}_queue")
+    for name in _not_taken(queue_type, version):
+        if name in arguments:
+            raise precondition_failed(f"invalid arg '{name}' for {where} of queue type rabbit_{queue_type}_queue")
     if "x-priority" in arguments and (reason := _integer(arguments["x-priority"])):
         raise precondition_failed(f"invalid arg 'x-priority' for {where}: {reason}")
+    if version.failover_cancels and (reason := _flag(arguments.get(_ON_FAILOVER, False))):
+        raise precondition_failed(f"invalid arg '{_ON_FAILOVER}' for {where}: {reason}")
+
+
+def _not_taken(queue_type: str, version: Version) -> Sequence[str]:
+    """The arguments of basic.consume that the version knows, and that a queue of this type does not take."""
+    of_streams = ("x-stream-offset", *(("x-stream-filter", "x-stream-match-unfiltered") if version.streams_have_filters else ()))
+    of_classic_queues = (_ON_FAILOVER,) if version.failover_cancels else ()
+    if queue_type == "stream":
+        return ("x-priority", *of_classic_queues)
+    return of_streams if queue_type == "classic" else (*of_streams, *of_classic_queues)
+
+
+def check_stream_arguments(arguments: Mapping[str, Any], version: Version) -> None:
+    """Refuse (406) values that RabbitMQ looks at when it makes a stream, and that it words otherwise."""
+    if arguments.get(_SEGMENT_SIZE, 0) > _LARGEST_SEGMENT:
+        raise precondition_failed(f"Exceeded max value for {_SEGMENT_SIZE}")
+    size = arguments.get("x-stream-filter-size-bytes", 16)
+    if version.streams_have_filters and not (type(size) is not bool and isinstance(size, int) and 16 <= size <= 255):
+        raise precondition_failed("Invalid value for  x-stream-filter-size-bytes")
 
 
 def is_modelled(argument: str, value: object) -> bool:
@@ -262,6 +318,8 @@ def options_of(arguments: Mapping[str, Any], queue_type: str, version: Version) 
         consumer_timeout=_consumer_timeout(arguments.get("x-consumer-timeout"), version),
         prefers_high=queue_type == "quorum" and version.quorum_priorities,
         counts_from_zero=queue_type == "quorum" and version.gets_are_counted_from_zero,
+        max_age=None if "x-max-age" not in arguments else interval(arguments["x-max-age"]),
+        segment_size=arguments.get(_SEGMENT_SIZE, _SEGMENT),
     )
 
 

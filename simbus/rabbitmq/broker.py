@@ -26,6 +26,7 @@ from simbus.rabbitmq.errors import ConnectionError  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.limits import check_channels_of, check_connections, check_connections_of
 from simbus.rabbitmq.node import Node
 from simbus.rabbitmq.queues import Queue
+from simbus.rabbitmq.streams import Stream
 from simbus.rabbitmq.timeouts import CONSUMER_TIMEOUT, NEVER
 from simbus.rabbitmq.versions import V4_0, version_of
 from simbus.rabbitmq.virtual_host import VirtualHost
@@ -200,10 +201,13 @@ class Broker(Administration):
             _check_bindings(vhost)
         for queue in queues:
             _check_ledger(queue)
+            self._check_policies(queue)
+            if isinstance(queue, Stream):
+                _check_stream(queue)
+                continue
             _check_ready(queue, node.now)
             _check_lease(queue, node.now)
             _check_consumers(queue)
-            self._check_policies(queue)
         self._check_channels(queues)
         self._check_watches()
 
@@ -269,10 +273,18 @@ def _check_ready(queue: Queue, now: int) -> None:
     queue.ready.check()
     assert len(ready) == len(queue.ready), f"{queue.name}: ready copies are counted"
     assert not ready or ready[0] is queue.ready[0], f"{queue.name}: the head comes first"
-    if ready and ready[0].expires_at is not None and queue.options.max_priority is None:  # else one may come too late
+    if ready and ready[0].expires_at is not None:
         assert ready[0].expires_at > now, f"{queue.name}: an expired head"
         assert queue.wake_at is not None, f"{queue.name}: no wake-up for its head"
         assert queue.wake_at <= ready[0].expires_at, f"{queue.name}: a late wake-up"
+
+
+def _check_stream(stream: Stream) -> None:
+    stream.check()
+    assert stream.ready_bytes == sum(len(copy.message.body) for copy in stream.log), f"{stream.name}: bytes"
+    for consumer in stream.consumers:
+        held = sum(entry.consumer is consumer for entry in consumer.channel.held.values())
+        assert consumer.unacked == held <= consumer.prefetch, f"{stream.name}: consumer {consumer.tag} counts what it holds"
 
 
 def _check_lease(queue: Queue, now: int) -> None:
@@ -313,4 +325,4 @@ def _check_limiter(queue: Queue, consumer: Consumer) -> None:
     if limiter is not None:
         sharing = [entry.consumer for entry in consumer.channel.held.values()]
         held = sum(other is not None and other.limiter is limiter for other in sharing)
-        assert limiter.held >= held, f"{queue.name}: the limiter of consumer {consumer.tag} counts what is held"
+        assert limiter.held == held, f"{queue.name}: the limiter of consumer {consumer.tag} counts what is held"

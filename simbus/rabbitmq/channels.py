@@ -23,6 +23,7 @@ from simbus.rabbitmq.errors import (
     ChannelError,
     ConnectionError,  # noqa: A004 - AMQP's word
     access_refused,
+    internal_error,
     not_implemented,
     precondition_failed,
     resource_locked,
@@ -30,6 +31,7 @@ from simbus.rabbitmq.errors import (
 from simbus.rabbitmq.messages import NO_PROPERTIES, Copy, Message, MoreKeys, Properties, ttl_of
 from simbus.rabbitmq.queues import MOST_HELD, Queue
 from simbus.rabbitmq.routing import Exchange, Route, route_to
+from simbus.rabbitmq.streams import FILTER_VALUE, Stream, check_filter_value, check_not_stream, check_returns
 from simbus.rabbitmq.timeouts import NEVER, Watch, timed_out
 from simbus.rabbitmq.topology import NO_ARGUMENTS, Topology
 from simbus.rabbitmq.transactions import Publish, Settlement, Transaction
@@ -122,7 +124,6 @@ class Channel(Topology):
         for group in queue_by_queue(held):
             self._give_back(group, requeue=True, settled=False)
             self.vhost.renew_lease(group[0].queue)  # as if what it held had been its use (observed on 4.0.5)
-        self.vhost.finish()
         for queue in queues:
             self.vhost.dispatch(queue)  # there may be another single active one
 
@@ -198,16 +199,15 @@ class Channel(Topology):
         target = vhost.exchanges.get(exchange)
         if target is None or target.internal or len(body) > vhost.node.version.max_message_size or self.permissions.limited:
             target = self._check_target(exchange, body)
-        if properties.reply_to == DIRECT_REPLY_TO:
-            properties = replace(properties, reply_to=self._reply_name())
         ttl = keys = None
         if properties is not NO_PROPERTIES:
-            ttl, keys = self._check_properties(properties)
-            properties = without_bcc(properties)
+            properties, ttl, keys = self._accepted(properties)
         message = Message(0, exchange, routing_key, properties, body, ttl, keys)
         if self.permissions.topics:
             self._check_topics(target, message)
         route = vhost.route(target, message)
+        if properties.headers and FILTER_VALUE in properties.headers:
+            check_filter_value(properties.headers[FILTER_VALUE], route.queues, vhost.node.version)
         if self._transaction is not None:
             self._transaction.publishes.append(Publish(message, route, mandatory))
             return 0
@@ -262,7 +262,6 @@ class Channel(Topology):
                 self._acknowledge(groups)
             else:
                 self._return(groups, requeue=how == "requeue")
-        self.vhost.finish()
         if not all(accepted):
             raise precondition_failed("partial tx completion")
 
@@ -328,12 +327,13 @@ class Channel(Topology):
         if queue == DIRECT_REPLY_TO:
             return self._consume_replies(consumer_tag, no_ack)
         source = self._readable_queue(queue)
-        self._check_consume(source, exclusive, arguments)
+        self._check_consume(source, no_ack, exclusive, arguments)
         tag = consumer_tag or self.vhost.node.new_name("amq.ctag")
         consumer = self._left(source, tag) or Consumer(tag, self, source, limiter=self._limiter)
         consumer.prefetch, consumer.no_ack, consumer.exclusive = self.prefetch_count, no_ack, exclusive
         consumer.limit = consumer.prefetch or (MOST_HELD if source.is_quorum else 0)
         consumer.priority = arguments.get("x-priority", 0)
+        consumer.arguments = arguments
         self.consumers[tag] = consumer
         source.add_consumer(consumer)
         node, client = self.vhost.node, self.connection.name
@@ -355,6 +355,7 @@ class Channel(Topology):
     def get(self, queue: str = "", *, no_ack: bool = False) -> GetOk | None:
         """Take one message, or None when nothing is ready; 405 of a quorum queue that serves a single active consumer."""
         source = self._readable_queue(queue)
+        check_not_stream(source, "basic.get")
         if source.single is not None and source.is_quorum:
             raise resource_locked(
                 f"cannot obtain access to locked queue '{source.name}' in vhost '{self.vhost.name}'. basic.get operations are "
@@ -412,7 +413,6 @@ class Channel(Topology):
     def nack(self, delivery_tag: int, *, multiple: bool = False, requeue: bool = True) -> None:
         """Give a delivery back, or reject it: dead-lettered or discarded; 406 for an unknown tag."""
         self._return(self._take("requeue" if requeue else "reject", delivery_tag, multiple), requeue=requeue)
-        self.vhost.finish()
 
     def reject(self, delivery_tag: int, *, requeue: bool = True) -> None:
         """As ``nack``, of one delivery."""
@@ -423,25 +423,28 @@ class Channel(Topology):
         self._check_open()
         if not requeue:
             raise not_implemented("requeue=false")
+        if not self.vhost.node.version.streams_take_returns and any(held.queue.is_stream for held in self.unacked.values()):
+            raise internal_error()
         held, self.unacked = self.unacked, {}
         self._return(settled_together(held), requeue=True)
-        self.vhost.finish()
 
     def _take(self, how: Settlement, delivery_tag: int, multiple: bool) -> Sequence[Sequence[Unacked]]:
         """The deliveries meant by a tag, out of the unacked, in groups that are settled together; none in a transaction."""
-        held = self._pop(delivery_tag, multiple)
+        held = self._pop(how, delivery_tag, multiple)
         if self._transaction is None:
             return settled_together(held)
         self._transaction.settle(how, held)
         return ()
 
-    def _pop(self, delivery_tag: int, multiple: bool) -> Held:
+    def _pop(self, how: Settlement, delivery_tag: int, multiple: bool) -> Held:
         self._check_open()
         if delivery_tag not in self.unacked and (delivery_tag or not multiple):
             raise _unknown_delivery_tag(delivery_tag)
-        if not multiple:
-            return {delivery_tag: self.unacked.pop(delivery_tag)}
-        tags = list(takewhile(lambda tag: not delivery_tag or tag <= delivery_tag, self.unacked))  # which are in order
+        tags = [delivery_tag]
+        if multiple:
+            tags = list(takewhile(lambda tag: not delivery_tag or tag <= delivery_tag, self.unacked))  # which are in order
+        if how != "ack":
+            check_returns([self.unacked[tag].queue for tag in tags], self.vhost.node.version)
         return {tag: self.unacked.pop(tag) for tag in tags}
 
     def _acknowledge(self, groups: Sequence[Sequence[Unacked]]) -> None:
@@ -480,22 +483,19 @@ class Channel(Topology):
         if queue.single is not None:
             queue.single.settled(requeued=requeue)
         vhost.trim(queue)
-        vhost.serve(queue)
+        vhost.dispatch(queue)
         vhost.after_settling(queue)
 
     # The prefetch that all consumers of the channel share
 
     def _limit(self, prefetch_count: int) -> None:
-        """Set the shared prefetch, which the consumers of quorum queues do not share.
-
-        When there was none before, all that is unacked counts, gets too, though those make no room when they are settled
-        (rabbit_channel, and observed).
-        """
-        counted = len(self.held) if self._limiter is None else self._limiter.held
-        self._limiter = limiter = Limiter(prefetch_count, counted) if prefetch_count else None
+        """Set the shared prefetch, which the consumers of quorum queues do not share."""
+        self._limiter = limiter = Limiter(prefetch_count) if prefetch_count else None
         held = [entry.consumer for entry in self.held.values() if entry.consumer is not None]
         for consumer in (*self.consumers.values(), *held):
-            consumer.limiter = None if consumer.queue.is_quorum else limiter
+            consumer.limiter = limiter if consumer.queue.is_classic else None
+        if limiter is not None:
+            limiter.held = sum(consumer.limiter is limiter for consumer in held)
         self._resume()
 
     def _resume(self) -> None:
@@ -553,6 +553,14 @@ class Channel(Topology):
 
     # What the virtual host calls
 
+    def lend(self, queue: Queue, copy: Copy, consumer: Consumer) -> int:
+        """Note a delivery that is not taken out of its queue, which is a stream; its delivery tag."""
+        tag = self._delivery_tag = self._delivery_tag + 1
+        self.unacked[tag] = Unacked(queue, copy, consumer)
+        if queue.patience < self._patience:
+            self._watch_over(queue)
+        return tag
+
     def track(self, queue: Queue, copy: Copy, consumer: Consumer | None) -> int:
         """Note a delivery as unacked; its delivery tag."""
         tag = self._delivery_tag = self._delivery_tag + 1
@@ -588,7 +596,6 @@ class Channel(Topology):
         entry = self.unacked.pop(delivery_tag, None)
         if entry is not None:
             self._return(((entry,),), requeue=True)
-            self.vhost.finish()
 
     def forget_consumer(self, consumer: Consumer) -> None:
         """The broker ended one of its consumers."""
@@ -610,6 +617,12 @@ class Channel(Topology):
             for key in message.routing_keys if with_cc else (message.routing_key,):
                 self.permissions.check_topic("write", target.name, key)
 
+    def _accepted(self, properties: Properties) -> tuple[Properties, int | None, MoreKeys | None]:
+        """The properties that go with the message, the nanoseconds of ``expiration``, and the keys in CC and BCC."""
+        if properties.reply_to == DIRECT_REPLY_TO:
+            properties = replace(properties, reply_to=self._reply_name())
+        return without_bcc(properties), *self._check_properties(properties)
+
     def _check_properties(self, properties: Properties) -> tuple[int | None, MoreKeys | None]:
         """The nanoseconds of ``expiration``, if there is one, and the keys in CC and BCC."""
         version, mode = self.vhost.node.version, properties.delivery_mode
@@ -629,10 +642,12 @@ class Channel(Topology):
         if user_id is not None and user_id != user:
             raise precondition_failed(f"user_id property set to '{user_id}' but authenticated user was '{user}'")
 
-    def _check_consume(self, source: Queue, exclusive: bool, arguments: Mapping[str, Any]) -> None:
+    def _check_consume(self, source: Queue, no_ack: bool, exclusive: bool, arguments: Mapping[str, Any]) -> None:
         where = f"queue '{source.name}' in vhost '{self.vhost.name}'"
-        check_consumer_arguments(arguments, source.name, source.options.type, self.vhost.name)
-        if source.is_quorum:
+        check_consumer_arguments(arguments, source.name, source.options.type, self.vhost.name, self.vhost.node.version)
+        if isinstance(source, Stream):
+            source.check_consume(arguments, self.prefetch_count, no_ack)
+        if not source.is_classic:
             if self._limiter is not None:
                 raise not_implemented(f"{where} does not support global qos")
         elif any(c.exclusive for c in source.consumers) or (exclusive and (source.consumers or source.single is not None)):

@@ -3,8 +3,8 @@
 Whose turn it is among those that may get something is the queue's business; here no copy is looked at.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -48,6 +48,7 @@ class Consumer:
     waits: bool = False
     cancelled: bool = False
     limiter: Limiter | None = None
+    arguments: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def full(self) -> bool:

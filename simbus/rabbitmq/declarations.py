@@ -31,8 +31,8 @@ def check_equivalent_queue(queue: Queue, durable: bool, exclusive: bool, auto_de
     check_equivalent(compared_arguments(queue.options.type), queue.arguments, arguments, where)
 
 
-def check_quorum(name: str, vhost: str, durable: bool, exclusive: bool, auto_delete: bool) -> None:
-    """Refuse (406) properties that a quorum queue cannot have."""
+def check_replicated(name: str, vhost: str, durable: bool, exclusive: bool, auto_delete: bool) -> None:
+    """Refuse (406) properties that a quorum queue or a stream cannot have."""
     for wrong, text in ((auto_delete, "auto-delete"), (exclusive, "exclusive-owner"), (not durable, "non-durable")):
         if wrong:
             raise precondition_failed(f"invalid property '{text}' for queue '{name}' in vhost '{vhost}'")

@@ -19,6 +19,7 @@ _NAMES = {
     504: "CHANNEL_ERROR",
     530: "NOT_ALLOWED",
     540: "NOT_IMPLEMENTED",
+    541: "INTERNAL_ERROR",
 }
 
 
@@ -27,13 +28,13 @@ class RabbitMQError(BrokerError):
 
     Args:
         reply_code: AMQP's code, such as 404 (AMQP 0-9-1, section 1.1, and RabbitMQ's extensions).
-        reason: RabbitMQ's text after the dash; ``reply_text`` is ``NOT_FOUND - <reason>``.
+        reason: RabbitMQ's text after the dash; ``reply_text`` is ``NOT_FOUND - <reason>``. It may be empty.
     """
 
     def __init__(self, reply_code: int, reason: str) -> None:
         self.reply_code = reply_code
         self.reason = reason
-        self.reply_text = f"{_NAMES[reply_code]} - {reason}"
+        self.reply_text = f"{_NAMES[reply_code]} - {reason}" if reason else _NAMES[reply_code]
         super().__init__(f"{reply_code} {self.reply_text}")
 
     def __reduce__(self) -> tuple[type[Self], tuple[int, str]]:
@@ -106,3 +107,8 @@ def precondition_failed(reason: str) -> ChannelError:
 def not_implemented(reason: str) -> ConnectionError:
     """540 NOT_IMPLEMENTED: the connection ends."""
     return ConnectionError(540, reason)
+
+
+def internal_error() -> ConnectionError:
+    """541 INTERNAL_ERROR: RabbitMQ stumbles over what it was asked, and the connection ends without a word of explanation."""
+    return ConnectionError(541, "")

@@ -46,6 +46,10 @@ def build(topology: dialect.Topology) -> Broker:
     broker = Broker(consumer_timeout=None)
     set_policies(broker, "/", topology.policies)
     declare_topology(broker.open_connection().open_channel(), topology)
+    for queue in broker.vhost().queues.values():
+        if queue.is_stream:
+            problem = "is a stream, which keeps what was consumed; a simulation counts what leaves: use another type"
+            raise ScenarioError(f"queues.{queue.name}", f"{queue.name} {problem}")
     return broker
 
 

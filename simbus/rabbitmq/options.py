@@ -7,9 +7,10 @@ What a value may be is the broker's business (``arguments``), in the broker's wo
 units and kinds are read. Nothing here holds state.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, TypedDict, Unpack
 
@@ -17,7 +18,9 @@ from simbus.dialect import Topology
 from simbus.errors import ScenarioError, SimbusError, UnitError
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.topology import QueueDeclareOk
-from simbus.units import MILLISECOND, duration, size
+from simbus.units import MILLISECOND, SECOND, duration, size
+
+_RABBITMQS_AGE = re.compile(r"\d+[YMDhms]")  # "M" is a month
 
 
 class OptionError(SimbusError, TypeError):
@@ -46,6 +49,22 @@ class QueueArguments(TypedDict, total=False):
     queue_mode: str | None
     queue_version: int | None
     queue_leader_locator: str | None
+    max_age: str | timedelta | None
+    stream_max_segment_size_bytes: int | str | None
+    stream_filter_size_bytes: int | None
+    initial_cluster_size: int | None
+
+
+class ConsumerArguments(TypedDict, total=False):
+    """The options of a consumer that stand for AMQP arguments; None is absent.
+
+    ``stream_offset`` is where it starts in a stream: ``"first"``, ``"last"``, ``"next"``, an offset, a time, or RabbitMQ's
+    ``"1h"`` for what was published in the last hour. ``stream_filter`` names the filter values that it wants.
+    """
+
+    stream_offset: str | int | datetime | None
+    stream_filter: str | Sequence[str] | None
+    stream_match_unfiltered: bool | None
 
 
 class ExchangeArguments(TypedDict, total=False):
@@ -70,6 +89,26 @@ def milliseconds(value: object, what: str) -> int:
     return whole
 
 
+def _age(value: object, what: str) -> str:
+    """RabbitMQ's whole seconds; a text that it can read itself, such as ``7D``, is left as it is."""
+    if isinstance(value, str) and _RABBITMQS_AGE.fullmatch(value):
+        return value
+    whole, rest = divmod(duration(value, what), SECOND)
+    if rest:
+        raise UnitError(f'{what}: {value!r} is finer than RabbitMQ counts; write whole seconds, such as "{whole + 1}s"')
+    return f"{whole}s"
+
+
+def _offset(value: object, what: str) -> object:
+    if isinstance(value, datetime) and value.tzinfo is None:
+        raise OptionError(f"{what}: {value!r} has no time zone; write for example datetime(2000, 1, 1, tzinfo=UTC)")
+    return value if isinstance(value, datetime | int) else _text(value, what)
+
+
+def _texts(value: object, what: str) -> object:
+    return value if isinstance(value, str) else [_text(text, what) for text in _kind(value, Sequence, what, "a text or some")]
+
+
 def _text(value: object, what: str) -> object:
     return _kind(value, str, what, "a text")
 
@@ -86,7 +125,7 @@ def _table(value: object, what: str) -> object:
     return _kind(value, Mapping, what, 'a table of AMQP arguments, such as {"x-message-ttl": 60000}')
 
 
-def _kind(value: object, kind: type, what: str, wanted: str) -> object:
+def _kind(value: Any, kind: type, what: str, wanted: str) -> Any:
     if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
         raise OptionError(f"{what}: {value!r} is not {wanted}")
     return value
@@ -117,6 +156,15 @@ _QUEUE = {
     "queue_mode": _Option("x-queue-mode", _text),
     "queue_version": _Option("x-queue-version", _whole),
     "queue_leader_locator": _Option("x-queue-leader-locator", _text),
+    "max_age": _Option("x-max-age", _age),
+    "stream_max_segment_size_bytes": _Option("x-stream-max-segment-size-bytes", size),
+    "stream_filter_size_bytes": _Option("x-stream-filter-size-bytes", _whole),
+    "initial_cluster_size": _Option("x-initial-cluster-size", _whole),
+}
+_CONSUMER = {
+    "stream_offset": _Option("x-stream-offset", _offset),
+    "stream_filter": _Option("x-stream-filter", _texts),
+    "stream_match_unfiltered": _Option("x-stream-match-unfiltered", _flag),
 }
 _EXCHANGE = {"alternate_exchange": _Option("alternate-exchange", _text)}
 
@@ -146,6 +194,11 @@ def policy_definition(definition: Mapping[str, Any] | None, options: Mapping[str
     table = {**_QUEUE, **_EXCHANGE}
     set_by_options = {name.removeprefix("x-"): value for name, value in _arguments(options, table, (), "policy").items()}
     return _merged(definition, set_by_options)
+
+
+def consumer_arguments(arguments: Mapping[str, Any] | None, options: Mapping[str, Any]) -> dict[str, Any]:
+    """As :func:`queue_arguments`, for a consumer, with those that are given in AMQP's form."""
+    return _merged(arguments, _arguments(options, _CONSUMER, (), "consumer"))
 
 
 def exchange_arguments(options: Mapping[str, Any]) -> dict[str, Any]:

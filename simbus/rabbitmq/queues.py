@@ -9,7 +9,7 @@ A copy is *ready* or *unacked*; depth = ready + unacked. In which order ready co
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 from simbus.rabbitmq.arguments import QueueOptions
 from simbus.rabbitmq.consumers import Consumer, SingleActive
@@ -59,6 +59,7 @@ class Queue:
     It is ``deserted`` when a consumer has gone without basic.cancel and none has come since: one may well come back.
     """
 
+    is_stream: ClassVar[bool] = False
     name: str
     vhost: str
     index: int
@@ -117,6 +118,26 @@ class Queue:
             return len(self.consumers)
         waiting = 0 if self.single is None else sum(c.waits and c is not self.single.active for c in self.consumers)
         return len(self.consumers) - waiting + self.holders
+
+    @property
+    def is_classic(self) -> bool:
+        """Whether its consumers may share a prefetch, and exclude one another."""
+        return self.options.type == "classic"
+
+    @property
+    def message_count(self) -> int:
+        """What queue.declare-ok tells."""
+        return len(self.ready)
+
+    @property
+    def unsettled(self) -> int:
+        """Deliveries that are not settled."""
+        return len(self.unacked)
+
+    @property
+    def depth(self) -> int:
+        """What it holds."""
+        return len(self.ready) + len(self.unacked)
 
     @property
     def unused_until(self) -> int | None:

@@ -102,6 +102,22 @@ class Version:
     """What the management API calls the default queue type of a virtual host that was made without one."""
     http_omits: Mapping[str, Sequence[str]]
     """What the management API has in the other version only: paths, and keys by the kind of thing that it shows."""
+    streams_have_filters: bool
+    """Whether a stream's consumers may name the filter values that they want, and other consumers may not (406)."""
+    failover_cancels: bool
+    """Whether basic.consume knows ``x-cancel-on-ha-failover``, which is for consumers of classic queues only (406)."""
+    streams_take_returns: bool
+    """Whether basic.nack, basic.reject and basic.recover are acknowledgements to a stream, or refused (540; recover: 541)."""
+    streams_take_dead_letters: bool
+    """Whether what is dead-lettered reaches a stream, or is lost."""
+    streams_tell_delivery_mode: bool
+    """Whether a message from a stream says that it is transient (1), unless it is persistent."""
+    streams_keep_annotations: bool
+    """Whether a header whose name begins with ``x-`` keeps a list or a table in a stream."""
+    stream_wants_prefetch: str
+    """The text of the refusal (406) of a stream's consumer without a prefetch; in braces the queue."""
+    stream_wants_acks: str
+    """The text of the refusal (540) of a stream's consumer that does not acknowledge; in braces the queue."""
 
 
 _LIMITS = frozenset({"message-ttl", "expires", "max-length", "max-length-bytes", "delivery-limit"})
@@ -182,6 +198,14 @@ V4_0 = Version(
         ),
         "channel": ("global_prefetch_count",),
     },
+    streams_have_filters=True,
+    failover_cancels=False,
+    streams_take_returns=True,
+    streams_take_dead_letters=True,
+    streams_tell_delivery_mode=True,
+    streams_keep_annotations=True,
+    stream_wants_prefetch="consumer prefetch count is not set for stream {}",
+    stream_wants_acks="automatic acknowledgement not supported by stream {}",
 )
 V3_10 = Version(
     name="3.10",
@@ -249,6 +273,14 @@ V3_10 = Version(
         "vhost": ("messages", "messages_ready", "messages_unacknowledged"),
         "vhost metadata": ("default_queue_type",),
     },
+    streams_have_filters=False,
+    failover_cancels=True,
+    streams_take_returns=False,
+    streams_take_dead_letters=False,
+    streams_tell_delivery_mode=False,
+    streams_keep_annotations=False,
+    stream_wants_prefetch="consumer prefetch count is not set for '{}'",
+    stream_wants_acks="automatic acknowledgement not supported by stream queues {}",
 )
 VERSIONS = {version.name: version for version in (V4_0, V3_10)}
 

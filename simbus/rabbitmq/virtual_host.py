@@ -25,6 +25,7 @@ from simbus.rabbitmq.node import Node
 from simbus.rabbitmq.policies import Policies
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routing import NOWHERE, Exchange, Route, route_to
+from simbus.rabbitmq.streams import Stream
 
 _PREDECLARED = {
     "": "direct",
@@ -127,7 +128,7 @@ class VirtualHost:
             if mandatory:
                 node.effects.append(Returned(node.now, message.id, channel, message))
         if self._work:
-            self.finish()
+            self._finish()
         return not refused
 
     def duplicate(self, queue: str, message: Message) -> None:
@@ -135,7 +136,7 @@ class VirtualHost:
         if queue in self.queues:
             self.node.copies += 1
             self._enqueue(self.queues[queue], Copy(self.node.copies, message))
-            self.finish()
+            self._finish()
 
     def reply(self, message: Message) -> None:
         """Hand a message over as a direct reply, if any of its keys is a requester's.
@@ -148,13 +149,17 @@ class VirtualHost:
                 to = key, channel.number, consumer_tag, channel.coming_tag
                 self.node.effects.append(Delivered(self.node.now, message.id, 0, *to, 1, message))
 
-    def finish(self) -> None:
+    def _finish(self) -> None:
         """Enqueue what dead-lettering left to do, and what that leaves to do, until nothing is left."""
         while self._work:
             self._enqueue(*self._work.popleft())
 
     def _enqueue(self, queue: Queue, copy: Copy, channel: int = 0) -> bool:
         """Put a copy into a queue; False when the queue refuses it."""
+        if queue.is_stream:
+            assert isinstance(queue, Stream)
+            queue.store(copy)
+            return True
         node, message = self.node, copy.message
         if queue.limited and queue.refuses(copy, channel):
             self._refuse(queue, copy)
@@ -171,11 +176,8 @@ class VirtualHost:
         if consumer is not None:  # before the limits and the TTL: even 0 serves a waiting consumer
             self._deliver(queue, consumer, queue.pop())
         elif queue.limited or ttl is not None:
-            dropped = self._drop_overflow(queue)
-            # A classic queue assumes that a new copy comes behind the others: one of high priority, over whose time is
-            # decided when it is the head, stays until something else happens (rabbit_amqqueue_process, and observed).
-            if dropped or len(queue.ready) == 1 or queue.is_quorum:
-                self._drop_expired(queue)
+            self._drop_overflow(queue)
+            self._drop_expired(queue)
         return True
 
     def _refuse(self, queue: Queue, copy: Copy) -> None:
@@ -209,14 +211,15 @@ class VirtualHost:
 
     def dispatch(self, queue: Queue) -> None:
         """Deliver ready copies while a consumer has credit, then finish what that caused."""
-        self.serve(queue)
-        self.finish()
-
-    def serve(self, queue: Queue) -> None:
-        """As ``dispatch``; ``finish`` must follow, when other queues have done what the client asked them."""
+        if queue.is_stream:
+            assert isinstance(queue, Stream)
+            queue.serve()
+            return
         while queue.ready and (consumer := queue.take_turn()) is not None:
             self._deliver(queue, consumer, queue.pop())
             self._drop_expired(queue)
+        if self._work:
+            self._finish()
 
     def get(self, queue: Queue, channel: Any, *, no_ack: bool) -> Delivered | None:
         """Hand the head to a get on this channel, or None when nothing is ready."""
@@ -229,7 +232,7 @@ class VirtualHost:
         if no_ack:
             self.settle(queue, copy)
         self._drop_expired(queue)
-        self.finish()
+        self._finish()
         return delivered
 
     # Settling
@@ -283,20 +286,17 @@ class VirtualHost:
         )
         children = []
         for target in self.route(exchange, message).queues:
-            if not goes_in_circles(message, target.name, cause):
+            reached = not target.is_stream or node.version.streams_take_dead_letters
+            if reached and not goes_in_circles(message, target.name, cause):
                 node.copies += 1
                 children.append(node.copies)
                 self._work.append((target, Copy(node.copies, message, copy.id)))
         return tuple(children)
 
-    def _drop_overflow(self, queue: Queue) -> bool:
-        """Drop heads until the limit holds; whether any had to go."""
-        dropped = False
+    def _drop_overflow(self, queue: Queue) -> None:
         if queue.limited and queue.options.overflow == "drop-head":
             while queue.over_limit():
                 self.remove(queue, queue.pop(), "maxlen")
-                dropped = True
-        return dropped
 
     def _drop_expired(self, queue: Queue) -> None:
         """Drop the heads whose time is over, and ask to be woken for the next; a copy expires at the head only."""
@@ -322,7 +322,7 @@ class VirtualHost:
                 return
             self.node.wake(queue, unused_until)
         self._drop_expired(queue)
-        self.finish()
+        self._finish()
 
     # Using and deleting
 

@@ -5,7 +5,7 @@ ends its channel, as in AMQP, and the next verb opens a new one. Everything that
 returns: handlers act in the thread that called it. What a test looks at is in ``front``, ``views`` and ``messages``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -156,6 +156,7 @@ class Clients:
         queue: str,
         prefetch: int | None,
         raises: type[Exception] | tuple[type[Exception], ...],
+        arguments: Mapping[str, Any],
     ) -> Handler:
         """Make a function a consumer; it is given what is ready at once."""
         check_signature(function)
@@ -165,7 +166,7 @@ class Clients:
             self._handlers.append((handler, channel))
             self._clock.attach(channel.number, partial(self._receive, handler, channel))
             channel.qos(prefetch or 0)
-        self.do(channel, Channel.consume, queue, handler.name)
+        self.do(channel, Channel.consume, queue, handler.name, arguments=arguments)
         return handler
 
     def failures(self) -> list[HandlerFailed]:

@@ -46,10 +46,12 @@ from simbus.rabbitmq.fake.network import Network
 from simbus.rabbitmq.fake.views import Messages, Noted, QueueView, table
 from simbus.rabbitmq.imported import import_definitions
 from simbus.rabbitmq.options import (
+    ConsumerArguments,
     ExchangeArguments,
     OptionError,
     PolicyArguments,
     QueueArguments,
+    consumer_arguments,
     declare_exchange,
     declare_queue,
     policy_definition,
@@ -207,7 +209,8 @@ class RabbitMQ:
             arguments: AMQP arguments in RabbitMQ's units, such as ``{"x-message-ttl": 60000}``.
             options: RabbitMQ's own keys with ``-`` as ``_`` and with units: ``type="quorum"``, ``message_ttl="30min"``,
                 ``max_length=``, ``max_length_bytes="50MB"``, ``overflow=``, ``dead_letter_exchange=``,
-                ``dead_letter_routing_key=``, ``delivery_limit=``, ``max_priority=``.
+                ``dead_letter_routing_key=``, ``delivery_limit=``, ``max_priority=``; of a stream ``max_age="7d"``,
+                ``stream_max_segment_size_bytes="100MB"``.
 
         Raises:
             OptionError: for an option that is unknown, given twice or of the wrong kind.
@@ -320,6 +323,8 @@ class RabbitMQ:
         *,
         prefetch: int | None = None,
         raises: type[Exception] | tuple[type[Exception], ...] = (),
+        arguments: Mapping[str, Any] | None = None,
+        **options: Unpack[ConsumerArguments],
     ) -> Callable[[Callable[[Message], Any]], Handler]:
         """Decorate a function, plain or ``async``, that consumes a queue: return is ack, raise is requeue.
 
@@ -330,6 +335,9 @@ class RabbitMQ:
             queue: the queue's name.
             prefetch: how many messages it may hold unacked; unlimited when None.
             raises: exceptions that the handler is meant to raise; others fail the test in the end.
+            arguments: AMQP arguments of basic.consume.
+            options: RabbitMQ's own keys with ``-`` as ``_``. Where to start in a stream, which needs a prefetch, says
+                ``stream_offset="first"``.
 
         Raises:
             OptionError: for a function that cannot be called with a message, or an argument of another kind.
@@ -343,7 +351,8 @@ class RabbitMQ:
         for kind in kinds:
             if not (isinstance(kind, type) and issubclass(kind, BaseException)):
                 raise OptionError(f"raises: {kind!r} is not a class of exceptions; write for example raises=ValueError")
-        return partial(self._clients.consume, queue=queue, prefetch=prefetch, raises=raises)
+        table = consumer_arguments(arguments, options)
+        return partial(self._clients.consume, queue=queue, prefetch=prefetch, raises=raises, arguments=table)
 
     # Looking
 

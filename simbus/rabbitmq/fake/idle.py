@@ -105,18 +105,20 @@ def _reasons(broker: Broker, vhost: VirtualHost, watched: Sequence[str]) -> list
 def _held(broker: Broker, queue: Queue) -> Iterable[str]:
     """Who holds what is unacked."""
     holders: Counter[str] = Counter()
-    if queue.unacked:
+    if queue.unsettled:
         for connection in broker.connections:
             entries = [entry for channel in connection.channels.values() for entry in channel.held.values()]
             for entry in entries:
-                if entry.queue is queue and entry.copy.id in queue.unacked:
+                if entry.queue is queue and (queue.is_stream or entry.copy.id in queue.unacked):
                     by = "a get" if entry.consumer is None else f"consumer {entry.consumer.tag}"
                     holders[f"{by} of {connection.name}"] += 1
     return [f"queue '{queue.name}': {count:,} unacked, held by {holder}" for holder, count in holders.items()]
 
 
 def _waiting(queue: Queue) -> Iterable[str]:
-    """Why what is ready ought to be consumed."""
+    """Why what is ready ought to be consumed. A stream's consumers hold what they can, and what it stores is no work."""
+    if queue.is_stream:
+        return
     if queue.ready and queue.consumers:
         who = ", ".join(f"{consumer.tag} of {consumer.channel.connection.name}" for consumer in queue.consumers)
         yield f"queue '{queue.name}': {len(queue.ready):,} ready for consumer {who}"

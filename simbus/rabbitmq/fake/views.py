@@ -34,6 +34,8 @@ class Verbs(Protocol):
 class QueueView(Sequence[Message]):
     """A queue, as a read-only sequence of its ready messages, the head first; equal to a list of them.
 
+    Of a stream it shows all that the stream holds, whoever has read it; ``unacked`` is what its consumers have not settled.
+
     Attributes:
         name: the queue's name.
     """
@@ -54,13 +56,13 @@ class QueueView(Sequence[Message]):
     def unacked(self) -> int:
         """How many are delivered and not yet settled."""
         with self._verbs.looking():
-            return len(self._queue().unacked)
+            return self._queue().unsettled
 
     @property
     def depth(self) -> int:
         """Ready and unacked together."""
         with self._verbs.looking():
-            return self.ready + self.unacked
+            return self._queue().depth
 
     @property
     def messages(self) -> list[Message]:
@@ -123,7 +125,7 @@ def table(vhost: VirtualHost) -> list[str]:
     rows = [("queue", "type", "ready", "unacked", "consumers")]
     for queue in vhost.queues.values():
         consumers = ", ".join(c.tag + (f" (prefetch {c.prefetch})" if c.prefetch else "") for c in queue.consumers)
-        rows.append((queue.name, queue.options.type, str(len(queue.ready)), str(len(queue.unacked)), consumers or "–"))
+        rows.append((queue.name, queue.options.type, str(len(queue.ready)), str(queue.unsettled), consumers or "–"))
     wide = [max(len(row[column]) for row in rows) for column in range(4)]
     return [f"{n:<{wide[0]}}  {t:<{wide[1]}}  {r:>{wide[2]}}  {u:>{wide[3]}}  {c}" for n, t, r, u, c in rows]
 
