@@ -540,10 +540,10 @@ def test_an_empty_queue_name_is_the_last_queue_declared_on_this_channel(channel)
     name = channel.queue_declare("").queue
     channel.queue_bind("", "amq.direct")  # without a key, the key is the queue's name, too
     channel.publish("amq.direct", name, b"1")
-    assert channel.get("").delivery.message.body == b"1"
-    channel.consume("")
-    assert channel.queue_purge("") == 0
-    assert channel.queue_delete("") == 0
+    assert channel.get().delivery.message.body == b"1"
+    channel.consume()
+    assert channel.queue_purge() == 0
+    assert channel.queue_delete() == 0
     assert refusal_of(lambda c: c.get(""), channel).reply_text == f"NOT_FOUND - no queue '{name}' in vhost '/'"
 
 

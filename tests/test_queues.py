@@ -758,6 +758,18 @@ def test_a_global_prefetch_holds_for_running_consumers_and_can_be_raised_lowered
     broker.check()
 
 
+def test_consumers_that_a_lifted_prefetch_lets_go_on_do_so_in_the_order_of_their_tags(broker, channel):
+    channel.qos(1, global_=True)
+    for tag in ("a", "A", "b"):  # in ASCII: capitals first
+        declare(channel, tag)
+        channel.consume(tag, tag)
+        publish(channel, tag, "1 2")
+    broker.take_effects()
+    channel.qos(0, global_=True)
+    assert delivered(broker.take_effects()) == "A1 A2 a2 b1 b2"
+    broker.check()
+
+
 def test_what_an_ended_consumer_holds_counts_on(broker, shared):
     shared.consume("g1", "A")
     shared.cancel("A")

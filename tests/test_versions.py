@@ -226,6 +226,7 @@ def test_a_message_above_the_limit_is_refused_with_the_limit(version, expected):
         channel.publish("", "q", bytes(expected + 1))
     size = f"message size {expected + 1} is larger than configured max size {expected}"
     assert refused.value.reply_text == f"PRECONDITION_FAILED - {size}"
+    assert channel.publish("", "q", bytes(expected)) == 1
 
 
 @pytest.mark.parametrize("mode", [0, 7])
