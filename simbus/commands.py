@@ -185,8 +185,11 @@ def check(context: click.Context, files: tuple[Path, ...]) -> None:
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen at; 0.0.0.0 lets the network in.")
 @click.option("--management-port", type=click.IntRange(0, 65_535), help="Offer the management API too, at this port.")
 @click.option("--definitions", type=_FILE, metavar="FILE", help="Begin with what FILE defines, the export of a real broker.")
+@click.option("--rabbitmq-version", type=click.Choice(["4.0", "3.10"]), default="4.0", show_default=True, help="Which one to be.")
 @click.option("--quiet", "-q", is_flag=True, help="Log connections and errors only.")
-def serve(port: int, host: str, management_port: int | None, definitions: Path | None, quiet: bool) -> None:
+def serve(
+    port: int, host: str, management_port: int | None, definitions: Path | None, rabbitmq_version: str, quiet: bool
+) -> None:
     """Be a broker, for clients in any language, until Ctrl-C.
 
     It runs on the wall clock, keeps everything in memory, and logs what happens: a line for each connection, queue, consumer
@@ -197,7 +200,8 @@ def serve(port: int, host: str, management_port: int | None, definitions: Path |
 
     with _complaints(definitions):
         document = None if definitions is None else read_document(definitions)
-        serve(host, port, document, management_port=management_port, quiet=quiet, out=sys.stdout, err=sys.stderr)
+        out, err = sys.stdout, sys.stderr
+        serve(host, port, document, management_port=management_port, version=rabbitmq_version, quiet=quiet, out=out, err=err)
 
 
 def _check(file: Path) -> None:

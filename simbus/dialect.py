@@ -101,13 +101,15 @@ class Subscription(Protocol):
 class Topology:
     """What exists in a broker before anyone publishes: names to options, in the dialect's own words.
 
-    ``policies`` are what the broker's operator has set for many entities at once.
+    ``policies`` are what the broker's operator has set for many entities at once; ``version`` is the broker's, empty for the
+    one that the dialect prefers.
     """
 
     exchanges: dict[str, dict[str, Any]] = field(default_factory=dict)
     queues: dict[str, dict[str, Any]] = field(default_factory=dict)
     bindings: list[dict[str, Any]] = field(default_factory=list)
     policies: list[dict[str, Any]] = field(default_factory=list)
+    version: str = ""
 
 
 class Dialect(Protocol):
@@ -133,8 +135,8 @@ class Process(Protocol):
     """A fake that is served: on the wall clock, at a fixed address, for clients in other processes.
 
     A module that has one calls it ``Process`` too, made of ``host``, ``port`` and, in the broker's own export format or
-    None, ``definitions``, and of ``management_port``, where its management API is to listen, or None for nowhere;
-    ScenarioError names what is wrong in the definitions.
+    None, ``definitions``, of ``management_port``, where its management API is to listen, or None for nowhere, and of the
+    broker's ``version``, empty for the one that it prefers; ScenarioError names what is wrong in the definitions.
 
     ``title`` is the broker's name and version, ``lines`` tells a :class:`~simbus.log.Log` how to show its effects, and
     ``open_to`` says in words who can log in. In ``lines``, *published* and *connected* are the words for just that.
@@ -157,13 +159,16 @@ class Process(Protocol):
         """Tell the clients, give them a moment to hang up, and stop; harmless when it does not listen."""
 
 
-def load_process(name: str) -> Callable[[str, int, Mapping[str, Any] | None, int | None], Process]:
+_MakeProcess = Callable[[str, int, Mapping[str, Any] | None, int | None, str], Process]
+
+
+def load_process(name: str) -> _MakeProcess:
     """The dialect of that name, to be served; see :class:`Process`.
 
     Raises:
         ScenarioError: when there is none.
     """
-    made: Callable[[str, int, Mapping[str, Any] | None, int | None], Process] = _imported(_PROCESSES, name).Process
+    made: _MakeProcess = _imported(_PROCESSES, name).Process
     return made
 
 

@@ -24,6 +24,7 @@ def serve(
     definitions: Mapping[str, Any] | None,
     *,
     management_port: int | None = None,
+    version: str = "",
     quiet: bool,
     out: TextIO,
     err: TextIO,
@@ -36,6 +37,7 @@ def serve(
         port: 0 for a free one.
         definitions: what exists from the beginning, in the broker's own export format.
         management_port: where the broker's management API listens, 0 for a free port; None for nowhere.
+        version: the broker's, as it is called there; empty for the one that the dialect prefers.
         quiet: log connections and errors only.
         out: gets the log, in colour when it is a terminal and NO_COLOR is not set.
         err: gets warnings.
@@ -46,7 +48,7 @@ def serve(
         ScenarioError: for a fault in ``definitions``.
     """
     with _told_to_stop() as told:
-        fake = load_process(dialect)(host, port, definitions, management_port)
+        fake = load_process(dialect)(host, port, definitions, management_port, version)
         write = _writer(out)
         log = Log(write, fake.lines, quiet=quiet, colour=_in_colour(out))
         fake.watch(log.observe)

@@ -265,6 +265,49 @@ def test_the_configuration_chooses_whose_the_name_is(run, pytester):
     result.stderr.fnmatch_lines(["*rabbitmq_fixture = bunny: it is either simbus or pytest-rabbitmq*"])
 
 
+AGREES = """
+    import pytest
+
+    def test_as_configured(rabbitmq):
+        assert rabbitmq.version == {configured!r}
+
+    @pytest.mark.rabbitmq_version({marked!r})
+    def test_as_marked(rabbitmq):
+        assert rabbitmq.version == {marked!r}
+
+    def test_the_shared_one(rabbitmq_server):
+        assert rabbitmq_server.version == {configured!r}
+"""
+
+
+@pytest.mark.parametrize(("ini", "configured", "marked"), [("", "4.0", "3.10"), ("rabbitmq_version = 3.10", "3.10", "4.0")])
+def test_which_rabbitmq_it_is_says_the_configuration_or_a_marker(run, pytester, ini, configured, marked):
+    pytester.makeini(f"[pytest]\n{ini}")
+    run(AGREES.format(configured=configured, marked=marked), "--strict-markers").assert_outcomes(passed=3)
+
+
+def test_a_version_that_simbus_is_not_is_refused_with_the_remedy(run, pytester):
+    pytester.makeini("[pytest]\nrabbitmq_version = 3.1")
+    result = run("def test_it(rabbitmq): pass")
+    result.stderr.fnmatch_lines(
+        ['*rabbitmq_version = 3.1: simbus stands in for RabbitMQ 4.0 and 3.10, not for 3.1; in TOML write it in quotes, "3.10"']
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "wrong"), [("'3.13'", "not for 3.13"), ("3.1", "not for 3.1"), ("", "not for None"), ("'4.0', a=1", "alone")]
+)
+def test_a_marker_that_means_no_version_fails_the_test(run, arguments, wrong):
+    result = run(f"""
+        import pytest
+
+        @pytest.mark.rabbitmq_version({arguments})
+        def test_it(rabbitmq): pass
+    """)
+    result.assert_outcomes(errors=1)
+    result.stdout.fnmatch_lines([f'*@pytest.mark.rabbitmq_version: *{wrong}*; write for example ("3.10")*'])
+
+
 def test_under_xdist_every_worker_has_its_own_broker_and_leaves_nothing(pytester):
     pytester.makepyfile("""
         import socket

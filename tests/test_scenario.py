@@ -8,6 +8,7 @@ import pytest
 
 from simbus.dialect import load
 from simbus.errors import ScenarioError
+from simbus.rabbitmq import modelled
 from simbus.simulation.distributions import Constant, Exponential, Lognormal, exponential, lognormal
 from simbus.simulation.failures import Backoff, Failure, Retry, in_handler
 from simbus.simulation.scenario import Scenario
@@ -176,6 +177,13 @@ def test_a_name_is_used_once(shop):
 
 def test_an_unknown_dialect_is_refused():
     assert refusal(Scenario, "x", dialect="carrier pigeon").startswith("dialect: unknown dialect 'carrier pigeon'; known: ")
+
+
+@pytest.mark.parametrize(("version", "name"), [("", "4.0"), ("4.0", "4.0"), ("3.10", "3.10")])
+def test_a_scenario_and_its_variants_are_of_a_version_of_the_broker(version, name):
+    scenario = Scenario("x", version=version)
+    for one in (scenario, scenario.with_("run.seed", 7)):
+        assert modelled.build(one.topology).version.name == name
 
 
 def test_an_expectation_is_text(shop):

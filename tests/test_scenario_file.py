@@ -164,6 +164,16 @@ MISTAKES = {
         "dialect = 1\nname ",
         "dialect: 1 is not text; write for example ",
     ),
+    "unknown version": (
+        "name ",
+        'version = "3.13"\nname ',
+        "version '3.13': simbus stands in for RabbitMQ 4.0 and 3.10; write for example version = \"4.0\"",
+    ),
+    "version of no text": (
+        "name ",
+        "version = 3.10\nname ",
+        'version: 3.1 is not text; write for example "3.10"',
+    ),
     "run of no table": (
         'run    = { duration = "4h",',
         'run = "4h" #',

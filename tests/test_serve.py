@@ -15,6 +15,7 @@ import pika
 import pytest
 
 from simbus import serve as serving
+from simbus.rabbitmq.versions import VERSIONS
 
 SERVE = (sys.executable, "-c", "import sys; from simbus.cli import main; sys.exit(main())", "serve", "--port", "0")
 GUEST = "Basic Z3Vlc3Q6Z3Vlc3Q="
@@ -91,6 +92,20 @@ def test_it_says_where_it_is_and_a_signal_stops_it(node, number):
     assert node.first.startswith("simbus serves RabbitMQ 4.0 at amqp://guest:guest@127.0.0.1:")
     assert node.first.endswith("/ (Ctrl-C stops it)\n")
     assert node.stop(number) == (0, "simbus stopped: 0 messages published, 0 connections served\n", "")
+
+
+def test_it_is_the_rabbitmq_that_is_asked_for():
+    with served("--rabbitmq-version", "3.10") as node:
+        assert node.first.startswith("simbus serves RabbitMQ 3.10 at ")
+        connection = node.connect()
+        assert connection._impl.server_properties["version"] == "3.10.8"
+        connection.close()
+
+
+def test_a_version_that_there_is_not_is_refused_with_those_that_there_are():
+    choices = ", ".join(repr(name) for name in VERSIONS)
+    code, text = complaint("--rabbitmq-version", "3.13")
+    assert (code, choices in text) == (2, True)
 
 
 def test_the_way_of_a_message_stands_in_the_log(node):

@@ -15,6 +15,7 @@ from simbus.rabbitmq.definitions import read_definitions
 from simbus.rabbitmq.imported import set_policies
 from simbus.rabbitmq.messages import Message, Properties
 from simbus.rabbitmq.options import declare_topology
+from simbus.rabbitmq.versions import V4_0
 
 __all__ = ["build", "destinations", "publisher", "read_definitions", "subscription"]
 
@@ -42,8 +43,14 @@ class Subscription:
 
 
 def build(topology: dialect.Topology) -> Broker:
-    """A broker with that topology; ScenarioError names the entity that it refuses. A modelled handler may take its time."""
-    broker = Broker(consumer_timeout=None)
+    """A broker with that topology; ScenarioError names the entity that it refuses, or an unknown version.
+
+    A modelled handler may take its time.
+    """
+    try:
+        broker = Broker(consumer_timeout=None, version=topology.version or V4_0.name)
+    except ValueError as error:
+        raise ScenarioError("", f'{error}; write for example version = "{V4_0.name}"') from None
     set_policies(broker, "/", topology.policies)
     declare_topology(broker.open_connection().open_channel(), topology)
     for queue in broker.vhost().queues.values():

@@ -16,7 +16,19 @@ from simbus.simulation.scenario import SECTIONS, Scenario
 from simbus.simulation.specs import dotted
 from simbus.simulation.words import unknown
 
-_KEYS = ("name", "dialect", "definitions", "run", "expect", "exchanges", "queues", "bindings", "publishers", "consumers")
+_KEYS = (
+    "name",
+    "dialect",
+    "version",
+    "definitions",
+    "run",
+    "expect",
+    "exchanges",
+    "queues",
+    "bindings",
+    "publishers",
+    "consumers",
+)
 _TABLES = {"arguments", "arrivals", "service", "failure", "retry"}  # keys of an entity whose value may be a table
 
 
@@ -63,10 +75,8 @@ def _scenario(document: Mapping[str, Any], folder: Path) -> Scenario:
             raise ScenarioError(key if key.isidentifier() else "", unknown("key", key, _KEYS))
     if "name" not in document:
         raise ScenarioError("name", 'is missing; write name = "Bookstore" at the top')
-    dialect = document.get("dialect", DEFAULT)
-    if not isinstance(dialect, str):
-        raise ScenarioError("dialect", f'{dialect!r} is not text; write for example "{DEFAULT}"')
-    scenario = Scenario(document["name"], dialect=dialect, run=_table(document, "run"), folder=folder)
+    dialect, version = _optional(document, "dialect", DEFAULT), _optional(document, "version", "", "3.10")
+    scenario = Scenario(document["name"], dialect=dialect, version=version, run=_table(document, "run"), folder=folder)
     if "definitions" in document:
         scenario.definitions(_text(document["definitions"], "definitions"))
     for section in SECTIONS:
@@ -78,6 +88,13 @@ def _scenario(document: Mapping[str, Any], folder: Path) -> Scenario:
     for text in _list(document, "expect", 'write expect = ["payments.wait.p99 < 5s"]'):
         scenario.expect(text)
     return scenario
+
+
+def _optional(document: Mapping[str, Any], key: str, default: str, example: str = "") -> str:
+    value = document.get(key, default)
+    if not isinstance(value, str):
+        raise ScenarioError(key, f'{value!r} is not text; write for example "{example or default}"')
+    return value
 
 
 def _table(document: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -11,6 +11,7 @@ is asked about each one. The words are those of the scenario file, which is read
 
 import copy
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -40,6 +41,7 @@ class Scenario:
     Args:
         name: what reports call it.
         dialect: the kind of broker.
+        version: which of them, such as ``"3.10"``; empty for the one that the dialect prefers.
         run: settings as in the scenario file: duration, warmup, replications, seed, confidence.
         folder: where relative files are looked up, by default the current folder.
 
@@ -52,7 +54,7 @@ class Scenario:
         text: the scenario as it was written in a file, for the record.
 
     Raises:
-        ScenarioError: the dialect is unknown, or the name or a setting cannot be.
+        ScenarioError: the dialect or its version is unknown, or the name or a setting cannot be.
     """
 
     def __init__(
@@ -60,13 +62,14 @@ class Scenario:
         name: str,
         *,
         dialect: str = dialects.DEFAULT,
+        version: str = "",
         run: Mapping[str, Any] | None = None,
         folder: Path | None = None,
     ) -> None:
         _check_name("name", name)
         self.name, self.dialect, self.folder, self.text = name, dialect, folder, ""
-        self._model()
-        self.topology = Topology()
+        self.topology = Topology(version=version)
+        self._model().build(self.topology)
         self.publishers: dict[str, PublisherSpec] = {}
         self.consumers: dict[str, ConsumerSpec] = {}
         self.expectations: list[str] = []
@@ -120,7 +123,7 @@ class Scenario:
         """
         try:
             added = self._model().read_definitions(self._document(source))
-            self._model().build(added)
+            self._model().build(replace(added, version=self.topology.version))
         except ScenarioError as error:
             shown = f"{source}: " if isinstance(source, str | PathLike) else ""
             problem = ": ".join(filter(None, [error.place, error.problem]))
@@ -232,7 +235,7 @@ class Scenario:
             self._names(section)[name] = read(_PARTS[section], at, {"name": name, **table}, self.folder)
             self._tables[at] = dict(table)
         else:
-            alone = Topology()
+            alone = Topology(version=self.topology.version)
             getattr(alone, section)[name] = dict(table)
             self._model().build(alone)
             self._names(section)[name] = dict(table)
@@ -292,9 +295,8 @@ class Scenario:
     def _copy(self) -> "Scenario":
         twin = copy.copy(self)
         topology = self.topology
-        twin.topology = Topology(
-            dict(topology.exchanges), dict(topology.queues), list(topology.bindings), list(topology.policies)
-        )
+        copies = dict(topology.exchanges), dict(topology.queues), list(topology.bindings), list(topology.policies)
+        twin.topology = Topology(*copies, topology.version)
         twin.publishers, twin.consumers = dict(self.publishers), dict(self.consumers)
         twin.expectations, twin._tables = list(self.expectations), dict(self._tables)  # noqa: SLF001 - one of our own
         return twin

@@ -7,6 +7,9 @@ broker's state and the timeline of its messages.
 pytest-rabbitmq, which starts a real broker, has a fixture named ``rabbitmq`` too. Where both are installed, the
 name stays with it and the header of the run says so; ``rabbitmq_fixture = simbus`` in the configuration takes it.
 Our fixture is always there as ``simbus_rabbitmq``.
+
+Which RabbitMQ the fixtures are is ``rabbitmq_version`` in the configuration, and for one test or module
+``@pytest.mark.rabbitmq_version("3.10")``.
 """
 
 import sys
@@ -24,6 +27,7 @@ _BROKER = pytest.StashKey["RabbitMQ"]()
 _PASSED = pytest.StashKey[bool]()
 _RIVALS = ("pytest_rabbitmq", "pytest_rabbitmq.plugin")  # by entry point, and by -p or pytest_plugins
 _OWNER = "rabbitmq_fixture"
+_VERSION = "rabbitmq_version"  # in the configuration, and as a marker
 
 
 @pytest.fixture
@@ -36,7 +40,7 @@ def simbus_rabbitmq(request: pytest.FixtureRequest) -> Iterator["RabbitMQ"]:
     from simbus.rabbitmq.fake import RabbitMQ
 
     node: pytest.Item = request.node
-    broker = node.stash[_BROKER] = RabbitMQ()
+    broker = node.stash[_BROKER] = RabbitMQ(version=_version_for(node))
     yield broker
     broker.close()
     if node.stash.get(_PASSED, False):
@@ -44,14 +48,32 @@ def simbus_rabbitmq(request: pytest.FixtureRequest) -> Iterator["RabbitMQ"]:
 
 
 @pytest.fixture(scope="session")
-def rabbitmq_server() -> Iterator["RabbitMQ"]:
+def rabbitmq_server(pytestconfig: pytest.Config) -> Iterator["RabbitMQ"]:
     """One RabbitMQ for the whole run, for applications that connect once; call its ``reset()`` after each test."""
     from simbus.rabbitmq.fake import RabbitMQ
 
-    broker = RabbitMQ()
+    broker = RabbitMQ(version=pytestconfig.getini(_VERSION))
     yield broker
     broker.close()
     broker.check_handlers()  # of what came after the last reset
+
+
+def _version_for(item: pytest.Item) -> str:
+    """The version that a test asks for, or the configuration's."""
+    marker = item.get_closest_marker(_VERSION)
+    if marker is None:
+        return str(item.config.getini(_VERSION))
+    version = marker.args[0] if len(marker.args) == 1 else None
+    if (wrong := _wrong(version)) or marker.kwargs:
+        pytest.fail(f'@pytest.mark.{_VERSION}: {wrong or "takes the version alone"}; write for example ("3.10")', pytrace=False)
+    return str(version)
+
+
+def _wrong(version: object) -> str | None:
+    """What is wrong with a version."""
+    from simbus.rabbitmq.versions import VERSIONS
+
+    return None if version in VERSIONS else f"simbus stands in for RabbitMQ {' and '.join(VERSIONS)}, not for {version}"
 
 
 class ShortName:
@@ -64,12 +86,16 @@ class ShortName:
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Whose the name ``rabbitmq`` is."""
+    """Whose the name ``rabbitmq`` is, and which RabbitMQ it is."""
     parser.addini(_OWNER, "whose fixture `rabbitmq` is where pytest-rabbitmq is installed: simbus or pytest-rabbitmq", default="")
+    parser.addini(_VERSION, "the RabbitMQ that simbus's fixtures behave as: 4.0 or 3.10", default="4.0")
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Give our fixture its short name, unless that would shadow another plugin's in silence."""
+    config.addinivalue_line("markers", f"{_VERSION}(version): the RabbitMQ that simbus's fixture is in this test: 4.0 or 3.10")
+    if config.getini(_VERSION) != "4.0" and (wrong := _wrong(config.getini(_VERSION))):
+        raise pytest.UsageError(f'{_VERSION} = {config.getini(_VERSION)}: {wrong}; in TOML write it in quotes, "3.10"')
     owner = config.getini(_OWNER)
     if owner not in ("", "simbus", "pytest-rabbitmq"):
         raise pytest.UsageError(f"{_OWNER} = {owner}: it is either simbus or pytest-rabbitmq")

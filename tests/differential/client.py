@@ -113,9 +113,7 @@ class Client:
     # Waiting
 
     def await_answer(self, channel: int, step: Json) -> None:
-        """Wait for a method's answer, and leave it among the events: tx.commit takes nothing in before it has answered, nor does a
-        channel that closes.
-        """
+        """Wait for a method's answer, and leave it among the events: a commit or a close takes nothing in before its answer."""
         answers, ons = BY_NAME[step["method"]].answers, (f"{self.number}.{channel}", f"{self.number}.0")
         if not answers or step.get("nowait") or step["method"] == "connection.close":
             return

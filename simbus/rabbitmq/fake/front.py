@@ -129,6 +129,11 @@ class RabbitMQ:
         self._declared: list[Queue | Exchange] = []  # by the test, which were not there before
         self._to_undo: list[Callable[[], None]] = []  # what the test has set as an operator
 
+    @property
+    def version(self) -> str:
+        """The RabbitMQ that it behaves as: ``"4.0"`` or ``"3.10"``."""
+        return self._broker.version.name
+
     def __enter__(self) -> Self:
         return self
 

@@ -16,21 +16,30 @@ from simbus.rabbitmq.fake.lines import LINES
 from simbus.rabbitmq.fake.management import Management
 from simbus.rabbitmq.fake.network import Network
 from simbus.rabbitmq.imported import import_broker
+from simbus.rabbitmq.versions import V4_0
 
 _PATIENCE = 1.0  # seconds that clients have to hang up
 
 
 class Process:
-    """A RabbitMQ 4.0 node that is served; see :class:`simbus.dialect.Process`."""
+    """A RabbitMQ node that is served; see :class:`simbus.dialect.Process`."""
 
-    title = "RabbitMQ 4.0"
     lines: ClassVar[Mapping[type, Line]] = LINES
 
     def __init__(
-        self, host: str, port: int, definitions: Mapping[str, Any] | None = None, management_port: int | None = None
+        self,
+        host: str,
+        port: int,
+        definitions: Mapping[str, Any] | None = None,
+        management_port: int | None = None,
+        version: str = "",
     ) -> None:
-        wall = wall_time()
-        self._broker = Broker(now=wall()) if definitions is None else import_broker(definitions, wall())
+        wall, version = wall_time(), version or V4_0.name
+        self.title = f"RabbitMQ {version}"
+        if definitions is None:
+            self._broker = Broker(now=wall(), version=version)
+        else:
+            self._broker = import_broker(definitions, wall(), version=version)
         self._clock = VirtualClock(self._broker, wall=wall)
         self._network = Network(self._broker, self._clock, port, host)
         self._management = None if management_port is None else Management(self._network, self._clock, management_port, host)
