@@ -26,9 +26,15 @@ FROM = {  # where a copy is when it is removed for a cause
 LOST = ("purged", "deleted", "restart")  # causes for which nothing is dead-lettered
 
 
+MAY_BE_LATE = -1
+
+
 @dataclass
 class Ledger:
-    """The books; ``message_ttl`` is that of queues, in nanoseconds, for the check that nothing expired is delivered."""
+    """The books; ``message_ttl`` is that of queues, in nanoseconds, for the check that nothing expired is delivered.
+
+    ``MAY_BE_LATE`` for a queue with priorities: a new head is looked at when something else happens.
+    """
 
     message_ttl: Mapping[str, int] = field(default_factory=dict)
     now: int = 0
@@ -95,7 +101,7 @@ class Ledger:
         ttls = [self.message_ttl[e.queue]] if e.queue in self.message_ttl else []
         if e.message.properties.expiration is not None:
             ttls.append(int(e.message.properties.expiration) * 1_000_000)
-        in_time = not ttls or e.at < copy.since + min(ttls) or (e.at == copy.since and copy.attempts == 1)
+        in_time = not ttls or MAY_BE_LATE in ttls or e.at < copy.since + min(ttls) or (e.at == copy.since and copy.attempts == 1)
         assert in_time, f"an expired copy was delivered: {e}"
 
     def _settled(self, e: Any) -> None:

@@ -20,7 +20,7 @@ from simbus.rabbitmq.errors import ChannelError
 from simbus.rabbitmq.messages import Properties
 from simbus.units import MILLISECOND
 from tests.brokers import snapshot
-from tests.ledger import Ledger
+from tests.ledger import MAY_BE_LATE, Ledger
 
 QUEUES = ("a", "b", "c", "d")
 EXCHANGES = ("direct", "fanout", "topic", "headers")
@@ -112,6 +112,8 @@ class Programs(RuleBasedStateMachine):
         self.message_ttl.pop(queue, None)
         if "x-message-ttl" in table:
             self.message_ttl[queue] = table["x-message-ttl"] * MILLISECOND
+        if "x-max-priority" in table:
+            self.message_ttl[queue] = MAY_BE_LATE
 
     # Work
 
@@ -266,6 +268,8 @@ class LongProgram:
         self.message_ttl.pop(queue, None)
         if "x-message-ttl" in table:
             self.message_ttl[queue] = table["x-message-ttl"] * MILLISECOND
+        if "x-max-priority" in table:
+            self.message_ttl[queue] = MAY_BE_LATE
 
     def step(self):
         channel, queue, chance = self.random.choice(self.channels), self.random.choice(QUEUES), self.random.random()

@@ -124,6 +124,7 @@ class Channel(Topology):
         for group in queue_by_queue(held):
             self._give_back(group, requeue=True, settled=False)
             self.vhost.renew_lease(group[0].queue)  # as if what it held had been its use (observed on 4.0.5)
+        self.vhost.finish()
         for queue in queues:
             self.vhost.dispatch(queue)  # there may be another single active one
 
@@ -262,6 +263,7 @@ class Channel(Topology):
                 self._acknowledge(groups)
             else:
                 self._return(groups, requeue=how == "requeue")
+        self.vhost.finish()
         if not all(accepted):
             raise precondition_failed("partial tx completion")
 
@@ -413,6 +415,7 @@ class Channel(Topology):
     def nack(self, delivery_tag: int, *, multiple: bool = False, requeue: bool = True) -> None:
         """Give a delivery back, or reject it: dead-lettered or discarded; 406 for an unknown tag."""
         self._return(self._take("requeue" if requeue else "reject", delivery_tag, multiple), requeue=requeue)
+        self.vhost.finish()
 
     def reject(self, delivery_tag: int, *, requeue: bool = True) -> None:
         """As ``nack``, of one delivery."""
@@ -427,6 +430,7 @@ class Channel(Topology):
             raise internal_error()
         held, self.unacked = self.unacked, {}
         self._return(settled_together(held), requeue=True)
+        self.vhost.finish()
 
     def _take(self, how: Settlement, delivery_tag: int, multiple: bool) -> Sequence[Sequence[Unacked]]:
         """The deliveries meant by a tag, out of the unacked, in groups that are settled together; none in a transaction."""
@@ -483,19 +487,22 @@ class Channel(Topology):
         if queue.single is not None:
             queue.single.settled(requeued=requeue)
         vhost.trim(queue)
-        vhost.dispatch(queue)
+        vhost.serve(queue)
         vhost.after_settling(queue)
 
     # The prefetch that all consumers of the channel share
 
     def _limit(self, prefetch_count: int) -> None:
-        """Set the shared prefetch, which the consumers of quorum queues do not share."""
-        self._limiter = limiter = Limiter(prefetch_count) if prefetch_count else None
+        """Set the shared prefetch, which the consumers of quorum queues do not share.
+
+        When there was none before, all that is unacked counts, gets too, though those make no room when they are settled
+        (rabbit_channel, and observed).
+        """
+        counted = len(self.held) if self._limiter is None else self._limiter.held
+        self._limiter = limiter = Limiter(prefetch_count, counted) if prefetch_count else None
         held = [entry.consumer for entry in self.held.values() if entry.consumer is not None]
         for consumer in (*self.consumers.values(), *held):
             consumer.limiter = limiter if consumer.queue.is_classic else None
-        if limiter is not None:
-            limiter.held = sum(consumer.limiter is limiter for consumer in held)
         self._resume()
 
     def _resume(self) -> None:
@@ -596,6 +603,7 @@ class Channel(Topology):
         entry = self.unacked.pop(delivery_tag, None)
         if entry is not None:
             self._return(((entry,),), requeue=True)
+            self.vhost.finish()
 
     def forget_consumer(self, consumer: Consumer) -> None:
         """The broker ended one of its consumers."""

@@ -128,7 +128,7 @@ class VirtualHost:
             if mandatory:
                 node.effects.append(Returned(node.now, message.id, channel, message))
         if self._work:
-            self._finish()
+            self.finish()
         return not refused
 
     def duplicate(self, queue: str, message: Message) -> None:
@@ -136,7 +136,7 @@ class VirtualHost:
         if queue in self.queues:
             self.node.copies += 1
             self._enqueue(self.queues[queue], Copy(self.node.copies, message))
-            self._finish()
+            self.finish()
 
     def reply(self, message: Message) -> None:
         """Hand a message over as a direct reply, if any of its keys is a requester's.
@@ -149,7 +149,7 @@ class VirtualHost:
                 to = key, channel.number, consumer_tag, channel.coming_tag
                 self.node.effects.append(Delivered(self.node.now, message.id, 0, *to, 1, message))
 
-    def _finish(self) -> None:
+    def finish(self) -> None:
         """Enqueue what dead-lettering left to do, and what that leaves to do, until nothing is left."""
         while self._work:
             self._enqueue(*self._work.popleft())
@@ -176,8 +176,11 @@ class VirtualHost:
         if consumer is not None:  # before the limits and the TTL: even 0 serves a waiting consumer
             self._deliver(queue, consumer, queue.pop())
         elif queue.limited or ttl is not None:
-            self._drop_overflow(queue)
-            self._drop_expired(queue)
+            dropped = self._drop_overflow(queue)
+            # A classic queue assumes that a new copy comes behind the others: one of high priority, over whose time is
+            # decided when it is the head, stays until something else happens (rabbit_amqqueue_process, and observed).
+            if dropped or len(queue.ready) == 1 or queue.is_quorum:
+                self._drop_expired(queue)
         return True
 
     def _refuse(self, queue: Queue, copy: Copy) -> None:
@@ -211,6 +214,11 @@ class VirtualHost:
 
     def dispatch(self, queue: Queue) -> None:
         """Deliver ready copies while a consumer has credit, then finish what that caused."""
+        self.serve(queue)
+        self.finish()
+
+    def serve(self, queue: Queue) -> None:
+        """As ``dispatch``; ``finish`` must follow, when other queues have done what the client asked them."""
         if queue.is_stream:
             assert isinstance(queue, Stream)
             queue.serve()
@@ -218,8 +226,6 @@ class VirtualHost:
         while queue.ready and (consumer := queue.take_turn()) is not None:
             self._deliver(queue, consumer, queue.pop())
             self._drop_expired(queue)
-        if self._work:
-            self._finish()
 
     def get(self, queue: Queue, channel: Any, *, no_ack: bool) -> Delivered | None:
         """Hand the head to a get on this channel, or None when nothing is ready."""
@@ -232,7 +238,7 @@ class VirtualHost:
         if no_ack:
             self.settle(queue, copy)
         self._drop_expired(queue)
-        self._finish()
+        self.finish()
         return delivered
 
     # Settling
@@ -293,10 +299,14 @@ class VirtualHost:
                 self._work.append((target, Copy(node.copies, message, copy.id)))
         return tuple(children)
 
-    def _drop_overflow(self, queue: Queue) -> None:
+    def _drop_overflow(self, queue: Queue) -> bool:
+        """Drop heads until the limit holds; whether any had to go."""
+        dropped = False
         if queue.limited and queue.options.overflow == "drop-head":
             while queue.over_limit():
                 self.remove(queue, queue.pop(), "maxlen")
+                dropped = True
+        return dropped
 
     def _drop_expired(self, queue: Queue) -> None:
         """Drop the heads whose time is over, and ask to be woken for the next; a copy expires at the head only."""
@@ -322,7 +332,7 @@ class VirtualHost:
                 return
             self.node.wake(queue, unused_until)
         self._drop_expired(queue)
-        self._finish()
+        self.finish()
 
     # Using and deleting
 

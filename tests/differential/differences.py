@@ -5,21 +5,21 @@ from collections.abc import Sequence
 
 from tests.differential.normalise import normal
 from tests.differential.octets import Json
-from tests.differential.play import Observed, See
+from tests.differential.play import Observed
 from tests.differential.programs import line_of
 
 
-def first_difference(one: Observed, other: Observed, see: See = normal) -> int | None:
+def first_difference(one: Observed, other: Observed) -> int | None:
     """The first step at which they differ; one may have stopped there."""
     for at, (left, right) in enumerate(zip(one, other, strict=False)):
-        if see(left) != see(right):
+        if normal(left) != normal(right):
             return at
     return None
 
 
-def differences(steps: Sequence[Json], one: Observed, other: Observed, names: tuple[str, str], see: See = normal) -> str:
+def differences(steps: Sequence[Json], one: Observed, other: Observed, names: tuple[str, str]) -> str:
     """What happened until they differ, for people; nothing if they do not."""
-    at = first_difference(one, other, see)
+    at = first_difference(one, other)
     if at is None:
         return ""
     lines = [f"  {line_of(step)}" for step in steps[: at + 1]]

@@ -5,29 +5,15 @@ dropped as unstable, and counted. One that counts is made small: steps are left 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
 from tests.differential.differences import differences, first_difference
 from tests.differential.normalise import normal
 from tests.differential.octets import Json
-from tests.differential.play import Observed, See, run
+from tests.differential.play import Observed, run
 from tests.differential.worlds import Oracle, Simbus
-
-
-def seeing(steps: list[Json]) -> See:
-    """What is compared while simbus counts the consumers of quorum queues otherwise."""
-    quorum = {step["queue"] for step in steps if step.get("arguments", {}).get("x-queue-type") == "quorum"}
-
-    def see(events: Iterable[Json]) -> Json:
-        counts = ("consumers", "consumer_count")
-        return normal(
-            {key: value for key, value in event.items() if key not in counts} if event.get("queue") in quorum else event
-            for event in events
-        )
-
-    return see
 
 
 @dataclass
@@ -82,10 +68,9 @@ class Judge:
 
     def _diverges(self, steps: list[Json], expected: Observed) -> tuple[int, Json] | None:
         """At which step the real broker says something else, and what."""
-        see = seeing(steps)
-        observed = run(self.oracle.world(), steps, expected, see=see)
-        at = first_difference(expected, observed, see)
-        return None if at is None else (at, see(observed[at]))
+        observed = run(self.oracle.world(), steps, expected)
+        at = first_difference(expected, observed)
+        return None if at is None else (at, normal(observed[at]))
 
     def repeats(self, steps: list[Json], expected: Observed) -> bool:
         """Whether three runs of three diverge in the same way."""
@@ -120,6 +105,5 @@ class Judge:
 
     def _told(self, steps: list[Json]) -> str:
         ours = run(Simbus(self.version), steps)
-        see = seeing(steps)
-        theirs = run(self.oracle.world(), steps, ours, see=see)
-        return differences(steps, theirs, ours, (f"RabbitMQ {self.oracle.release}", "simbus"), see)
+        theirs = run(self.oracle.world(), steps, ours)
+        return differences(steps, theirs, ours, (f"RabbitMQ {self.oracle.release}", "simbus"))

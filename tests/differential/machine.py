@@ -37,6 +37,7 @@ PREDECLARED = ("amq.direct", "amq.fanout", "amq.topic", "amq.match")
 KEYS = ("a", "a.b", "a.b.c", "b", "")
 PATTERNS = ("a", "a.*", "#", "*.b", "a.#", "*", "")
 TAGS = ("A", "B", "C", "D", "E")
+COPIES: tuple[Json, ...] = ({"CC": ["q1"]}, {"CC": ["q2", "a"]}, {"BCC": ["q3", "a.b"]}, {"CC": ["b"], "BCC": ["q1"], "h": 1})
 HEADERS: tuple[Json, ...] = ({}, {"h": 1}, {"h": 2}, {"h": 1, "k": "v"}, {"x-h": 1}, {"k": True})
 MATCHES = ("all", "any", "all-with-x", "any-with-x", None)
 
@@ -53,18 +54,21 @@ _DEATHS: dict[str, Sequence[Any]] = {
 }
 _SPANS: dict[str, Sequence[Any]] = {"x-message-ttl": (0, LONG), "x-expires": (LONG,)}
 _SHORT_SPANS: dict[str, Sequence[Any]] = {"x-message-ttl": (0, SHORT, SHORT, LONG), "x-expires": (SHORT, LONG)}
+_CONSUMERS: dict[str, Sequence[Any]] = {"x-single-active-consumer": (True, True, False)}
+_PRIORITIES: dict[str, Sequence[Any]] = {"x-max-priority": (0, 1, 2, 5)}
 _CLASSIC: dict[str, Sequence[Any]] = {
+    "x-max-priority": (2,),
     "x-queue-type": ("classic",),
     "x-queue-mode": ("lazy",),
     "x-queue-version": (1, 2),
     "x-overflow": ("drop-head", "reject-publish", "reject-publish-dlx"),
 }
-_QUORUM: dict[str, Sequence[Any]] = {"x-delivery-limit": (0, 1, 2)}
+_QUORUM: dict[str, Sequence[Any]] = {"x-delivery-limit": (0, 1, 2), "x-single-active-consumer": (True,)}
 _PROPERTIES: dict[str, Sequence[Any]] = {
     "expiration": ("0", str(LONG)),
     "priority": (0, 1, 2, 9),
     "delivery_mode": (1, 2),
-    "headers": HEADERS,
+    "headers": (*HEADERS, *COPIES),
     "message_id": ("m",),
     "content_type": ("text/plain",),
     "timestamp": (1_700_000_000,),
@@ -142,7 +146,12 @@ THEMES = {
     "plain": Theme((), quorum=0),
     "dead letters": Theme((_LIMITS, _DEATHS, _SPANS), weights=(("reject", 8), ("nack", 10), ("get", 10))),
     "quorum": Theme((_LIMITS, _DEATHS), quorum=10),
-    "consumers": Theme((_DEATHS,), quorum=2, weights=(("consume", 14), ("qos", 6), ("ack", 12), ("cancel", 4))),
+    "priorities": Theme(
+        (_LIMITS, _DEATHS, _PRIORITIES, _PRIORITIES),
+        quorum=1,
+        weights=(("publish_with_properties", 20), ("publish", 2), ("get", 10)),
+    ),
+    "consumers": Theme((_DEATHS, _CONSUMERS), quorum=3, weights=(("consume", 14), ("qos", 6), ("ack", 12), ("cancel", 4))),
     "routing": Theme(
         (_DEATHS,),
         weights=(
@@ -312,7 +321,9 @@ class Programs(RuleBasedStateMachine):
             new = list(QUEUES)
         queue = self.draw(*new)
         if "quorum" not in self.judge.without and self.draw(*range(10)) < self.theme.quorum:
-            arguments = {"x-queue-type": "quorum"} | self._arguments(_QUORUM)
+            arguments: Json = {"x-queue-type": "quorum"} | self._arguments(_QUORUM)
+            if arguments.get("x-expires") == SHORT:  # leases of quorum queues are looked at every five seconds
+                del arguments["x-expires"]
             self.say(on, "queue.declare", queue=queue, durable=True, arguments=arguments)
         else:
             flags = self.flags(15, "durable", "exclusive", "auto_delete")
@@ -321,6 +332,8 @@ class Programs(RuleBasedStateMachine):
     def _arguments(self, own: dict[str, Sequence[Any]]) -> Json:
         drawn: Json = {}
         for choices in self.theme.arguments:
+            if choices is _DEATHS and "deaths" in self.judge.without:
+                continue
             drawn |= self.some(50 if choices is _DEATHS else 30, choices)
         drawn |= self.some(15, own)
         if "x-dead-letter-exchange" not in drawn:
@@ -411,7 +424,9 @@ class Programs(RuleBasedStateMachine):
         """A consumer with a tag that is free."""
         free = [tag for tag in TAGS if (on, tag) not in self.consumers]
         if free:
-            flags = self.flags(30, "no_ack") | self.flags(8, "exclusive")
+            flags: Json = self.flags(30, "no_ack") | self.flags(8, "exclusive")
+            if self.chance(30 if self.theme is THEMES["consumers"] else 6):
+                flags["arguments"] = {"x-priority": self.draw(-1, 0, 1, 5)}
             tag = self.draw(*free)
             self.consumers[on, tag] = flags.get("no_ack", False)
             self.say(on, "basic.consume", queue=self.queue(), consumer_tag=tag, **flags)

@@ -12,6 +12,8 @@ of what was heard in one step what is compared. Whatever is not named here is co
   deliveries an answer to the client stands, or a confirm: but consume-ok before the first delivery is.
 - Which confirms share one basic.ack, or basic.nack, depends on timing: what is compared is which messages were confirmed,
   and how. The requeue bit of a nack for a publisher means nothing.
+- When a broker closes a connection, its channels end one after the other, each a process: what one gives back may or may
+  not reach another one meanwhile. Deliveries beside a connection.close are passed over.
 - A consumer that is cancelled by the server and a close that crosses it may overtake each other: cancels are a set.
 """
 
@@ -79,7 +81,11 @@ def _timeless(key: str, value: Any) -> Any:
 def normal(events: Iterable[Json]) -> Json:
     """What is compared of what was heard in one step."""
     lanes: dict[str, Any] = {}
+    events = list(events)
+    closed = {event["on"][:-1] for event in events if event.get("method") == "connection.close"}  # such as "1."
     for event in events:
+        if event.get("method") == "basic.deliver" and event["on"].startswith(tuple(closed)):
+            continue
         if "on" not in event:
             lanes.setdefault("queues", {})[event["queue"]] = event
             continue

@@ -10,7 +10,7 @@ What a step's snapshot changes is an event too: ``{"queue": "q", "messages": 2, 
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 
 from tests.differential.client import PATIENCE, Client, Unanswered
@@ -22,7 +22,6 @@ MONITOR = 2000  # the channel of snapshots, and the number of the connection tha
 CALM = 0.06  # seconds without news after which a broker that says something unexpected is believed
 LONGEST = 3.0  # seconds after which it is believed in any case
 Observed = list[list[Json]]
-See = Callable[[Iterable[Json]], Json]
 
 
 class Player:
@@ -31,11 +30,10 @@ class Player:
     Args:
         world: a fresh one.
         calm: seconds without news that are awaited when what to expect is not known.
-        see: makes of what was heard what is compared.
     """
 
-    def __init__(self, world: World, calm: float = CALM, see: See = normal) -> None:
-        self.world, self._calm, self._see = world, calm, see
+    def __init__(self, world: World, calm: float = CALM) -> None:
+        self.world, self._calm = world, calm
         self._names, self._confirms = Names(world.vhost), Confirms()
         self._clients: dict[int, Client] = {}
         self._monitor: Client | None = None
@@ -50,7 +48,7 @@ class Player:
         observed: Observed = []
         for at, step in enumerate(steps):
             observed.append(self.step(step, None if expected is None else expected[at]))
-            if expected is not None and self._see(observed[at]) != self._see(expected[at]):
+            if expected is not None and normal(observed[at]) != normal(expected[at]):
                 break
         return observed
 
@@ -141,7 +139,7 @@ class Player:
     # Coming to rest
 
     def _settle(self, expected: list[Json] | None) -> None:
-        wanted = None if expected is None else self._see(expected)
+        wanted = None if expected is None else normal(expected)
         began = changed = time.monotonic()
         last: dict[str, Json] | None = None
         changes: list[Json] = []
@@ -164,7 +162,7 @@ class Player:
     def _at_rest(self, calm: float, took: float, wanted: Json | None, changes: list[Json]) -> bool:
         if took > LONGEST:
             return True
-        if wanted is not None and self._see(self._heard + changes) == wanted:
+        if wanted is not None and normal(self._heard + changes) == wanted:
             return True
         return calm >= self._calm and (self._confirms.waiting == 0 or took > 0.5)
 
@@ -294,9 +292,9 @@ def _answer(client: Client) -> Json:
     raise Unanswered(f"a snapshot was not answered; heard {client.events}")
 
 
-def run(world: World, steps: Sequence[Json], expected: Observed | None = None, calm: float = CALM, see: See = normal) -> Observed:
+def run(world: World, steps: Sequence[Json], expected: Observed | None = None, calm: float = CALM) -> Observed:
     """Play a program in a world of its own, which is closed in the end."""
-    player = Player(world, calm, see)
+    player = Player(world, calm)
     try:
         return player.play(steps, expected)
     finally:
