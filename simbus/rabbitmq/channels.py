@@ -486,8 +486,7 @@ class Channel(Topology):
                 vhost.remove(queue, copy, "rejected")
         if queue.single is not None:
             queue.single.settled(requeued=requeue)
-        vhost.trim(queue)
-        vhost.serve(queue)
+        vhost.serve_returned(queue)
         vhost.after_settling(queue)
 
     # The prefetch that all consumers of the channel share

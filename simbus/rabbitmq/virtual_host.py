@@ -270,6 +270,16 @@ class VirtualHost:
         self._drop_overflow(queue)
         self._drop_expired(queue)
 
+    def serve_returned(self, queue: Queue) -> None:
+        """As ``serve``, after deliveries have come back: a quorum queue looks at its limits last (observed)."""
+        if queue.is_quorum:
+            self._drop_expired(queue)
+            self.serve(queue)
+            self.trim(queue)
+        else:
+            self.trim(queue)
+            self.serve(queue)
+
     def remove(self, queue: Queue, copy: Copy, cause: str) -> None:
         """A copy leaves for one of the dead-letter reasons; it is dead-lettered or else discarded."""
         ledger = queue.ledger

@@ -189,6 +189,7 @@ class Programs(RuleBasedStateMachine):
         self.owed: dict[str, list[tuple[str, int]]] = {}  # channel: labels and tags of deliveries to be settled
         self.counts: Counter[tuple[str, str]] = Counter()
         self.transactional: set[str] = set()
+        self.prefetch: dict[str, int] = {}
 
     def teardown(self) -> None:
         self.player.close()
@@ -298,6 +299,7 @@ class Programs(RuleBasedStateMachine):
     def _channel_ended(self, on: str) -> None:
         self.owed.pop(on, None)
         self.transactional.discard(on)
+        self.prefetch.pop(on, None)
         self.consumers = {key: no_ack for key, no_ack in self.consumers.items() if key[0] != on}
         for key in [key for key in self.counts if key[0] == on]:
             del self.counts[key]
@@ -397,8 +399,10 @@ class Programs(RuleBasedStateMachine):
 
     def _is_soft(self, queue: str) -> bool:
         """A quorum queue tells a channel that it is full some time after it is: of a burst, now more is refused, now less."""
-        arguments = self.queues.get(queue, {}).get("arguments", {})
-        return bool(arguments.get("x-queue-type") == "quorum" and arguments.get("x-overflow") == "reject-publish")
+        return self._is_quorum(queue) and self.queues[queue]["arguments"].get("x-overflow") == "reject-publish"
+
+    def _is_quorum(self, queue: str) -> bool:
+        return bool(self.queues.get(queue, {}).get("arguments", {}).get("x-queue-type") == "quorum")
 
     def publish_with_properties(self, on: str) -> None:
         """A message with whatever a message may have."""
@@ -422,14 +426,18 @@ class Programs(RuleBasedStateMachine):
 
     def consume(self, on: str) -> None:
         """A consumer with a tag that is free."""
-        free = [tag for tag in TAGS if (on, tag) not in self.consumers]
+        owed = {label.split("#")[0] for label, _ in self.owed.get(on, [])}  # 3.10 stumbles over a tag that is used again
+        free = [tag for tag in TAGS if (on, tag) not in self.consumers and tag not in owed]
         if free:
-            flags: Json = self.flags(30, "no_ack") | self.flags(8, "exclusive")
+            queue = self.queue()
+            flags: Json = self.flags(8, "exclusive")
+            if not (self.prefetch.get(on) and self._is_quorum(queue)):  # else it has its turn again after now more, now less
+                flags |= self.flags(30, "no_ack")
             if self.chance(30 if self.theme is THEMES["consumers"] else 6):
                 flags["arguments"] = {"x-priority": self.draw(-1, 0, 1, 5)}
             tag = self.draw(*free)
             self.consumers[on, tag] = flags.get("no_ack", False)
-            self.say(on, "basic.consume", queue=self.queue(), consumer_tag=tag, **flags)
+            self.say(on, "basic.consume", queue=queue, consumer_tag=tag, **flags)
 
     def cancel(self, on: str) -> None:
         """A consumer's end."""
@@ -439,7 +447,10 @@ class Programs(RuleBasedStateMachine):
 
     def qos(self, on: str) -> None:
         """A limit, for consumers to come or for all together."""
-        self.say(on, "basic.qos", prefetch_count=self.draw(0, 1, 1, 2, 3), **self.flags(25, "global"))
+        count, flags = self.draw(0, 1, 1, 2, 3), self.flags(25, "global")
+        if not flags:
+            self.prefetch[on] = count
+        self.say(on, "basic.qos", prefetch_count=count, **flags)
 
     def ack(self, on: str) -> None:
         """A delivery is acknowledged, and those before it perhaps."""
