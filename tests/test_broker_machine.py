@@ -55,6 +55,21 @@ properties = st.builds(
 )
 
 
+policies = st.fixed_dictionaries(
+    {},
+    optional={
+        "expires": st.sampled_from([3, 30]),
+        "max-length": st.integers(0, 4),
+        "max-length-bytes": st.integers(0, 12),
+        "overflow": st.sampled_from(["drop-head", "reject-publish", "reject-publish-dlx"]),
+        "delivery-limit": st.integers(-1, 2),
+        "dead-letter-exchange": st.sampled_from(["", *EXCHANGES]),
+        "dead-letter-routing-key": queue_names,
+        "consumer-timeout": st.sampled_from([1, 70_000]),
+    },
+)
+
+
 def arguments(traits):
     """The AMQP arguments for these traits of a queue."""
     table = dict(traits)
@@ -189,6 +204,18 @@ class Programs(RuleBasedStateMachine):
             self.admin.queue_purge(queue)
         elif what == "delete":
             self.admin.queue_delete(queue)
+
+    @rule(
+        name=st.sampled_from(["p", "q"]),
+        pattern=st.sampled_from(["", "^a", "[bc]"]),
+        definition=policies,
+        priority=st.integers(0, 1),
+    )
+    def change_the_policies(self, name, pattern, definition, priority):
+        if definition:
+            self.broker.set_policy("/", name, pattern, definition, priority=priority)
+        elif name in self.broker.vhost().policies.policies:
+            self.broker.delete_policy("/", name)
 
     @rule(slot=slots, what=st.sampled_from(["cancel", "cancel", "recover", "channel", "channel", "connection"]))
     def end(self, slot, what):

@@ -369,6 +369,19 @@ def test_a_delivery_limit_below_what_was_counted_counts_at_the_next_return(shop)
     assert shop.ready("q") == []
 
 
+def test_a_shorter_consumer_timeout_is_of_what_is_held_already():
+    shop = Shop("4.0")
+    shop.declare("q")
+    shop.publish("q", b"x")
+    shop.channel.get("q")
+    shop.advance(5_000)
+    shop.policy({"consumer-timeout": 1000})
+    shop.advance(54_000)
+    assert not shop.channel.closed
+    shop.advance(2_000)
+    assert shop.channel.closed
+
+
 # Exchanges
 
 

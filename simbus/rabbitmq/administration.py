@@ -225,7 +225,7 @@ class Administration:
         policy = Policy(name, pattern, definition, priority, apply_to)
         check_policy(policy, self.version, operator=operator)
         host.policies.named(operator=operator)[name] = policy
-        apply_policies(host)
+        self._apply_policies(host)
 
     def delete_policy(self, vhost: str, name: str, *, operator: bool = False) -> None:
         """Delete a policy; NoSuch when there is none, or no such vhost."""
@@ -234,7 +234,14 @@ class Administration:
         if name not in policies:
             raise NoSuch("operator policy" if operator else "policy", name, policies)
         del policies[name]
+        self._apply_policies(host)
+
+    def _apply_policies(self, host: VirtualHost) -> None:
         apply_policies(host)
+        for connection in self.connections:
+            if connection.vhost is host:
+                for channel in connection.channels.values():
+                    channel.watch_anew()
 
     # Limits
 

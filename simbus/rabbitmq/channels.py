@@ -545,6 +545,16 @@ class Channel(Topology):
             self._patience = min(entry.queue.patience for entry in self.unacked.values())
             node.watch(self._watch, self._watch.next(self.unacked, node.now))
 
+    def watch_anew(self) -> None:
+        """The timeouts of queues have changed, also for what the channel holds already."""
+        patience = min((entry.queue.patience for entry in self.unacked.values()), default=NEVER)
+        if patience < NEVER:
+            node = self.vhost.node
+            if self._patience == NEVER:
+                self._watch.since = node.now
+            self._patience = patience
+            node.watch(self._watch, self._watch.next(self.unacked, node.now))
+
     def _time_out(self, timeout: int) -> None:
         error = self.closed_for = precondition_failed(timed_out(self.client_number, timeout))
         node, client = self.vhost.node, self.connection.name

@@ -37,7 +37,7 @@ def check_policy(policy: Policy, version: Version, *, operator: bool) -> None:
     if problems:
         raise ValidationFailed("\n".join(problems))
     for key, value in policy.definition.items():
-        if key not in _WITHOUT_EFFECT and key != ALTERNATE_EXCHANGE and not is_modelled(f"x-{key}", value):
+        if key not in _MODELLED and not is_modelled(f"x-{key}", value):
             raise not_implemented(f"simbus does not model the policy key '{key}' yet (policy '{policy.name}'); leave it out")
 
 
@@ -149,9 +149,11 @@ _VALUES: Mapping[str, tuple[Check, str]] = {
     ),
 }
 
-# Keys about where queues and their copies live, in a cluster or on a disk, which no client of one node can see.
-_WITHOUT_EFFECT = frozenset(
+# Keys that stand for no argument that is checked, and those about where queues and their copies live, in a cluster or on a
+# disk, which no client of one node can see.
+_MODELLED = frozenset(
     {
+        *(ALTERNATE_EXCHANGE, "consumer-timeout"),
         *(key for key in _VALUES if key.startswith("ha-")),
         *("queue-leader-locator", "queue-master-locator", "initial-cluster-size", "target-group-size"),
         *("max-in-memory-length", "max-in-memory-bytes", "stream-filter-size-bytes", "stream-max-segment-size-bytes"),
