@@ -143,6 +143,15 @@ def test_tags_stay_when_only_the_password_changes(broker):
     assert broker.user("bob").tags == ()
 
 
+def test_an_impersonator_may_name_any_user_as_long_as_its_connection_lives(broker):
+    broker.set_user_tags("bob", ["impersonator"])
+    channel = bob(broker)
+    broker.set_user_tags("bob", [])
+    channel.publish("", "q", b"", Properties(user_id="somebody"))
+    other = bob(broker)
+    assert "authenticated user was 'bob'" in refusal(lambda: other.publish("", "q", b"", Properties(user_id="somebody")))
+
+
 @on_both("refusals_name_the_operation", {"4.0": "configure access to", "3.10": "access to"})
 def test_who_has_lost_a_virtual_host_stays_and_may_do_nothing(version, expected):
     broker = with_bob(version)

@@ -96,6 +96,27 @@ def test_a_pattern_is_looked_for_anywhere_in_a_name_and_in_its_case(shop):
         assert shop.applied("shop.orders") == ["p" if applies else None, None]
 
 
+@pytest.mark.parametrize(
+    ("pattern", "names"),
+    [
+        ("^(?<n>a)", ["a1", "a-b"]),
+        ("^\\w+$", ["a1"]),
+        ("^.{4}$", []),  # a letter outside ASCII is two octets
+        ("^.{5}$", ["Grün"]),
+        ("^[^[:space:]]+$", ["Grün", "a1", "a-b"]),
+        ("^[[:alpha:]]+$", []),
+        ("\\Qa-b\\E", ["a-b"]),
+        ("^a(?!1)", ["a-b"]),
+        ("b\\z", ["a-b"]),
+    ],
+)
+def test_a_pattern_is_perl_s_and_of_octets(shop, pattern, names):
+    for name in ("Grün", "a1", "a-b", "x y"):
+        shop.declare(name)
+    shop.policy({"max-length": 5}, pattern)
+    assert [name for name in ("Grün", "a1", "a-b", "x y") if shop.applied(name)[0]] == names
+
+
 def test_a_policy_of_the_same_name_is_replaced(shop):
     shop.declare("orders")
     shop.policy({"max-length": 1})

@@ -15,6 +15,7 @@ from hashlib import sha256
 from typing import NamedTuple
 
 from simbus.rabbitmq.errors import ChannelError, NoSuch, access_refused
+from simbus.rabbitmq.patterns import compiled, found_in
 from simbus.rabbitmq.versions import V4_0, Version
 
 EVERYTHING = ".*"
@@ -236,7 +237,7 @@ class Users:
 
 def _check_pattern(pattern: str) -> None:
     try:
-        re.compile(pattern)
+        compiled(pattern)
     except re.error as error:
         raise ValueError(f"a permission is a regular expression such as '^shop-'; {pattern!r} is none: {error}") from None
 
@@ -248,4 +249,4 @@ def _resource(kind: str, name: str) -> str:
 
 def _allows(pattern: str, name: str) -> bool:
     """The pattern may match anywhere in the name; the empty one allows nothing but the empty name."""
-    return re.search(pattern or "^$", name) is not None
+    return found_in(pattern or "^$", name)

@@ -94,7 +94,9 @@ class Broker(Administration):
         permissions = self._users.permissions(user, vhost)
         if permissions is None:
             raise ConnectionError(530, f"access to vhost '{vhost}' refused for user '{user}'")
-        connection = Connection(host, permissions, name, partial(self._admit_channel, user))
+        connection = Connection(
+            host, permissions, name, partial(self._admit_channel, user), known is not None and "impersonator" in known.tags
+        )
         self._connections = [*others, connection]
         return connection
 

@@ -51,13 +51,14 @@ class GetOk(NamedTuple):
 class Connection:
     """A client's connection to one vhost; exclusive queues live as long as it does.
 
-    ``name`` is for people; ``admit`` refuses (530) a channel too many.
+    ``name`` is for people; ``admit`` refuses (530) a channel too many. One that ``impersonates`` may name any user in messages.
     """
 
     vhost: VirtualHost
     permissions: Permissions
     name: str = ""
     admit: Callable[[], None] = lambda: None
+    impersonates: bool = False
     channels: dict[int, "Channel"] = field(default_factory=dict)
     closed: bool = False
 
@@ -656,7 +657,7 @@ class Channel(Topology):
 
     def _check_user(self, properties: Properties) -> None:
         user_id, user = properties.user_id, self.permissions.user
-        if user_id is not None and user_id != user:
+        if user_id is not None and user_id != user and not self.connection.impersonates:
             raise precondition_failed(f"user_id property set to '{user_id}' but authenticated user was '{user}'")
 
     def _check_consume(self, source: Queue, no_ack: bool, exclusive: bool, arguments: Mapping[str, Any]) -> None:

@@ -9,11 +9,11 @@ A policy that holds a key which a type of queue does not know is not applied to 
 4.0.5 and 3.10.8). Between policies of one priority RabbitMQ makes no promise; here the first by name wins.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from simbus.rabbitmq.patterns import found_in
 from simbus.rabbitmq.versions import Version
 
 ALTERNATE_EXCHANGE = "alternate-exchange"  # in a definition, and among the arguments of an exchange
@@ -38,7 +38,7 @@ class Policy:
 
     def matches(self, name: str) -> bool:
         """Whether the pattern is found anywhere in a name."""
-        return re.search(self.pattern, name) is not None
+        return found_in(self.pattern, name)
 
     def rank(self) -> tuple[float, str]:
         """The least is the one to apply."""

@@ -10,6 +10,7 @@ from typing import Any
 
 from simbus.rabbitmq.arguments import OVERFLOWS, is_modelled
 from simbus.rabbitmq.errors import ValidationFailed, not_implemented
+from simbus.rabbitmq.patterns import compiled
 from simbus.rabbitmq.policies import ALTERNATE_EXCHANGE, Policy
 from simbus.rabbitmq.terms import pairs, term
 from simbus.rabbitmq.versions import Version
@@ -71,7 +72,7 @@ def _of_pattern(pattern: object) -> list[str]:
     if not isinstance(pattern, str):
         return [f"pattern should be a binary but was {term(pattern)}"]
     try:
-        re.compile(pattern)
+        compiled(pattern)
     except re.error as error:
         reason, place = _in_pcre(error, pattern)
         return [f'pattern should be regular expression but is invalid: {{"{reason}",{place}}}']
