@@ -52,7 +52,7 @@ DIFFERENCES = [
     Difference(
         _ANY_KEY + r"(?:node|leader|cluster_name|name|members\.\d+|online\.\d+)$", "node", "every node has a name of its own"
     ),
-    Difference(_ANY_KEY + r"cluster_state$", "any", "the node's name is the key"),
+    Difference(_ANY_KEY + r"(?:cluster_state|readers)$", "any", "the node's name is the key"),
     Difference(_ANY_KEY + r"(?:port|peer_port|ports|missing|contexts\.0\.port)$", "type", "ports are the machine's"),
     Difference(_ANY_KEY + r"connected_at$", "type", "every connection has a time of its own"),
     Difference(_ANY_KEY + r"(?:version|platform)$", "type", "of the client library that is installed here"),

@@ -8,7 +8,7 @@ from typing import Any
 
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
-from simbus.rabbitmq.errors import NoSuch, RabbitMQError, ValidationFailed
+from simbus.rabbitmq.errors import ChannelError, NoSuch, RabbitMQError, ValidationFailed
 from simbus.rabbitmq.management.driver import Driver
 from simbus.rabbitmq.management.http import (
     HttpError,
@@ -162,7 +162,7 @@ def _without_code(error: RabbitMQError) -> HttpError:
 
 
 def _with_code(error: RabbitMQError) -> HttpError:
-    return bad_request(str(error))
+    return bad_request(str(error) if isinstance(error, ChannelError) else f"{error.reply_code} {error.reason}")
 
 
 def without(call: Call, kind: str, shown: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ from typing import Any
 
 from simbus.rabbitmq.channels import Channel, Connection
 from simbus.rabbitmq.consumers import Consumer
+from simbus.rabbitmq.exported import in_json
 from simbus.rabbitmq.management.calls import Call, without
 from simbus.rabbitmq.management.driver import Client
 from simbus.rabbitmq.management.listing import Item
@@ -21,12 +22,12 @@ def list_consumers(call: Call) -> list[Item]:
 
 
 def show(call: Call, consumer: Consumer) -> Item:
-    """A consumer."""
+    """A consumer; one of a stream is never active, as RabbitMQ has it."""
     shown = {
         "ack_required": not consumer.no_ack,
-        "active": not consumer.waits,
+        "active": not (consumer.waits or consumer.queue.is_stream),
         "activity_status": _status(consumer),
-        "arguments": {"x-priority": consumer.priority} if consumer.priority else {},
+        "arguments": in_json(consumer.arguments),
         "channel_details": channel_details(call, consumer.channel),
         "consumer_tag": consumer.tag,
         "consumer_timeout": 1_800_000,

@@ -1,15 +1,13 @@
 """Queues: ``/api/queues``. What they hold is counted when it is asked for, and so is never out of date."""
 
-from collections.abc import Iterable, Mapping
 from typing import Any
 
 from simbus.rabbitmq.exported import in_json
-from simbus.rabbitmq.management import consumers
+from simbus.rabbitmq.management import consumers, kinds
 from simbus.rabbitmq.management.calls import Call, without
 from simbus.rabbitmq.management.http import CREATED, NO_CONTENT, Response, bad_request, boolean, object_not_found
 from simbus.rabbitmq.management.listing import Item
 from simbus.rabbitmq.management.values import table
-from simbus.rabbitmq.messages import Copy
 from simbus.rabbitmq.policies import Policy
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.versions import Version
@@ -51,9 +49,12 @@ def _without_details(item: Item) -> Item:
 
 
 def _briefly(call: Call, queue: Queue) -> Item:
+    """Without statistics RabbitMQ says of quorum queues and streams that it does not know some things."""
     wanted = (*_PLAIN, *(_TOTALS if call.query.get("enable_queue_totals") == "true" else ()))
-    shown = {"online": None, **show(call, queue), "exclusive": None if queue.is_quorum else queue.owner is not None}
-    brief = {key: value for key, value in shown.items() if key in wanted}
+    unknown = {"totals": None, "type_specific": None} if queue.is_stream else {}
+    exclusive = queue.owner is not None if queue.options.type == "classic" else None
+    shown = {"online": None, **show(call, queue), "exclusive": exclusive}
+    brief = {key: value for key, value in shown.items() if key in wanted} | unknown
     return without(call, f"{queue.options.type} queue in brief", brief)
 
 
@@ -126,8 +127,6 @@ def show(call: Call, queue: Queue) -> Item:
         "arguments": arguments_of(queue, call.version),
         "auto_delete": queue.auto_delete,
         "consumers": len(queue.consumers),
-        "consumer_capacity": _capacity(queue),
-        "consumer_utilisation": _capacity(queue),
         "consumer_details": [consumers.show(call, consumer) for consumer in queue.consumers],
         "deliveries": [],
         "durable": queue.durable,
@@ -141,8 +140,7 @@ def show(call: Call, queue: Queue) -> Item:
         "state": "running",
         "type": queue.options.type,
         "vhost": queue.vhost,
-        **_counts(queue),
-        **_of_type(call, queue),
+        **kinds.shown_of_type(queue, call.node),
         **consumers.owner(call, queue),
     }
     return without(call, f"{queue.options.type} queue", shown)
@@ -151,70 +149,3 @@ def show(call: Call, queue: Queue) -> Item:
 def name_of(policy: Policy | None) -> str | None:
     """The name of the policy that applies, if one does."""
     return None if policy is None else policy.name
-
-
-def _capacity(queue: Queue) -> float:
-    """The share of time in which its consumers could take a delivery at once: whether one can now."""
-    return 1.0 if any(not consumer.full for consumer in queue.consumers) else 0
-
-
-def _counts(queue: Queue) -> Item:
-    ready, unacked = queue.ready, list(queue.unacked.values())
-    persistent = [copy for held in (ready, unacked) for copy in held if copy.message.properties.delivery_mode == 2]
-    unacked_bytes = _bytes(unacked)
-    return {
-        "messages": len(ready) + len(unacked),
-        "messages_ready": len(ready),
-        "messages_unacknowledged": len(unacked),
-        "messages_persistent": len(persistent),
-        "messages_ram": len(ready) + len(unacked),
-        "message_bytes": queue.ready_bytes + unacked_bytes,
-        "message_bytes_ready": queue.ready_bytes,
-        "message_bytes_unacknowledged": unacked_bytes,
-        "message_bytes_persistent": _bytes(persistent),
-        "message_bytes_ram": queue.ready_bytes + unacked_bytes,
-    }
-
-
-def _bytes(copies: Iterable[Copy]) -> int:
-    return sum(len(copy.message.body) for copy in copies)
-
-
-def _of_type(call: Call, queue: Queue) -> Item:
-    return _quorum(call, queue) if queue.is_quorum else _classic(queue)
-
-
-def _classic(queue: Queue) -> Item:
-    return {
-        "exclusive_consumer_tag": next((consumer.tag for consumer in queue.consumers if consumer.exclusive), None),
-        "head_message_timestamp": _head_timestamp(queue),
-        "message_bytes_paged_out": 0,
-        "messages_paged_out": 0,
-        "messages_ready_ram": len(queue.ready),
-        "messages_unacknowledged_ram": len(queue.unacked),
-        "recoverable_slaves": None,
-        "single_active_consumer_tag": consumers.single_active(queue),
-        "storage_version": 2,
-    }
-
-
-def _quorum(call: Call, queue: Queue) -> Item:
-    members: Mapping[str, Any] = {"leader": call.node, "members": [call.node], "online": [call.node]}
-    limit = {} if queue.options.delivery_limit is None else {"delivery_limit": queue.options.delivery_limit}
-    returned = sum(copy.attempts > 0 for copy in queue.ready)
-    return {
-        **members,
-        **limit,
-        "message_bytes_dlx": 0,
-        "messages_dlx": 0,
-        "messages_ready_high": 0,
-        "messages_ready_normal": len(queue.ready) - returned,
-        "messages_ready_returned": returned,
-        "single_active_consumer_ctag": consumers.single_active(queue),  # RabbitMQ 3.10's word
-        "single_active_consumer_tag": consumers.single_active(queue),
-    }
-
-
-def _head_timestamp(queue: Queue) -> int | None:
-    time = queue.ready[0].message.properties.timestamp if queue.ready else None
-    return None if time is None else int(in_json(time))
