@@ -161,6 +161,14 @@ def test_whole_segments_go_when_there_is_too_much(broker, channel):
     broker.check()
 
 
+def test_the_segment_that_begins_counts(broker, channel):
+    """As 4.0.5 and 3.10.8 left nine of forty."""
+    declare(channel, STREAM, "stream", max_length_bytes=20_000, stream_max_segment_size_bytes=100)
+    for _ in range(40):
+        channel.publish("", STREAM, bytes(2000))
+    assert [offset for offset, _ in stored(broker)] == list(range(62, 80, 2))
+
+
 def test_the_segment_that_is_written_to_stays(broker, channel):
     declare(channel, STREAM, "stream", max_length_bytes=0, stream_max_segment_size_bytes=5000)
     for _ in range(40):
@@ -187,6 +195,33 @@ def test_a_segment_is_as_old_as_its_last_message(broker, channel):
     walk(broker, 9000)
     publish(channel, STREAM, "c")
     assert [body for _, body in stored(broker)] == ["a", "b", "c"]
+
+
+def of_nine(broker, channel, definition):
+    """What is left of nine messages, two to a segment, when a policy comes; and what of the three that come after."""
+    declare(channel, STREAM, "stream", stream_max_segment_size_bytes=3000)
+    for number in range(9):
+        channel.publish("", STREAM, str(number).ljust(2000).encode())
+    walk(broker, 3000)
+    broker.set_policy("/", "p", "^s$", definition)
+    left = [offset for offset, _ in stored(broker)]
+    for number in range(3):
+        channel.publish("", STREAM, f"n{number}".ljust(2000).encode())
+    broker.check()
+    return left, [offset for offset, _ in stored(broker)]
+
+
+def test_a_policy_about_size_is_heeded_at_once(broker, channel):
+    assert of_nine(broker, channel, {"max-length-bytes": 5000}) == ([12], [15, 16])
+
+
+def test_a_policy_about_age_is_heeded_at_once(broker, channel):
+    assert of_nine(broker, channel, {"max-age": "1s"}) == ([12], [12, 13, 15, 16])
+
+
+def test_a_policy_does_not_change_the_segments_of_a_stream_that_is_there(broker, channel):
+    of_nine(broker, channel, {"stream-max-segment-size-bytes": 500})
+    assert [offset for offset, _ in stored(broker)] == [0, 1, 3, 4, 6, 7, 9, 10, 12, 13, 15, 16]
 
 
 def test_a_reader_whose_place_is_gone_reads_what_is_left(broker, channel):

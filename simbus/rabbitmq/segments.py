@@ -8,6 +8,7 @@ from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from simbus.rabbitmq.messages import Copy
 
@@ -16,14 +17,20 @@ from simbus.rabbitmq.messages import Copy
 class Segment:
     """Copies at successive offsets from ``first``, each with the time at which it was stored.
 
-    ``begins`` is the offset that the segment itself starts with.
+    ``begins`` is the offset that the segment itself starts with; ``taken`` copies, the oldest, are no longer there.
     """
 
     begins: int
     first: int
-    copies: deque[Copy] = field(default_factory=deque)
-    times: deque[int] = field(default_factory=deque)
+    copies: list[Copy] = field(default_factory=list)
+    times: list[int] = field(default_factory=list)
     size: int = 0
+    taken: int = 0
+
+    @property
+    def held(self) -> Iterable[Copy]:
+        """The copies that are there."""
+        return islice(self.copies, self.taken, None)
 
 
 class Log:
@@ -42,7 +49,7 @@ class Log:
         return self._count
 
     def __iter__(self) -> Iterator[Copy]:
-        return (copy for segment in self.segments for copy in segment.copies)
+        return (copy for segment in self.segments for copy in segment.held)
 
     def __getitem__(self, index: int, /) -> Copy:
         """The oldest copy, at 0; there is no other way in than by offset."""
@@ -54,14 +61,15 @@ class Log:
 
     def popleft(self) -> Copy:
         """Take the oldest copy, which only a fake can do."""
-        while not self.segments[0].copies:
+        while self.segments[0].taken == len(self.segments[0].copies):
             self.segments.popleft()
         oldest = self.segments[0]
-        copy = oldest.copies.popleft()
-        oldest.times.popleft()
+        copy = oldest.copies[oldest.taken]
+        oldest.taken += 1
         oldest.size -= len(copy.message.body)
-        oldest.first += 1
         self._count -= 1
+        if not self._count:
+            self.clear()
         return copy
 
     def put_back(self, copies: Sequence[Copy], /) -> "Log":
@@ -81,7 +89,7 @@ class Log:
         assert not offsets or offsets[-1] < self.next_offset, "the next offset is a new one"
         assert self._count == len(offsets), "a stream's copies are counted"
         for segment in self.segments:
-            assert segment.size == sum(len(copy.message.body) for copy in segment.copies), "a segment's size"
+            assert segment.size == sum(len(copy.message.body) for copy in segment.held), "a segment's size"
             assert [copy.position - segment.first for copy in segment.copies] == list(range(len(segment.copies))), "no gaps"
 
     # Writing
@@ -126,7 +134,7 @@ class Log:
     def drop(self, count: int) -> Iterable[Copy]:
         """Remove so many segments, the oldest; their copies."""
         for _ in range(count):
-            copies = self.segments.popleft().copies
+            copies = list(self.segments.popleft().held)
             self._count -= len(copies)
             yield from copies
 
@@ -135,7 +143,7 @@ class Log:
     def at(self, offset: int) -> Copy | None:
         """The copy at an offset, or the first after it; None when there is none yet."""
         for segment in self._from(offset):
-            place = max(offset - segment.first, 0)
+            place = max(offset - segment.first, segment.taken)
             if place < len(segment.copies):
                 return segment.copies[place]
         return None

@@ -51,16 +51,20 @@ class Stream(Queue):
     log: Log = field(default_factory=Log)
     node: Node = field(kw_only=True)
     _declared_at: int = 0
+    _segment_size: int = 0
     _readers: dict[Consumer, _Reader] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Its limits are no limits of ready copies."""
         self.ready = self._no_copies()
-        self._declared_at = self.node.now
+        self._declared_at, self._segment_size = self.node.now, self.options.segment_size
 
     def reconfigure(self, options: QueueOptions) -> None:
-        """Take other options; retention heeds them when it looks next."""
+        """Take other options, at once what they keep; a segment's size is that of the declaration (observed)."""
         self.options = options
+        if not self.log.next_offset:
+            self._segment_size = options.segment_size
+        self._retain()
 
     def _no_copies(self) -> Ready:
         return self.log
@@ -91,18 +95,20 @@ class Stream(Queue):
     def store(self, copy: Copy) -> None:
         """Append a copy, and hand it to every consumer that has read all before it and has credit."""
         node, log = self.node, self.log
-        if log.segments[-1].size >= self.options.segment_size:
+        begins = log.segments[-1].size >= self._segment_size
+        if begins:
             log.roll()
-            self._retain()
         copy.message = _stored(copy.message, log.next_offset, node.version)
         log.store(copy, node.now)
         self.ready_bytes += len(copy.message.body)
         self.ledger.enqueued += 1
         node.effects.append(Enqueued(node.now, copy.message.id, copy.id, self.name, copy.parent_id))
+        if begins:
+            self._retain()
         self.serve()
 
     def _retain(self) -> None:
-        """Drop the oldest segments that are too much or too old. RabbitMQ looks when it begins a segment (observed)."""
+        """Drop the oldest segments that are too much or too old. RabbitMQ looks when it has begun a segment (observed)."""
         options, log = self.options, self.log
         if options.max_length_bytes is not None:
             self._drop(log.beyond_size(options.max_length_bytes), "max_length_bytes")
