@@ -270,12 +270,12 @@ def test_a_malformed_entry_is_named(sections, words):
             "delete",
         ),
         (
-            {"queues": [{"name": "log", "arguments": {"x-queue-type": "stream"}}]},
+            {"queues": [{"name": "log", "arguments": {"x-queue-type": "rabbit_mqtt_qos0_queue"}}]},
             "queues[0] (log).arguments.x-queue-type",
             "quorum",
         ),
         ({"exchanges": [{"name": "later", "type": "x-delayed-message"}]}, "exchanges[0] (later).type", "direct, fanout"),
-        ({"vhosts": [{"name": "/", "default_queue_type": "stream"}], "queues": [{"name": "log"}]}, "queues[0] (log)", "classic"),
+        ({"vhosts": [{"name": "/", "default_queue_type": "another"}], "queues": [{"name": "log"}]}, "queues[0] (log)", "classic"),
     ],
 )
 def test_what_is_not_modelled_is_refused_with_the_remedy(sections, place, remedy):

@@ -87,6 +87,13 @@ def test_every_virtual_host_has_its_own_queues():
     broker.check()
 
 
+def test_a_queue_may_be_a_stream():
+    log = {"name": "log", "vhost": "/", "arguments": {"x-queue-type": "stream"}}
+    policy = {"name": "days", "vhost": "/", "pattern": "", "apply-to": "streams", "definition": {"max-age": "1D"}}
+    broker = import_broker(document(queues=[log], policies=[policy]))
+    assert broker.vhost().queues["log"].options.max_age == 86_400_000_000_000
+
+
 def test_whoever_declared_it_all_has_gone_and_left_no_effect():
     broker = import_broker(document(queues=[{"name": "orders", "vhost": "shop"}]), now=7)
     assert (broker.connections, broker.take_effects(), broker.now) == ([], [], 7)

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from simbus.rabbitmq.access import EVERYTHING, PasswordHash, Permissions, TopicPermission, User, Users
+from simbus.rabbitmq.arguments import QUEUE_TYPES
 from simbus.rabbitmq.channels import Connection
 from simbus.rabbitmq.effective import apply_policies
 from simbus.rabbitmq.errors import ConnectionError, NoSuch, ValidationFailed  # noqa: A004 - AMQP's word
@@ -18,8 +19,6 @@ from simbus.rabbitmq.policy_checks import check_policy
 from simbus.rabbitmq.terms import term
 from simbus.rabbitmq.versions import Version
 from simbus.rabbitmq.virtual_host import VirtualHost
-
-QUEUE_TYPES = ("classic", "quorum", "stream")
 
 
 class Administration:

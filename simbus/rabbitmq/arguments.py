@@ -38,6 +38,7 @@ _SEGMENT, _LARGEST_SEGMENT = 500_000_000, 3_000_000_000  # bytes
 _INTERVAL = re.compile(r"(\d*)(.*)", re.ASCII | re.DOTALL)
 _INTERVALS = {"Y": 365 * 86_400, "M": 30 * 86_400, "D": 86_400, "h": 3_600, "m": 60, "s": 1}  # seconds
 
+QUEUE_TYPES = ("classic", "quorum", "stream")
 OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
 
 _SMALLEST_INT, _LARGEST_INT = -(2**31), 2**31 - 1
@@ -142,8 +143,7 @@ def _version(value: Any) -> str | None:
 
 
 def _queue_type(value: object) -> str | None:
-    known = ("classic", "quorum", "stream")
-    return _text(value) or (None if value in known else f"\"unsupported queue type '{value}'\"")
+    return _text(value) or (None if value in QUEUE_TYPES else f"\"unsupported queue type '{value}'\"")
 
 
 def _flag(value: object) -> str | None:

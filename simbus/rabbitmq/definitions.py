@@ -11,13 +11,13 @@ from typing import Any, TypeVar
 
 from simbus.dialect import Topology
 from simbus.errors import ScenarioError
+from simbus.rabbitmq.arguments import QUEUE_TYPES
 
 T = TypeVar("T")
 
 _TOPOLOGY = ("exchanges", "queues", "bindings")
 _SECTIONS = (*_TOPOLOGY, "policies", "parameters", "vhosts", "users", "permissions", "topic_permissions", "global_parameters")
 _EXCHANGE_TYPES = ("direct", "fanout", "topic", "headers")
-_QUEUE_TYPES = ("classic", "quorum")
 _TYPE_ARGUMENT = "x-queue-type"
 _DESTINATIONS = {"queue": "queue", "exchange": "to_exchange"}  # as a binding of a topology calls them
 OPERATOR_POLICY = "operator_policy"  # a component of the section `parameters`
@@ -70,8 +70,8 @@ def _queue(place: str, entry: Mapping[str, Any], default_type: str) -> dict[str,
     flags = _flags(place, entry, {"durable": True, "auto_delete": False})
     permanent = flags["durable"] and not flags["auto_delete"]
     kind = arguments.get(_TYPE_ARGUMENT, default_type if permanent else "classic")
-    if kind not in _QUEUE_TYPES:
-        remedy = f"use one of {', '.join(_QUEUE_TYPES)}, or take the queue and its bindings out of the file"
+    if kind not in QUEUE_TYPES:
+        remedy = f"use one of {', '.join(QUEUE_TYPES)}, or take the queue and its bindings out of the file"
         raise _not_modelled(f"{place}.arguments.{_TYPE_ARGUMENT}", f"the queue type {kind!r} is", remedy)
     if kind != "classic":
         arguments[_TYPE_ARGUMENT] = kind
