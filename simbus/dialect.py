@@ -115,8 +115,11 @@ class Topology:
 class Dialect(Protocol):
     """How the simulation builds and drives a broker of one kind."""
 
-    def build(self, topology: Topology) -> Broker:
-        """A broker with that topology declared; ScenarioError names the entity at fault."""
+    def build(self, topology: Topology, draw: Callable[[int], int] | None = None) -> Broker:
+        """A broker with that topology declared; ScenarioError names the entity at fault.
+
+        ``draw`` is chance, where a broker needs it: a whole number from 0 to below its argument; without one, a fixed sequence.
+        """
 
     def publisher(self, broker: Broker, name: str, address: Mapping[str, Any]) -> Callable[[], int]:
         """A verb that publishes one message to ``address`` and returns its message id."""

@@ -274,7 +274,7 @@ def test_a_malformed_entry_is_named(sections, words):
             "queues[0] (log).arguments.x-queue-type",
             "quorum",
         ),
-        ({"exchanges": [{"name": "later", "type": "x-delayed-message"}]}, "exchanges[0] (later).type", "direct, fanout"),
+        ({"exchanges": [{"name": "later", "type": "x-jms-topic"}]}, "exchanges[0] (later).type", "direct, fanout"),
         ({"vhosts": [{"name": "/", "default_queue_type": "another"}], "queues": [{"name": "log"}]}, "queues[0] (log)", "classic"),
     ],
 )

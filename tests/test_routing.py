@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 from simbus.effects import Published
 from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.errors import ChannelError
-from simbus.rabbitmq.messages import Properties
-from simbus.rabbitmq.routing import MOST_REMEMBERED_KEYS, headers_match, topic_matches
+from simbus.rabbitmq.headers import headers_match
+from simbus.rabbitmq.messages import NO_PROPERTIES, Message, Properties
+from simbus.rabbitmq.routers import MOST_REMEMBERED_KEYS
+from simbus.rabbitmq.topics import topic_matches
 from tests.brokers import new_channel
 
 
@@ -25,6 +27,10 @@ def bound(type="topic", **keys):
             channel.queue_bind(queue, "x", key)
     channel.vhost.node.effects.clear()
     return channel
+
+
+def message_to(key):
+    return Message(0, "x", key, NO_PROPERTIES, b"")
 
 
 def reached(channel, key="", exchange="x", **properties):
@@ -78,13 +84,34 @@ def as_regex(pattern):
     return re.compile("".join(word.get(step, r"\." + re.escape(step)) for step in steps))
 
 
+def matches_by_itself(pattern, key):
+    return bool(as_regex(pattern).fullmatch("." + key if key else ""))
+
+
 words = st.sampled_from(["", "a", "b", "*", "#", "a#", "**"])
 keys = st.lists(words, max_size=6).map(".".join)
 
 
 @given(pattern=keys, key=keys)
 def test_a_topic_pattern_matches_as_a_regular_expression_does(pattern, key):
-    assert topic_matches(pattern, key) is bool(as_regex(pattern).fullmatch("." + key if key else ""))
+    assert topic_matches(pattern, key) is matches_by_itself(pattern, key)
+
+
+@given(st.lists(st.tuples(st.booleans(), keys)), st.lists(keys, min_size=1))
+def test_the_tree_of_an_exchange_finds_what_each_pattern_by_itself_would(steps, published):
+    """Whatever comes and goes; and nothing is left of what is gone."""
+    channel = new_channel()
+    channel.exchange_declare("x", "topic")
+    bound: set[str] = set()
+    for comes, pattern in steps:
+        channel.queue_declare(f"q:{pattern}")
+        (channel.queue_bind if comes else channel.queue_unbind)(f"q:{pattern}", "x", pattern)
+        (bound.add if comes else bound.discard)(pattern)
+    for key in published:
+        assert set(reached(channel, key)) == {f"q:{pattern}" for pattern in bound if matches_by_itself(pattern, key)}
+    for pattern in bound:
+        channel.queue_delete(f"q:{pattern}")
+    assert not channel.vhost.exchanges["x"].router._patterns.branches
 
 
 def test_many_hashes_do_not_make_a_pattern_slow():
@@ -137,8 +164,8 @@ def test_an_exchange_does_not_remember_endlessly_many_keys():
     channel = bound(a=["order.*"])
     exchange = channel.vhost.exchanges["x"]
     for number in range(MOST_REMEMBERED_KEYS + 5):
-        assert exchange.route(f"order.{number}", {}).names == ("a",)
-    assert len(exchange._remembered) <= MOST_REMEMBERED_KEYS
+        assert exchange.router.route(message_to(f"order.{number}")).names == ("a",)
+    assert len(exchange.router._remembered) <= MOST_REMEMBERED_KEYS
 
 
 WHEN = datetime(2024, 1, 1, tzinfo=UTC)

@@ -18,8 +18,10 @@ from simbus.effects import Effect
 from simbus.rabbitmq import restarts
 from simbus.rabbitmq.access import PasswordHash, Users
 from simbus.rabbitmq.administration import Administration
+from simbus.rabbitmq.chance import Draw, fixed_sequence
 from simbus.rabbitmq.channels import Channel, Connection
 from simbus.rabbitmq.consumers import Consumer
+from simbus.rabbitmq.delays import DelayRouter
 from simbus.rabbitmq.effective import effective_options
 from simbus.rabbitmq.effects import Blocked, Unblocked
 from simbus.rabbitmq.errors import ConnectionError  # noqa: A004 - AMQP's word
@@ -41,6 +43,7 @@ class Broker(Administration):
         users: passwords by name; these users may do everything in every vhost.
         version: the RabbitMQ that it behaves as, a name of ``versions.VERSIONS``; ValueError for another.
         consumer_timeout: nanoseconds that a delivery may stay unacked before its channel is closed; None for no limit.
+        draw: chance, for exchanges that route by it: answers a number from 0 to below its argument; by default a fixed sequence.
 
     Attributes:
         started: when its clock began, in nanoseconds since the epoch.
@@ -54,9 +57,10 @@ class Broker(Administration):
         users: Mapping[str, str | PasswordHash] = {"guest": "guest"},
         version: str = V4_0.name,
         consumer_timeout: int | None = CONSUMER_TIMEOUT,
+        draw: Draw | None = None,
     ) -> None:
         timeout = NEVER if consumer_timeout is None else consumer_timeout
-        self._node = Node(now=now, version=version_of(version), consumer_timeout=timeout)
+        self._node = Node(now=now, version=version_of(version), consumer_timeout=timeout, draw=draw or fixed_sequence())
         self._vhosts = {name: VirtualHost(name, self._node) for name in vhosts}
         self._users = Users.almighty(users, self._vhosts, self._node.version)
         self._connections: list[Connection] = []
@@ -180,8 +184,8 @@ class Broker(Administration):
         if deadline is not None and now > deadline:
             raise ValueError(f"{now} is past the next deadline {deadline}: advance to the deadline first")
         node.now = now
-        while (queue := node.due()) is not None:
-            self._vhosts[queue.vhost].wake(queue)
+        while (sleeper := node.due()) is not None:
+            self._vhosts[sleeper.vhost].wake(sleeper)
         while (watch := node.due_watch()) is not None:
             watch.sweep()
 
@@ -196,9 +200,9 @@ class Broker(Administration):
         node = self._node
         queues = [queue for vhost in self._vhosts.values() for queue in vhost.queues.values()]
         assert node.messages == node.unroutable + node.refused + node.routed, "published = unroutable + refused + routed"
-        waking = [queue for _, _, queue in node.deadlines]
-        assert len({queue.index for queue in waking}) == len(waking), "at most one wake-up per queue"
-        assert not any(queue.gone for queue in waking), "no wake-up for a queue that is gone"
+        waking = [sleeper for _, _, sleeper in node.deadlines]
+        assert len({sleeper.index for sleeper in waking}) == len(waking), "at most one wake-up per sleeper"
+        assert not any(queue.gone for queue in waking if isinstance(queue, Queue)), "no wake-up for a queue that is gone"
         for vhost in self._vhosts.values():
             _check_bindings(vhost)
         for queue in queues:
@@ -255,6 +259,10 @@ def _check_bindings(vhost: VirtualHost) -> None:
             living = (vhost.exchanges if binding.to_exchange else vhost.queues).get(binding.destination.name)
             assert living is binding.destination, f"{exchange.name}: bound to {binding.destination.name}, which is gone"
             to_exchange |= binding.to_exchange
+            assert vhost.bindings_to(binding.destination)[exchange.name, binding.identity] == (exchange, binding)
+        if isinstance(exchange.router, DelayRouter) and exchange.router.next_due is not None:
+            assert exchange.router.wake_at is not None, f"{exchange.name}: no wake-up for what it keeps"
+            assert exchange.router.wake_at <= exchange.router.next_due, f"{exchange.name}: a late wake-up"
         leads_on = to_exchange or exchange.alternate is not None
         assert exchange.leads_on == leads_on, f"{exchange.name}: leads on to another exchange or does not"
 

@@ -33,11 +33,11 @@ from simbus.rabbitmq.queues import MOST_HELD, Queue
 from simbus.rabbitmq.routing import Exchange, Route, route_to
 from simbus.rabbitmq.streams import FILTER_VALUE, Stream, check_filter_value, check_not_stream, check_returns
 from simbus.rabbitmq.timeouts import NEVER, Watch, timed_out
-from simbus.rabbitmq.topology import NO_ARGUMENTS, Topology
+from simbus.rabbitmq.topology import Topology
 from simbus.rabbitmq.transactions import Publish, Settlement, Transaction
 from simbus.rabbitmq.unacked import Held, Unacked, queue_by_queue, settled_together
 from simbus.rabbitmq.versions import Version
-from simbus.rabbitmq.virtual_host import DIRECT_REPLY_TO, Requester, VirtualHost
+from simbus.rabbitmq.virtual_host import DIRECT_REPLY_TO, NO_ARGUMENTS, Requester, VirtualHost
 
 
 class GetOk(NamedTuple):
@@ -281,7 +281,7 @@ class Channel(Topology):
 
     def _publish_late(self, message: Message, route: Route, mandatory: bool) -> bool:
         """Publish at the commit what was routed before it; False when the commit is to be refused for it."""
-        left = route_to(queue for queue in route.queues if not queue.gone)
+        left = route_to((queue for queue in route.queues if not queue.gone), route.keepers)
         gone = len(left.queues) < len(route.queues)
         accepted = self.vhost.publish(message, left, self.number, mandatory and not gone)
         if gone and self.vhost.node.version.commits_need_their_queues:

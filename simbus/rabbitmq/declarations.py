@@ -13,12 +13,14 @@ from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routing import Exchange
 
 
-def check_equivalent_exchange(current: Exchange, received: Exchange, vhost: str) -> None:
+def check_equivalent_exchange(
+    current: Exchange, received: Mapping[str, object], arguments: Mapping[str, Any], vhost: str
+) -> None:
     """Refuse (406) to declare an exchange again with other properties than it has."""
     where = f"exchange '{current.name}' in vhost '{vhost}'"
-    for name in ("type", "durable", "auto_delete", "internal"):
-        _check_equal(name, getattr(current, name), getattr(received, name), where)
-    check_equivalent([ALTERNATE_EXCHANGE], current.arguments, received.arguments, where)
+    for name, value in received.items():
+        _check_equal(name, getattr(current, name), value, where)
+    check_equivalent([ALTERNATE_EXCHANGE], current.arguments, arguments, where)
 
 
 def check_equivalent_queue(queue: Queue, durable: bool, exclusive: bool, auto_delete: bool, arguments: Mapping[str, Any]) -> None:

@@ -12,12 +12,12 @@ from typing import Any, TypeVar
 from simbus.dialect import Topology
 from simbus.errors import ScenarioError
 from simbus.rabbitmq.arguments import QUEUE_TYPES
+from simbus.rabbitmq.exchange_types import EXCHANGE_TYPES
 
 T = TypeVar("T")
 
 _TOPOLOGY = ("exchanges", "queues", "bindings")
 _SECTIONS = (*_TOPOLOGY, "policies", "parameters", "vhosts", "users", "permissions", "topic_permissions", "global_parameters")
-_EXCHANGE_TYPES = ("direct", "fanout", "topic", "headers")
 _TYPE_ARGUMENT = "x-queue-type"
 _DESTINATIONS = {"queue": "queue", "exchange": "to_exchange"}  # as a binding of a topology calls them
 OPERATOR_POLICY = "operator_policy"  # a component of the section `parameters`
@@ -58,8 +58,8 @@ def read_definitions(document: Mapping[str, Any], vhost: str = "/", *, fill_type
 
 def _exchange(place: str, entry: Mapping[str, Any]) -> dict[str, Any]:
     kind = field(place, entry, "type", str)
-    if kind not in _EXCHANGE_TYPES:
-        remedy = f"use one of {', '.join(_EXCHANGE_TYPES)}, or take the exchange and its bindings out of the file"
+    if kind not in EXCHANGE_TYPES:
+        remedy = f"use one of {', '.join(EXCHANGE_TYPES)}, or take the exchange and its bindings out of the file"
         raise _not_modelled(f"{place}.type", f"the exchange type {kind!r} is", remedy)
     flags = {"durable": True, "auto_delete": False, "internal": False}
     return {"type": kind, **_flags(place, entry, flags), "arguments": _arguments(place, entry)}

@@ -6,6 +6,8 @@ The model leaves them, but for the last four: what happens to a client's connect
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+from simbus.units import duration_text
+
 
 @dataclass(slots=True)
 class Returned:
@@ -22,6 +24,21 @@ class Returned:
     def describe(self) -> str:
         """``returned to its publisher: 312 NO_ROUTE``."""
         return f"returned to its publisher: {self.reply_code} {self.reply_text}"
+
+
+@dataclass(slots=True)
+class Delayed:
+    """An exchange keeps a message back ``until`` a time (nanoseconds), when it routes it; it is in no queue meanwhile."""
+
+    at: int
+    message_id: int
+    exchange: str
+    until: int
+    copy_id: ClassVar[int] = 0
+
+    def describe(self) -> str:
+        """``kept back by shop for 5 s``."""
+        return f"kept back by {self.exchange} for {duration_text(self.until - self.at)}"
 
 
 @dataclass(slots=True)

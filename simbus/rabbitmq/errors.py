@@ -110,5 +110,5 @@ def not_implemented(reason: str) -> ConnectionError:
 
 
 def internal_error() -> ConnectionError:
-    """541 INTERNAL_ERROR: RabbitMQ stumbles over what it was asked, and the connection ends without a word of explanation."""
+    """541 INTERNAL_ERROR, without a reason: RabbitMQ stumbled over what it was asked, and the connection ends."""
     return ConnectionError(541, "")

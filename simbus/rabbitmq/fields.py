@@ -7,6 +7,7 @@ to it, printed like it, and remembers its type; a plain value takes the type tha
 is a signedint, a larger int a long, a float a double, bytes are binary.
 """
 
+from collections.abc import Mapping
 from typing import Any
 
 
@@ -67,3 +68,23 @@ class LongString(bytes):
 def name_in(value: Any) -> Any:
     """The name that an argument holds: one that is not UTF-8 keeps its octets, as short strings do (``surrogateescape``)."""
     return value.decode("utf-8", "surrogateescape") if isinstance(value, LongString) else value
+
+
+def same_field(one: Any, other: Any) -> bool:
+    """Equality of two field-table values: types must agree, integers of any width are equal."""
+    return bool(frozen(one) == frozen(other))
+
+
+def frozen(value: Any) -> object:
+    """A hashable image of a field-table value that keeps booleans, integers, floats and text apart."""
+    if isinstance(value, Mapping):
+        return "table", tuple(sorted((key, frozen(item)) for key, item in value.items()))
+    if isinstance(value, list | tuple):
+        return "array", tuple(frozen(item) for item in value)
+    if isinstance(value, bytes):
+        return "longstr", value
+    if isinstance(value, str):
+        return "longstr", value.encode()
+    if isinstance(value, float):
+        return "float", value
+    return "integer" if isinstance(value, int) and not isinstance(value, bool) else type(value).__name__, value

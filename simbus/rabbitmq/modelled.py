@@ -10,6 +10,7 @@ from typing import Any, cast
 from simbus import dialect
 from simbus.errors import ScenarioError, SimbusError
 from simbus.rabbitmq.broker import Broker
+from simbus.rabbitmq.chance import Draw
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.definitions import read_definitions
 from simbus.rabbitmq.imported import set_policies
@@ -42,13 +43,13 @@ class Subscription:
         self._verbs.nack(delivery_tag)
 
 
-def build(topology: dialect.Topology) -> Broker:
+def build(topology: dialect.Topology, draw: Draw | None = None) -> Broker:
     """A broker with that topology; ScenarioError names the entity that it refuses, or an unknown version.
 
     A modelled handler may take its time.
     """
     try:
-        broker = Broker(consumer_timeout=None, version=topology.version or V4_0.name)
+        broker = Broker(consumer_timeout=None, version=topology.version or V4_0.name, draw=draw)
     except ValueError as error:
         raise ScenarioError("", f'{error}; write for example version = "{V4_0.name}"') from None
     set_policies(broker, "/", topology.policies)

@@ -5,11 +5,26 @@ No semantics of AMQP live here. The node is told the time; it never reads a cloc
 
 from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
+from typing import Protocol
 
 from simbus.effects import Effect
-from simbus.rabbitmq.queues import Queue
+from simbus.rabbitmq.chance import Draw, fixed_sequence
 from simbus.rabbitmq.timeouts import CONSUMER_TIMEOUT, Watch
 from simbus.rabbitmq.versions import V4_0, Version
+
+
+class Sleeper(Protocol):
+    """What asks to be woken: a queue, or an exchange that delays; ``index`` is its alone."""
+
+    wake_at: int | None
+
+    @property
+    def index(self) -> int:
+        """Who is woken first, of those that are due at one instant."""
+
+    @property
+    def vhost(self) -> str:
+        """The name of its virtual host."""
 
 
 @dataclass(slots=True)
@@ -32,7 +47,8 @@ class Node:
     unroutable: int = 0
     refused: int = 0
     routed: int = 0
-    deadlines: list[tuple[int, int, Queue]] = field(default_factory=list)
+    draw: Draw = field(default_factory=fixed_sequence)
+    deadlines: list[tuple[int, int, Sleeper]] = field(default_factory=list)
     consumer_timeout: int = CONSUMER_TIMEOUT
     sweeps: list[tuple[int, int, Watch]] = field(default_factory=list)
 
@@ -41,25 +57,25 @@ class Node:
         self.names += 1
         return f"{prefix}-{self.names:022d}"
 
-    def wake(self, queue: Queue, at: int) -> None:
-        """Ask to be woken for a queue no later than ``at``.
+    def wake(self, sleeper: Sleeper, at: int) -> None:
+        """Ask to be woken no later than ``at``.
 
-        One entry per queue: an earlier one stays, because an early wake-up just asks again; a later
-        one is replaced. That is rare (a requeue, or a shorter expiration) and may therefore cost O(queues).
+        One entry per sleeper: an earlier one stays, because an early wake-up just asks again; a later
+        one is replaced. That is rare (a requeue, or a shorter expiration) and may therefore cost O(sleepers).
         """
-        if queue.wake_at is not None:
-            if queue.wake_at <= at:
+        if sleeper.wake_at is not None:
+            if sleeper.wake_at <= at:
                 return
-            self.forget(queue)
-        queue.wake_at = at
-        heappush(self.deadlines, (at, queue.index, queue))
+            self.forget(sleeper)
+        sleeper.wake_at = at
+        heappush(self.deadlines, (at, sleeper.index, sleeper))
 
-    def forget(self, queue: Queue) -> None:
-        """Wake nobody for this queue."""
-        if queue.wake_at is not None:
-            self.deadlines = [entry for entry in self.deadlines if entry[2] is not queue]
+    def forget(self, sleeper: Sleeper) -> None:
+        """Wake it no more."""
+        if sleeper.wake_at is not None:
+            self.deadlines = [entry for entry in self.deadlines if entry[2] is not sleeper]
             heapify(self.deadlines)
-            queue.wake_at = None
+            sleeper.wake_at = None
 
     def watch(self, watch: Watch, at: int) -> None:
         """Look at a channel's deliveries at that time; an earlier look that was asked for stands, and then asks again."""
@@ -83,10 +99,10 @@ class Node:
         watch.at = None
         return watch
 
-    def due(self) -> Queue | None:
-        """The next queue whose time has come, or None."""
+    def due(self) -> Sleeper | None:
+        """The next whose time has come, or None."""
         if self.deadlines and self.deadlines[0][0] <= self.now:
-            queue = heappop(self.deadlines)[2]
-            queue.wake_at = None
-            return queue
+            sleeper = heappop(self.deadlines)[2]
+            sleeper.wake_at = None
+            return sleeper
         return None

@@ -71,6 +71,10 @@ class ExchangeArguments(TypedDict, total=False):
     """The options of an exchange that stand for AMQP arguments; None is absent."""
 
     alternate_exchange: str | None
+    delayed_type: str | None
+    hash_header: str | None
+    hash_property: str | None
+    recent_history_length: int | None
 
 
 class PolicyArguments(QueueArguments, ExchangeArguments, total=False):
@@ -166,7 +170,13 @@ _CONSUMER = {
     "stream_filter": _Option("x-stream-filter", _texts),
     "stream_match_unfiltered": _Option("x-stream-match-unfiltered", _flag),
 }
-_EXCHANGE = {"alternate_exchange": _Option("alternate-exchange", _text)}
+_EXCHANGE = {
+    "alternate_exchange": _Option("alternate-exchange", _text),
+    "delayed_type": _Option("x-delayed-type", _text),
+    "hash_header": _Option("hash-header", _text),
+    "hash_property": _Option("hash-property", _text),
+    "recent_history_length": _Option("x-recent-history-length", _whole),
+}
 
 # What a declaration has besides arguments.
 _QUEUE_FLAGS = ("durable", "exclusive", "auto_delete", "arguments")
@@ -243,7 +253,7 @@ def declare_exchange(
     arguments: Mapping[str, Any] | None = None,
     **options: Unpack[ExchangeArguments],
 ) -> None:
-    """Declare an exchange (direct, fanout, topic or headers); errors as :func:`declare_queue`."""
+    """Declare an exchange of a type in ``exchange_types``; errors as :func:`declare_queue`."""
     _check_flags(durable=durable, auto_delete=auto_delete, internal=internal)
     _text(type, "type")
     table = _merged(arguments, exchange_arguments(options))

@@ -4,10 +4,7 @@ Connections are closed before, by the broker, so that nothing is unacked and no 
 dead-lettered, and no auto-delete exchange follows the bindings that it loses (observed on 4.0.5).
 """
 
-from collections.abc import Iterable
-
 from simbus.rabbitmq.messages import Copy
-from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routing import Exchange
 from simbus.rabbitmq.virtual_host import VirtualHost
 
@@ -17,10 +14,11 @@ CAUSE = "restart"
 
 def restart(vhost: VirtualHost) -> None:
     """Forget what was in memory only, and go on with the rest."""
+    for exchange in vhost.exchanges.values():
+        _forget_bindings(vhost, exchange)
+        exchange.router.forget()
     for exchange in list(vhost.exchanges.values()):
-        if exchange.durable:
-            _unbind(exchange, [binding.destination for binding in exchange.bindings.values()])
-        else:
+        if not exchange.durable:
             del vhost.exchanges[exchange.name]
     for queue in list(vhost.queues.values()):
         if queue.durable:
@@ -35,11 +33,11 @@ def restart(vhost: VirtualHost) -> None:
         vhost.dispatch(queue)
 
 
-def _unbind(exchange: Exchange, destinations: Iterable[Queue | Exchange]) -> None:
+def _forget_bindings(vhost: VirtualHost, exchange: Exchange) -> None:
     """A binding is as durable as both of its ends."""
-    for destination in destinations:
-        if not destination.durable:
-            exchange.unbind_destination(destination)
+    for binding in list(exchange.bindings.values()):
+        if not (exchange.durable and binding.destination.durable):
+            vhost.unbind(exchange, binding)
 
 
 def _is_persistent(copy: Copy) -> bool:

@@ -21,23 +21,15 @@ from simbus.rabbitmq.declarations import (
 )
 from simbus.rabbitmq.effective import apply_to_exchange, apply_to_queue
 from simbus.rabbitmq.effects import QueueDeclared
-from simbus.rabbitmq.errors import (
-    ConnectionError,  # noqa: A004 - AMQP's word
-    RabbitMQError,
-    access_refused,
-    not_found,
-    not_implemented,
-    precondition_failed,
-)
+from simbus.rabbitmq.errors import ConnectionError, access_refused, not_found, not_implemented, precondition_failed  # noqa: A004 - AMQP's word
+from simbus.rabbitmq.exchange_types import check_binding, check_exchange_arguments, check_exchange_type
 from simbus.rabbitmq.fields import name_in
 from simbus.rabbitmq.limits import check_queues
 from simbus.rabbitmq.policies import ALTERNATE_EXCHANGE
 from simbus.rabbitmq.queues import Queue
-from simbus.rabbitmq.routing import MATCHERS, Binding, Exchange, check_match_argument
+from simbus.rabbitmq.routing import Binding, Exchange
 from simbus.rabbitmq.streams import Stream, check_not_stream
-from simbus.rabbitmq.virtual_host import DIRECT_REPLY_TO, VirtualHost
-
-NO_ARGUMENTS: Mapping[str, Any] = {}
+from simbus.rabbitmq.virtual_host import DIRECT_REPLY_TO, NO_ARGUMENTS, VirtualHost
 
 
 class QueueDeclareOk(NamedTuple):
@@ -75,20 +67,20 @@ class Topology:
         """Declare an exchange, or check that it exists (``passive``); 403, 404, 406 or 503 when refused."""
         self._check_open()
         exchange = without_line_ends(exchange)
-        if not passive and type not in MATCHERS:
-            raise self._unknown_exchange_type(type)
+        if not passive:
+            check_exchange_type(type, self.vhost.node.version)
         _check_not_default(exchange)
         if passive:
             self._exchange(exchange)
             return
         self.permissions.check("configure", "exchange", exchange)
         existing = self.vhost.exchanges.get(exchange)
-        declared = Exchange(exchange, type, durable, auto_delete, internal, dict(arguments))
+        properties = {"type": type, "durable": durable, "auto_delete": auto_delete, "internal": internal}
         if existing is not None:
-            check_equivalent_exchange(existing, declared, self.vhost.name)
+            check_equivalent_exchange(existing, properties, arguments, self.vhost.name)
         else:
-            self._check_new_exchange(exchange, arguments)
-            self.vhost.exchanges[exchange] = declared
+            self._check_new_exchange(exchange, type, arguments)
+            declared = self.vhost.add_exchange(exchange, type, durable, auto_delete, internal, arguments)
             apply_to_exchange(self.vhost, declared)
 
     def exchange_delete(self, exchange: str, *, if_unused: bool = False) -> None:
@@ -268,16 +260,12 @@ class Topology:
             self.permissions.check_topic("read", source, routing_key)
         return destination, source
 
-    def _unknown_exchange_type(self, type: str) -> RabbitMQError:
-        reason = f"{'unknown' if type else 'invalid'} exchange type '{type}'"
-        code = self.vhost.node.version.unknown_exchange_type
-        return precondition_failed(reason) if code == 406 else ConnectionError(code, reason)
-
-    def _check_new_exchange(self, name: str, arguments: Mapping[str, Any]) -> None:
+    def _check_new_exchange(self, name: str, type: str, arguments: Mapping[str, Any]) -> None:
         if name.startswith("amq."):
             raise access_refused(f"exchange name '{name}' contains reserved prefix 'amq.*'")
         check_exchange_name(ALTERNATE_EXCHANGE, arguments, f"exchange '{name}' in vhost '{self.vhost.name}'")
         self._check_passes_on("exchange", name, name_in(arguments.get(ALTERNATE_EXCHANGE)))
+        check_exchange_arguments(type, arguments, self.vhost.node.version)
 
     def _check_passes_on(self, kind: str, name: str, exchange: object) -> None:
         """What names an exchange to pass messages on to is read, and that exchange is written to."""
@@ -300,9 +288,8 @@ class Topology:
     # Changes
 
     def _bind(self, source: Exchange, destination: Queue | Exchange, routing_key: str, arguments: Mapping[str, Any]) -> None:
-        if source.type == "headers":
-            check_match_argument(arguments)
-        source.bind(Binding(destination, routing_key, dict(arguments)))
+        check_binding(source, destination, routing_key, arguments)
+        self.vhost.bind(source, Binding(destination, routing_key, dict(arguments)))
 
     def _unbind(
         self, exchange: str, destination: Queue | Exchange | None, routing_key: str, arguments: Mapping[str, Any]
@@ -311,10 +298,10 @@ class Topology:
         if source is None or destination is None:
             return
         binding = Binding(destination, routing_key, dict(arguments))
-        if binding.identity() in source.bindings:
+        if binding.identity in source.bindings:
             if isinstance(destination, Queue):
                 check_not_locked(destination, self.connection)
-            source.unbind(binding)
+            self.vhost.unbind(source, binding)
             self.vhost.after_unbind(source)
 
     def _new_queue(self, name: str, durable: bool, exclusive: bool, auto_delete: bool, arguments: Mapping[str, Any]) -> Queue:

@@ -78,6 +78,8 @@ class Version:
     """Whether ``x-consumer-timeout`` is an argument of queues, rather than one that nobody knows."""
     quorum_elects_by_priority: bool
     """Whether a quorum queue's single active consumer is one of the highest priority, rather than the eldest."""
+    local_random_exchange: bool
+    """Whether there are exchanges of the type ``x-local-random``."""
     user_id_is_checked_first: bool
     """Whether a wrong ``user_id`` is refused before a wrong ``expiration``, CC or BCC (406), and not after them."""
     keyed_dead_letters_lose_cc: bool
@@ -175,6 +177,7 @@ V4_0 = Version(
     quorum_priorities=True,
     queues_have_consumer_timeouts=True,
     quorum_elects_by_priority=True,
+    local_random_exchange=True,
     user_id_is_checked_first=False,
     keyed_dead_letters_lose_cc=False,
     trusts_x_death=False,
@@ -246,6 +249,7 @@ V3_10 = Version(
     quorum_priorities=False,
     queues_have_consumer_timeouts=False,
     quorum_elects_by_priority=False,
+    local_random_exchange=False,
     user_id_is_checked_first=True,
     keyed_dead_letters_lose_cc=True,
     trusts_x_death=True,

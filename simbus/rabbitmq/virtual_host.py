@@ -11,21 +11,28 @@ the head of a queue has not expired.
 """
 
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from simbus.effects import Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled
 from simbus.rabbitmq.consumers import Consumer
 from simbus.rabbitmq.dead_letters import dead_letter, goes_in_circles
+from simbus.rabbitmq.delays import DelayRouter
 from simbus.rabbitmq.effects import ConsumerCancelled, QueueDeleted, Returned
+from simbus.rabbitmq.exchange_types import router_for
 from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.messages import Copy, Message
-from simbus.rabbitmq.node import Node
+from simbus.rabbitmq.node import Node, Sleeper
 from simbus.rabbitmq.policies import Policies
 from simbus.rabbitmq.queues import Queue
-from simbus.rabbitmq.routing import NOWHERE, Exchange, Route, route_to
+from simbus.rabbitmq.routing import NOWHERE, Binding, Exchange, Identity, Keeper, Route, route_to
 from simbus.rabbitmq.streams import Stream
+
+NO_ARGUMENTS: Mapping[str, Any] = {}
+
+# Bindings to one destination: by the name of the source and what makes two of one source the same.
+Leading = dict[tuple[str, Identity], tuple[Exchange, Binding]]
 
 _PREDECLARED = {
     "": "direct",
@@ -62,12 +69,13 @@ class VirtualHost:
     description: str = ""
     tags: tuple[str, ...] = ()
     default_queue_type: str | None = None
+    _leading_to: dict[Queue | Exchange, Leading] = field(default_factory=dict)
     _work: deque[tuple[Queue, Copy]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         """Every vhost is born with the default exchange and the ``amq.`` ones."""
         for name, kind in _PREDECLARED.items():
-            self.exchanges[name] = Exchange(name, kind, internal=name == "amq.rabbitmq.trace")
+            self.add_exchange(name, kind, internal=name == "amq.rabbitmq.trace")
 
     # Publishing
 
@@ -75,13 +83,15 @@ class VirtualHost:
         """The queues that a message reaches."""
         if exchange.leads_on or message.more_keys is not None:
             return self._walk(exchange, message)
-        return self._step(exchange, message.routing_key, message.headers)
+        return self._step(exchange, message)
 
-    def _step(self, exchange: Exchange, routing_key: str, headers: Mapping[str, Any]) -> Route:
-        """Where one key leads from an exchange; the default exchange is bound to every queue by its name."""
+    def _step(self, exchange: Exchange, message: Message) -> Route:
+        """Where one exchange leads; the default exchange is bound to every queue by its name."""
         if exchange.name:
-            return exchange.route(routing_key, headers)
-        queue = self.queues.get(routing_key)
+            return exchange.router.route(message)
+        if message.more_keys is not None:
+            return route_to(self.queues[key] for key in message.routing_keys if key in self.queues)
+        queue = self.queues.get(message.routing_key)
         return Route((queue,), (queue.name,)) if queue is not None else NOWHERE
 
     def _walk(self, first: Exchange, message: Message) -> Route:
@@ -92,26 +102,28 @@ class VirtualHost:
         """
         seen, work = {first.name, ""}, deque([first])
         queues: list[Queue] = []
+        keepers: list[Keeper] = []
         while work:
             exchange = work.popleft()
-            routes = [self._step(exchange, key, message.headers) for key in message.routing_keys]
-            queues += [queue for route in routes for queue in route.queues]
-            further = [other for route in routes for other in route.exchanges]
-            if not any(route.queues or route.exchanges for route in routes):
-                further = self._alternate(exchange)
+            route = self._step(exchange, message)
+            queues += route.queues
+            keepers += route.keepers
+            further = route.exchanges if route.queues or route.exchanges else self._alternate(exchange)
             work += [other for other in further if other.name not in seen]
             seen.update(other.name for other in further)
-        return route_to(queues)
+        return route_to(queues, tuple(keepers))
 
-    def _alternate(self, exchange: Exchange) -> list[Exchange]:
+    def _alternate(self, exchange: Exchange) -> tuple[Exchange, ...]:
         other = self.exchanges.get(exchange.alternate or "")
-        return [] if other is None else [other]
+        return () if other is None else (other,)
 
     def publish(self, message: Message, route: Route, channel: int, mandatory: bool) -> bool:
         """Number a message and enqueue a copy in each queue of its route; False when any of them refuses it."""
         node = self.node
         node.messages = message.id = node.messages + 1
         node.effects.append(Published(node.now, message.id, route.names, message))
+        if route.keepers:
+            self._keep(message, route)
         accepted = refused = False
         for queue in route.queues:
             node.copies += 1
@@ -119,14 +131,14 @@ class VirtualHost:
                 accepted = True
             else:
                 refused = True
-        if accepted:
+        if accepted or (route.keepers and not route.queues):
             node.routed += 1
         elif refused:
             node.refused += 1
         else:
             node.unroutable += 1
-            if mandatory:
-                node.effects.append(Returned(node.now, message.id, channel, message))
+        if mandatory and not route.queues:
+            node.effects.append(Returned(node.now, message.id, channel, message))
         if self._work:
             self.finish()
         return not refused
@@ -134,9 +146,18 @@ class VirtualHost:
     def duplicate(self, queue: str, message: Message) -> None:
         """Put another copy of a message into a queue, if it is still there: as if its publisher had sent it twice."""
         if queue in self.queues:
+            self._put((self.queues[queue],), message)
+
+    def _keep(self, message: Message, route: Route) -> None:
+        for keeper in route.keepers:
+            keeper.keep(message)
+
+    def _put(self, queues: Iterable[Queue], message: Message) -> None:
+        """Copies of a message that no publisher waits for."""
+        for queue in queues:
             self.node.copies += 1
-            self._enqueue(self.queues[queue], Copy(self.node.copies, message))
-            self.finish()
+            self._enqueue(queue, Copy(self.node.copies, message))
+        self.finish()
 
     def reply(self, message: Message) -> None:
         """Hand a message over as a direct reply, if any of its keys is a requester's.
@@ -300,8 +321,10 @@ class VirtualHost:
         message = dead_letter(
             copy.message, queue.name, cause, node.now, exchange.name, options.dead_letter_routing_key, node.version
         )
+        route = self.route(exchange, message)
+        self._keep(message, route)
         children = []
-        for target in self.route(exchange, message).queues:
+        for target in route.queues:
             reached = not target.is_stream or node.version.streams_take_dead_letters
             if reached and not goes_in_circles(message, target.name, cause):
                 node.copies += 1
@@ -330,8 +353,23 @@ class VirtualHost:
                 return
             self.remove(queue, queue.pop(), "expired")
 
-    def wake(self, queue: Queue) -> None:
-        """The time that the queue asked for has come: for its head, or to go because nobody used it.
+    def wake(self, sleeper: Sleeper) -> None:
+        """The time that it asked for has come."""
+        if isinstance(sleeper, Queue):
+            self._wake_queue(sleeper)
+        elif isinstance(sleeper, DelayRouter):
+            self._release(sleeper)
+
+    def _release(self, delays: DelayRouter) -> None:
+        """Messages that were kept go on, by the exchange of that name, if there still is one."""
+        for message in delays.take_due():
+            if delays.exchange in self.exchanges:
+                route = self.route(self.exchanges[delays.exchange], message)
+                self._keep(message, route)
+                self._put(route.queues, message)
+
+    def _wake_queue(self, queue: Queue) -> None:
+        """For its head, or to go because nobody used it.
 
         Where both fall due together the queue goes: it was declared before anything was published to it (observed on 4.0.5).
         """
@@ -430,9 +468,52 @@ class VirtualHost:
             queue.ledger.discarded += 1
             self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, cause, ()))
 
+    # Exchanges and bindings
+
+    def add_exchange(
+        self,
+        name: str,
+        type: str,
+        durable: bool = True,
+        auto_delete: bool = False,
+        internal: bool = False,
+        arguments: Mapping[str, Any] = NO_ARGUMENTS,
+    ) -> Exchange:
+        """A new exchange, which has been checked."""
+        router = router_for(name, type, arguments, self.name, self.node)
+        exchange = Exchange(name, type, router, durable, auto_delete, internal, dict(arguments))
+        self.exchanges[name] = exchange
+        return exchange
+
+    def bindings_to(self, destination: Queue | Exchange) -> Leading:
+        """The bindings to a queue or an exchange with their sources, by the source's name and what makes them one."""
+        return self._leading_to.get(destination, {})
+
+    def bind(self, source: Exchange, binding: Binding) -> None:
+        """Add a binding, unless there is an equal one; some exchanges hand out their latest messages to a new one."""
+        if binding.identity not in source.bindings:
+            source.bind(binding)
+            self._leading_to.setdefault(binding.destination, {})[source.name, binding.identity] = source, binding
+            for message in source.router.greeting(binding):
+                self._greet(binding.destination, message)
+
+    def _greet(self, destination: Queue | Exchange, message: Message) -> None:
+        queues = (destination,) if isinstance(destination, Queue) else self.route(destination, message).queues
+        self._put(queues, message)
+
+    def unbind(self, source: Exchange, binding: Binding) -> None:
+        """Remove a binding that there is, and nothing else."""
+        source.unbind(binding)
+        leading = self._leading_to[binding.destination]
+        del leading[source.name, binding.identity]
+        if not leading:
+            del self._leading_to[binding.destination]
+
     def delete_exchange(self, exchange: Exchange) -> None:
         """Delete an exchange, with the bindings from it and those to it."""
         del self.exchanges[exchange.name]
+        for binding in list(exchange.bindings.values()):
+            self.unbind(exchange, binding)
         self._unbind_from_all(exchange)
 
     def after_unbind(self, exchange: Exchange) -> None:
@@ -444,8 +525,8 @@ class VirtualHost:
         """Remove every binding to what is gone; a chain of auto-delete exchanges can be long."""
         work: deque[Queue | Exchange] = deque([destination])
         while work:
-            gone = work.popleft()
-            for source in list(self.exchanges.values()):
-                if source.unbind_destination(gone) and source.auto_delete and not source.bindings:
+            for source, binding in list(self.bindings_to(work.popleft()).values()):
+                self.unbind(source, binding)
+                if source.auto_delete and not source.bindings:
                     del self.exchanges[source.name]
                     work.append(source)

@@ -86,8 +86,8 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
         index: of the replication, from 0.
     """
     kind = dialect.load(scenario.dialect)
-    broker = kind.build(scenario.topology)
     run, streams = scenario.run, Streams(seed, index)
+    broker = kind.build(scenario.topology, _chance(streams))
     end = run.warmup + run.duration if run.duration is not None else _last_arrival(scenario, streams)
     recorder = Recorder(
         queues=tuple(scenario.topology.queues),
@@ -107,6 +107,16 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
     broker.check()
     quantiles = (quantile(each.target.name) for each in _expectations(scenario))
     return recorder.replication(index, [probability for probability in quantiles if probability is not None])
+
+
+def _chance(streams: Streams) -> Callable[[int], int]:
+    """What the broker itself leaves to chance; most ask for nothing, and then there is no stream."""
+
+    def uniforms() -> Iterator[float]:
+        yield from draws(streams.generator("broker", "routing"), lambda generator, n: generator.random(n))
+
+    uniform = uniforms()
+    return lambda count: int(next(uniform) * count)
 
 
 def _epochs(name: str, spec: PublisherSpec, streams: Streams) -> Iterator[int]:

@@ -73,7 +73,7 @@ def amqp_0_8(class_id: int, method_id: int) -> ProtocolError:
 
 
 def of_verb(error: RabbitMQError, class_id: int, method_id: int) -> ProtocolError:
-    """The model refused a verb: its text, with the ids of the method that called it."""
+    """The model refused a verb: its text, with the ids of the method that called it; what RabbitMQ stumbled over has none."""
     if error.reply_code == INTERNAL_ERROR:
         return internal_error()
     return ProtocolError(error.reply_code, error.reply_text, class_id, method_id)

@@ -249,7 +249,12 @@ class RabbitMQ:
         arguments: Mapping[str, Any] | None = None,
         **options: Unpack[ExchangeArguments],
     ) -> None:
-        """Declare an exchange: direct, fanout, topic or headers; errors as :meth:`declare_queue`."""
+        """Declare an exchange; errors as :meth:`declare_queue`.
+
+        Types are ``direct``, ``fanout``, ``topic``, ``headers`` and those of RabbitMQ's plug-ins: ``x-consistent-hash``,
+        ``x-modulus-hash``, ``x-random``, ``x-recent-history`` and ``x-delayed-message``; in 4.0 also ``x-local-random``. Options
+        are ``alternate_exchange``, ``delayed_type``, ``hash_header``, ``hash_property`` and ``recent_history_length``.
+        """
         name = without_line_ends(name)
         is_new = name not in self._vhost.exchanges
         self._clients.do(

@@ -19,6 +19,7 @@ from simbus.rabbitmq.effects import (
     ConsumerCancelled,
     ConsumerEnded,
     ConsumerStarted,
+    Delayed,
     QueueDeclared,
     QueueDeleted,
     Returned,
@@ -129,6 +130,9 @@ LINES: Mapping[type, Line] = {
     Published: Line(_always("published"), _published, _to_address),
     Returned: Line(
         _always("returned", "odd"), lambda effect: f"#{effect.message_id} to its publisher: 312 NO_ROUTE", _to_address
+    ),
+    Delayed: Line(
+        _always("delayed"), lambda effect: f"#{effect.message_id} {effect.describe()}", lambda effect: f"by {effect.exchange}"
     ),
     Refused: Line(_always("refused", "odd"), lambda effect: f"#{effect.message_id} by {effect.queue}, which is full", _in_queue),
     Enqueued: Line(

@@ -10,9 +10,10 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 
 from simbus.rabbitmq.errors import not_found
 from simbus.rabbitmq.fake.messages import Message, PublishedMessage, ReturnedMessage
+from simbus.rabbitmq.headers import headers_match
 from simbus.rabbitmq.messages import Copy
 from simbus.rabbitmq.queues import Queue
-from simbus.rabbitmq.routing import headers_match, topic_matches
+from simbus.rabbitmq.topics import topic_matches
 from simbus.rabbitmq.virtual_host import VirtualHost
 
 M = TypeVar("M", PublishedMessage, ReturnedMessage)

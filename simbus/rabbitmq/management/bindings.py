@@ -11,12 +11,12 @@ from urllib.parse import quote_plus, unquote_plus
 from zlib import crc32
 
 from simbus.rabbitmq.exported import in_json
+from simbus.rabbitmq.fields import frozen
 from simbus.rabbitmq.management import exchanges
 from simbus.rabbitmq.management.calls import Call
 from simbus.rabbitmq.management.http import NO_CONTENT, Response, bad_request, object_not_found
 from simbus.rabbitmq.management.listing import Item
 from simbus.rabbitmq.management.values import table
-from simbus.rabbitmq.routing import frozen
 from simbus.rabbitmq.virtual_host import VirtualHost
 
 _KINDS = {"q": "queue", "e": "exchange"}

@@ -3,10 +3,10 @@
 from typing import Any
 
 from simbus.rabbitmq.access import PasswordHash
+from simbus.rabbitmq.exchange_types import exchange_types
 from simbus.rabbitmq.management.calls import Call, without
 from simbus.rabbitmq.management.http import NO_CONTENT, Response, not_modelled, object_not_found
 from simbus.rabbitmq.management.listing import Item
-from simbus.rabbitmq.routing import MATCHERS
 from simbus.units import MILLISECOND
 
 _DESCRIPTIONS = {
@@ -15,6 +15,7 @@ _DESCRIPTIONS = {
     "headers": "AMQP headers exchange, as per the AMQP specification",
     "topic": "AMQP topic exchange, as per the AMQP specification",
     "x-consistent-hash": "Consistent Hashing Exchange",
+    "x-delayed-message": "Delayed Message Exchange.",
     "x-local-random": "Picks one random local binding (queue) to route via (to).",
     "x-modulus-hash": "Modulus Hashing Exchange",
     "x-random": "Randomly picks a binding (queue) to route via (to).",
@@ -36,7 +37,7 @@ def get_overview(call: Call) -> Item:
         "enable_queue_totals": False,
         "erlang_full_version": f"Erlang/OTP {erlang.partition('.')[0]}",
         "erlang_version": erlang,
-        "exchange_types": _exchange_types(),
+        "exchange_types": _exchange_types(call),
         "is_op_policy_updating_enabled": True,
         "listeners": _listeners(call),
         "management_version": release,
@@ -76,8 +77,9 @@ def _objects(call: Call) -> Item:
     }
 
 
-def _exchange_types() -> list[Item]:
-    return [{"description": _DESCRIPTIONS.get(name, ""), "enabled": True, "name": name} for name in sorted(MATCHERS)]
+def _exchange_types(call: Call) -> list[Item]:
+    names = sorted(exchange_types(call.broker.version))
+    return [{"description": _DESCRIPTIONS[name], "enabled": True, "name": name} for name in names]
 
 
 def _listeners(call: Call) -> list[Item]:
@@ -123,7 +125,7 @@ def _node(call: Call) -> Item:
         "being_drained": False,
         "contexts": _contexts(call),
         "disk_free_alarm": "low on disk" in alarms,
-        "exchange_types": _exchange_types(),
+        "exchange_types": _exchange_types(call),
         "mem_alarm": "low on memory" in alarms,
         "name": call.node,
         "net_ticktime": 60,

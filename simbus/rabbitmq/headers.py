@@ -1,0 +1,50 @@
+"""What the bindings of a headers exchange ask of a message (RabbitMQ's guide to headers exchanges).
+
+Keys that start with ``x-`` count only in the ``-with-x`` modes; a void value asks for presence.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from simbus.rabbitmq.arguments import field_type
+from simbus.rabbitmq.errors import precondition_failed
+from simbus.rabbitmq.fields import frozen
+
+_MATCHES = ("all", "any", "all-with-x", "any-with-x")
+_PRESENT = frozen(None)
+
+
+def check_match_argument(arguments: Mapping[str, Any]) -> None:
+    """Refuse an x-match that a headers exchange cannot use (406)."""
+    match = arguments.get("x-match", "all")
+    if not isinstance(match, str):
+        raise precondition_failed(f"Invalid x-match field type {field_type(match)} (value {match}); expected longstr")
+    if match not in _MATCHES:
+        raise precondition_failed(f'Invalid x-match field value <<"{match}">>; expected all, any, all-with-x, or any-with-x')
+
+
+class Wanted:
+    """The arguments of a binding, read once."""
+
+    __slots__ = ("_any", "_fields")
+
+    def __init__(self, arguments: Mapping[str, Any]) -> None:
+        match = arguments.get("x-match", "all")
+        with_x = match.endswith("-with-x")
+        self._any = match.startswith("any")
+        self._fields = {k: frozen(v) for k, v in arguments.items() if k != "x-match" and (with_x or not k.startswith("x-"))}
+
+    def met_by(self, headers: Mapping[str, object]) -> bool:
+        """Whether headers, each of them frozen, are what is asked for."""
+        found = (key in headers and wanted in (_PRESENT, headers[key]) for key, wanted in self._fields.items())
+        return any(found) if self._any else all(found)
+
+
+def frozen_headers(headers: Mapping[str, Any]) -> dict[str, object]:
+    """A message's headers, to be compared with what bindings ask for."""
+    return {key: frozen(value) for key, value in headers.items()}
+
+
+def headers_match(arguments: Mapping[str, Any], headers: Mapping[str, Any]) -> bool:
+    """Whether a message's headers fulfil a binding's arguments."""
+    return Wanted(arguments).met_by(frozen_headers(headers))
