@@ -326,6 +326,16 @@ def dead_letter(
     return found
 
 
+@on_both("expiration_is_rewritten", {"4.0": "7", "3.10": "+007"})
+def test_an_expiration_is_passed_on_as_the_number_that_it_is_or_as_it_was_written(version, expected):
+    channel = Broker(version=version).open_connection().open_channel()
+    channel.queue_declare("q")
+    channel.publish("", "q", properties=Properties(expiration="+007"))
+    got = channel.get("q")
+    assert got is not None
+    assert got.delivery.message.properties.expiration == expected
+
+
 @on_both("keyed_dead_letters_lose_cc", {"4.0": ["other"], "3.10": None})
 def test_a_dead_letter_with_a_key_of_its_own_keeps_cc_or_loses_it(version, expected):
     headers = dead_letter(version, {"CC": ["other"]}, **{"x-dead-letter-routing-key": "k"})

@@ -28,7 +28,7 @@ from simbus.rabbitmq.errors import (
     precondition_failed,
     resource_locked,
 )
-from simbus.rabbitmq.messages import NO_PROPERTIES, Copy, Message, MoreKeys, Properties, ttl_of
+from simbus.rabbitmq.messages import NO_PROPERTIES, Copy, Message, MoreKeys, Properties, ttl_of, with_expiration
 from simbus.rabbitmq.queues import MOST_HELD, Queue
 from simbus.rabbitmq.routing import Exchange, Route, route_to
 from simbus.rabbitmq.streams import FILTER_VALUE, Stream, check_filter_value, check_not_stream, check_returns
@@ -639,7 +639,10 @@ class Channel(Topology):
         """The properties that go with the message, the nanoseconds of ``expiration``, and the keys in CC and BCC."""
         if properties.reply_to == DIRECT_REPLY_TO:
             properties = replace(properties, reply_to=self._reply_name())
-        return without_bcc(properties), *self._check_properties(properties)
+        ttl, keys = self._check_properties(properties)
+        if ttl is not None and self.vhost.node.version.expiration_is_rewritten:
+            properties = with_expiration(properties, ttl)
+        return without_bcc(properties), ttl, keys
 
     def _check_properties(self, properties: Properties) -> tuple[int | None, MoreKeys | None]:
         """The nanoseconds of ``expiration``, if there is one, and the keys in CC and BCC."""

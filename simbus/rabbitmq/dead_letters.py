@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from simbus.rabbitmq.carbon_copies import shown_keys
 from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.messages import Death, Message, MoreKeys
-from simbus.rabbitmq.trusted_deaths import X_DEATH, continued, deaths_in
+from simbus.rabbitmq.trusted_deaths import X_DEATH, Stumbled, continued, deaths_in
 from simbus.rabbitmq.versions import Version
 from simbus.units import SECOND
 
@@ -24,8 +24,8 @@ EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 def dead_letter(
     message: Message, queue: str, reason: str, at: int, exchange: str, routing_key: str | None, version: Version
-) -> Message:
-    """The message as it leaves for the dead-letter exchange.
+) -> Message | None:
+    """The message as it leaves for the dead-letter exchange, or None when RabbitMQ stumbles over its history and loses it.
 
     Args:
         message: what died.
@@ -34,12 +34,14 @@ def dead_letter(
         at: nanoseconds of the broker's clock.
         exchange: the dead-letter exchange.
         routing_key: the dead-letter routing key; None keeps all keys of the message.
-        version: says what else it leaves behind.
+        version: how it keeps the history, and what else a message leaves behind.
     """
     death = _new_death(message, queue, reason, at, version)
     own = _own_headers(message, routing_key, version)
-    history = _trusted(own, death, version) if version.trusts_x_death else _kept(message, own, death, version)
-    headers, deaths, first = history
+    try:
+        headers, deaths, first = (_trusted if version.trusts_x_death else _kept)(message, own, death, version)
+    except Stumbled:
+        return None
     if version.tells_last_death:
         headers |= _about("last", deaths[0])
     return Message(
@@ -67,12 +69,10 @@ def _kept(message: Message, own: Mapping[str, Any], death: Death, version: Versi
     return headers, tuple(_to_front(latest, message.deaths, place)), first
 
 
-def _trusted(own: Mapping[str, Any], death: Death, version: Version) -> _History:
+def _trusted(message: Message, own: Mapping[str, Any], death: Death, version: Version) -> _History:  # noqa: ARG001 - as _kept
     """The history in the header, whoever wrote it."""
-    headers = continued(own, _table(death, version))
-    if X_DEATH not in own:
-        headers |= _about("first", death)
-    return headers, deaths_in(headers), None
+    headers = continued(own, _table(death, version), _about("first", death))
+    return headers, deaths_in(headers[X_DEATH]), None
 
 
 def goes_in_circles(message: Message, queue: str, reason: str) -> bool:

@@ -145,3 +145,9 @@ def ttl_of(expiration: str) -> int:
     if milliseconds > LONGEST_TTL_MS:
         raise precondition_failed(f"invalid expiration '{expiration}': {{value_too_large,{milliseconds}}}")
     return milliseconds * MILLISECOND
+
+
+def with_expiration(properties: Properties, ttl: int) -> Properties:
+    """The properties with these nanoseconds, written in the usual way: ``+007`` is 7."""
+    expiration = str(ttl // MILLISECOND)
+    return properties if properties.expiration == expiration else replace(properties, expiration=expiration)

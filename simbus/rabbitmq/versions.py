@@ -82,6 +82,8 @@ class Version:
     """Whether there are exchanges of the type ``x-local-random``."""
     user_id_is_checked_first: bool
     """Whether a wrong ``user_id`` is refused before a wrong ``expiration``, CC or BCC (406), and not after them."""
+    expiration_is_rewritten: bool
+    """Whether an ``expiration`` such as ``+007`` is passed on, and told in x-death, as the number that it is."""
     keyed_dead_letters_lose_cc: bool
     """Whether a message that is dead-lettered with a routing key of the queue loses its header CC."""
     trusts_x_death: bool
@@ -179,6 +181,7 @@ V4_0 = Version(
     quorum_elects_by_priority=True,
     local_random_exchange=True,
     user_id_is_checked_first=False,
+    expiration_is_rewritten=True,
     keyed_dead_letters_lose_cc=False,
     trusts_x_death=False,
     tells_last_death=True,
@@ -251,6 +254,7 @@ V3_10 = Version(
     quorum_elects_by_priority=False,
     local_random_exchange=False,
     user_id_is_checked_first=True,
+    expiration_is_rewritten=False,
     keyed_dead_letters_lose_cc=True,
     trusts_x_death=True,
     tells_last_death=False,

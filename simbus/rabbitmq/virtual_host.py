@@ -321,6 +321,8 @@ class VirtualHost:
         message = dead_letter(
             copy.message, queue.name, cause, node.now, exchange.name, options.dead_letter_routing_key, node.version
         )
+        if message is None:
+            return ()
         route = self.route(exchange, message)
         self._keep(message, route)
         children = []
