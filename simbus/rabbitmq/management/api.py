@@ -19,7 +19,6 @@ from simbus.rabbitmq.management.http import (
     Request,
     Response,
     answer,
-    not_modelled,
     object_not_found,
 )
 from simbus.rabbitmq.management.routes import ADMINISTRATOR, MANAGEMENT, MONITORING, POLICYMAKER, Route, find
@@ -49,8 +48,7 @@ def _respond(driver: Driver, request: Request) -> Response:
         raise object_not_found()
     if not segments:
         return Response(301, {"location": "/api/index.html"})
-    version = driver.broker.version
-    found = find(segments, version.http_omits.get("paths", ()))
+    found = find(segments, driver.broker.version.http_omits.get("paths", ()))
     if found is None:
         raise object_not_found()
     route, names = found
@@ -59,18 +57,20 @@ def _respond(driver: Driver, request: Request) -> Response:
     method = "GET" if request.method == "HEAD" else request.method
     if method not in route.methods:
         raise Plain(405, {"allow": route.allow})
-    user = "" if route.open else _authenticated(driver, request)
-    call = Call(driver, request, user, names)
+    call = Call(driver, request, "" if route.open else _authenticated(driver, request), names)
+    _check(call, route, method)
+    return _shown(route.methods[method](call), route, request)
+
+
+def _check(call: Call, route: Route, method: str) -> None:
+    """Whether the user may ask this, and in this form."""
     if not route.open:
         _check_tags(call, route.wanted(method))
         _check_vhost(call, route, method)
     if method == "GET":
-        _check_accept(request.headers)
+        _check_accept(call.request.headers)
     elif route.strict and method != "DELETE":
-        _check_content_type(request.headers)
-    if route.of:
-        raise not_modelled(route.of)
-    return _shown(route.methods[method](call), route, request)
+        _check_content_type(call.request.headers)
 
 
 def _authenticated(driver: Driver, request: Request) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from simbus.rabbitmq.management.http import HttpError, bad_request
+from simbus.rabbitmq.patterns import found_in
 
 Item = dict[str, Any]
 
@@ -110,9 +111,11 @@ def _filtered(items: list[Item], query: Mapping[str, str]) -> list[Item]:
     wanted = query.get("name", "")
     if not wanted:
         return items
-    pattern = wanted if query.get("use_regex") == "true" else re.escape(wanted)
     try:
-        matches = re.compile(pattern, re.IGNORECASE).search
+        return [item for item in items if _has(str(item.get("name", "")), wanted, by_pattern=query.get("use_regex") == "true")]
     except re.error:
         raise bad_request("Pagination parameters are invalid") from None
-    return [item for item in items if matches(str(item.get("name", "")))]
+
+
+def _has(name: str, wanted: str, *, by_pattern: bool) -> bool:
+    return found_in(f"(?i){wanted}", name) if by_pattern else wanted.lower() in name.lower()

@@ -1,11 +1,12 @@
 """The table of paths: which methods each takes, who may ask, and who answers.
 
-A part of a path in braces is a name. What RabbitMQ has and simbus does not model stands at the end, and is answered with 501.
+A part of a path in braces is a name. What RabbitMQ has and simbus does not model is ``FOREIGN``, and is answered with 501.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any
+from functools import partial
+from typing import Any, NoReturn
 
 from simbus.rabbitmq.management import (
     bindings,
@@ -22,6 +23,7 @@ from simbus.rabbitmq.management import (
     vhosts,
 )
 from simbus.rabbitmq.management.calls import Call
+from simbus.rabbitmq.management.http import not_modelled
 
 MANAGEMENT, MONITORING, POLICYMAKER, ADMINISTRATOR = "management", "monitoring", "policymaker", "administrator"
 Handler = Callable[[Call], Any]
@@ -35,8 +37,7 @@ class Route:
     """A path, its handlers by method, and, of a list, the columns by which it is sorted and whether it has pages.
 
     ``who`` is the tag that a user needs to ask, and ``writers`` the one to change something, if that is another; a route that
-    is ``open`` asks for no login. Some are ``strict``: their bodies have to be called JSON. ``of`` names what it is that simbus
-    does not model.
+    is ``open`` asks for no login. Some are ``strict``: their bodies have to be called JSON.
     """
 
     path: str
@@ -44,7 +45,6 @@ class Route:
     order: Sequence[str] = ()
     paged: bool = False
     open: bool = False
-    of: str = ""
     who: str = MANAGEMENT
     writers: str = ""
     strict: bool = False
@@ -95,9 +95,26 @@ def _admin(route: Route) -> Route:
     return replace(route, who=ADMINISTRATOR)
 
 
-def _foreign(of: str, path: str, *methods: str) -> Route:
-    return Route(path, dict.fromkeys(methods or ("GET",), overview.whoami), of=of)
+def _foreign(what: str, path: str, *methods: str) -> Route:
+    return Route(path, dict.fromkeys(methods or ("GET",), partial(_refuse, what)))
 
+
+def _refuse(what: str, _call: Call) -> NoReturn:
+    raise not_modelled(what)
+
+
+# What RabbitMQ has and simbus has not.
+FOREIGN = [
+    _foreign("the memory of a node", "nodes/{name}/memory"),
+    _foreign("the memory of a node", "nodes/{name}/memory/ets"),
+    _foreign("statistics of log-ins", "auth/attempts/{node}", "GET", "DELETE"),
+    _foreign("statistics of log-ins", "auth/attempts/{node}/source", "GET", "DELETE"),
+    _foreign("feature flags", "feature-flags"),
+    _foreign("feature flags", "feature-flags/{name}/enable", "PUT"),
+    _foreign("deprecated features", "deprecated-features"),
+    _foreign("deprecated features", "deprecated-features/used"),
+    _foreign("the restart of a virtual host", "vhosts/{vhost}/start/{node}", "POST"),
+]
 
 _CONSUMER = ("active", "activity_status", "channel_details.name", "consumer_tag")
 _VHOST_USER = ("vhost", "user")
@@ -214,16 +231,7 @@ ROUTES = [
     _one("healthchecks/node", health.ok),
     _one("healthchecks/node/{name}", health.ok),
     _one("aliveness-test/{vhost}", health.aliveness),
-    # What RabbitMQ has and simbus has not
-    _foreign("the memory of a node", "nodes/{name}/memory"),
-    _foreign("the memory of a node", "nodes/{name}/memory/ets"),
-    _foreign("statistics of log-ins", "auth/attempts/{node}", "GET", "DELETE"),
-    _foreign("statistics of log-ins", "auth/attempts/{node}/source", "GET", "DELETE"),
-    _foreign("feature flags", "feature-flags"),
-    _foreign("feature flags", "feature-flags/{name}/enable", "PUT"),
-    _foreign("deprecated features", "deprecated-features"),
-    _foreign("deprecated features", "deprecated-features/used"),
-    _foreign("the restart of a virtual host", "vhosts/{vhost}/start/{node}", "POST"),
+    *FOREIGN,
 ]
 
 

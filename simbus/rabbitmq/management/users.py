@@ -9,6 +9,7 @@ from simbus.rabbitmq.management.calls import Call
 from simbus.rabbitmq.management.http import CREATED, NO_CONTENT, Response, bad_request, object_not_found
 from simbus.rabbitmq.management.listing import Item
 from simbus.rabbitmq.management.vhosts import tags
+from simbus.rabbitmq.patterns import compiled
 
 _ALGORITHM = "rabbit_password_hashing_sha256"
 
@@ -154,7 +155,7 @@ def _grantee(call: Call) -> tuple[str, str]:
 def _patterns(body: Item, *names: str) -> list[str]:
     for name in names:
         try:
-            re.compile(str(body[name]))
+            compiled(str(body[name]))
         except re.error as error:
             raise bad_request(["invalid_regexp", body[name], str(error)]) from None
     return [str(body[name]) for name in names]
