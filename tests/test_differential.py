@@ -27,8 +27,8 @@ def test_drawn_programs_are_answered_as_by_rabbitmq(version: str, request: pytes
         draw(judge, PROGRAMS, 50, crc32(request.node.nodeid.encode()))
     finally:
         oracle.close()
-    assert judge.divergences == []
-    assert judge.programs > PROGRAMS // 2
+    assert judge.tally.divergences == []
+    assert judge.tally.programs > PROGRAMS // 2
 
 
 FIELDS = {

@@ -264,7 +264,7 @@ class Channel(Topology):
                 self._acknowledge(groups)
             else:
                 self._return(groups, requeue=how == "requeue")
-        self.vhost.finish()
+        self._go_on()
         if not all(accepted):
             raise precondition_failed("partial tx completion")
 
@@ -416,7 +416,7 @@ class Channel(Topology):
     def nack(self, delivery_tag: int, *, multiple: bool = False, requeue: bool = True) -> None:
         """Give a delivery back, or reject it: dead-lettered or discarded; 406 for an unknown tag."""
         self._return(self._take("requeue" if requeue else "reject", delivery_tag, multiple), requeue=requeue)
-        self.vhost.finish()
+        self._go_on()
 
     def reject(self, delivery_tag: int, *, requeue: bool = True) -> None:
         """As ``nack``, of one delivery."""
@@ -431,7 +431,7 @@ class Channel(Topology):
             raise internal_error()
         held, self.unacked = self.unacked, {}
         self._return(settled_together(held), requeue=True)
-        self.vhost.finish()
+        self._go_on()
 
     def _take(self, how: Settlement, delivery_tag: int, multiple: bool) -> Sequence[Sequence[Unacked]]:
         """The deliveries meant by a tag, out of the unacked, in groups that are settled together; none in a transaction."""
@@ -470,8 +470,13 @@ class Channel(Topology):
             self._resume()
 
     def _return(self, groups: Sequence[Sequence[Unacked]], *, requeue: bool) -> None:
+        """Give deliveries back; ``_go_on`` must follow."""
         for group in groups:
             self._give_back(group, requeue=requeue)
+
+    def _go_on(self) -> None:
+        """After settlements: dead letters arrive, and then consumers that the shared prefetch kept waiting go on."""
+        self.vhost.finish()
         if self._limiter is not None:
             self._resume()
 
@@ -613,7 +618,7 @@ class Channel(Topology):
         entry = self.unacked.pop(delivery_tag, None)
         if entry is not None:
             self._return(((entry,),), requeue=True)
-            self.vhost.finish()
+            self._go_on()
 
     def forget_consumer(self, consumer: Consumer) -> None:
         """The broker ended one of its consumers."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tests.differential.client import Unanswered
 from tests.differential.differences import differences, first_difference
 from tests.differential.normalise import normal
 from tests.differential.octets import Json
@@ -17,22 +18,17 @@ from tests.differential.worlds import Oracle, Simbus
 
 
 @dataclass
-class Judge:
-    """Runs programs on the real broker too.
+class Tally:
+    """What came out.
 
     Attributes:
-        without: what programs are not to have.
-        programs: how many were run.
+        programs: how many were run, and of how many steps together.
         unstable: how many divergences were dropped because they did not repeat.
         unmodelled: how many programs met what simbus does not model, and were cut there.
         heard: how often which method was heard from simbus, as a witness that programs do something.
         divergences: what was found, as small programs and both answers.
     """
 
-    version: str
-    oracle: Oracle
-    say: Callable[[str], Any] = print
-    without: frozenset[str] = frozenset()
     programs: int = 0
     steps: int = 0
     unstable: int = 0
@@ -40,31 +36,52 @@ class Judge:
     heard: Counter[str] = field(default_factory=Counter)
     divergences: list[str] = field(default_factory=list)
 
+
+@dataclass
+class Judge:
+    """Runs programs on the real broker too; ``without`` is what they are not to have."""
+
+    version: str
+    oracle: Oracle
+    say: Callable[[str], Any] = print
+    without: frozenset[str] = frozenset()
+    tally: Tally = field(default_factory=Tally)
+
     def hopeless(self, expected: Observed) -> bool:
         """Whether there is no point in going on with a program."""
         return bool(expected) and "simbus does not model" in str(expected[-1])
 
     def judge(self, steps: list[Json], expected: Observed) -> None:
         """Run it, and keep what diverges."""
+        tally = self.tally
         if self.hopeless(expected):
-            self.unmodelled += 1
+            tally.unmodelled += 1
             steps, expected = steps[:-1], expected[:-1]
         if not steps:
             return
-        self.programs += 1
-        self.steps += len(steps)
-        self.heard.update(event.get("method", "") for events in expected for event in events)
-        if self._diverges(steps, expected) is None:
+        tally.programs += 1
+        tally.steps += len(steps)
+        tally.heard.update(event.get("method", "") for events in expected for event in events)
+        try:
+            told = self._divergence(steps, expected)
+        except (Unanswered, OSError) as error:
+            told = ""
+            self.say(f"{self.version}, program {tally.programs}: {error!r}")
+        if told is None:
             return
-        if not self.repeats(steps, expected):
-            self.unstable += 1
-            return
-        told = self._told(self._small(steps)) or self._told(steps)
         if not told:
-            self.unstable += 1
+            tally.unstable += 1
             return
-        self.divergences.append(told)
-        self.say(f"divergence {len(self.divergences)} of {self.version}, in program {self.programs}:\n{told}")
+        tally.divergences.append(told)
+        self.say(f"divergence {len(tally.divergences)} of {self.version}, in program {tally.programs}:\n{told}")
+
+    def _divergence(self, steps: list[Json], expected: Observed) -> str | None:
+        """How it diverges, made small; nothing to tell when it does so only now and then, None when it does not."""
+        if self._diverges(steps, expected) is None:
+            return None
+        if not self.repeats(steps, expected):
+            return ""
+        return self._told(self._small(steps)) or self._told(steps)
 
     def _diverges(self, steps: list[Json], expected: Observed) -> tuple[int, Json] | None:
         """At which step the real broker says something else, and what."""
