@@ -146,7 +146,7 @@ class Broker(Administration):
     def blocked(self) -> str | None:
         """The reason that connection.blocked gives to a connection that publishes now; None without an alarm.
 
-        Two alarms are one reason: ``low on disk & memory`` (observed on 4.0.5).
+        Two alarms are one reason: ``low on disk & memory`` (observed on 4.0.5 and 3.10.8).
         """
         if not self._alarms:
             return None

@@ -553,9 +553,10 @@ class Channel(Topology):
 
     def watch_anew(self) -> None:
         """The timeouts of queues have changed, also for what the channel holds already."""
+        node = self.vhost.node
+        self._watch.changed = node.now
         patience = min((entry.queue.patience for entry in self.unacked.values()), default=NEVER)
         if patience < NEVER:
-            node = self.vhost.node
             if self._patience == NEVER:
                 self._watch.since = node.now
             self._patience = patience

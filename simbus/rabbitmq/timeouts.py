@@ -20,12 +20,16 @@ SWEEP = MINUTE
 
 @dataclass(slots=True, eq=False)
 class Watch:
-    """A look at a channel: ``number`` orders the channels, ``at`` is when, and ``sweep`` what is done then."""
+    """A look at a channel: ``number`` orders the channels, ``at`` is when, and ``sweep`` what is done then.
+
+    ``since`` is when it began to count the minutes, ``changed`` when a policy may last have changed the timeouts of queues.
+    """
 
     number: int
     sweep: Callable[[], None]
     at: int | None = None
     since: int = 0
+    changed: int = 0
 
     def first(self, overdue: int, after: int) -> int:
         """The first sweep after a time that finds overdue what is so from ``overdue`` on.
@@ -39,7 +43,7 @@ class Watch:
     def due(self, entry: Any) -> int:
         """The sweep that will find a delivery overdue."""
         delivered_at: int = entry.copy.delivered_at
-        return self.first(delivered_at + entry.queue.patience, delivered_at)
+        return self.first(delivered_at + entry.queue.patience, max(delivered_at, self.changed))
 
     def next(self, unacked: Mapping[int, Any], now: int) -> int:
         """The first sweep from now on that may find one of these overdue."""
