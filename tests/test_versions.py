@@ -10,7 +10,7 @@ from pamqp.commands import Basic, Connection, Exchange, Queue
 from simbus.rabbitmq.amqp.codec import decode_and_keep_properties, pass_properties_on
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
-from simbus.rabbitmq.errors import ChannelError
+from simbus.rabbitmq.errors import ChannelError, RabbitMQError
 from simbus.rabbitmq.fake import RabbitMQ
 from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.messages import Properties
@@ -407,3 +407,44 @@ def test_a_commit_into_a_queue_that_is_gone_is_refused_or_not(version, expected)
     except ChannelError as error:
         refused = error.reply_text
     assert refused == expected
+
+
+# Arguments of queues
+
+
+def declared(version: str, **arguments: object) -> str:
+    """What a declaration with these arguments is told."""
+    queue_arguments = {f"x-{name.replace('_', '-')}": value for name, value in arguments.items()}
+    try:
+        Broker(version=version).open_connection().open_channel().queue_declare("q", durable=True, arguments=queue_arguments)
+    except RabbitMQError as error:
+        return error.reply_text.removeprefix("PRECONDITION_FAILED - invalid arg ").replace(" for queue 'q' in vhost '/'", "")
+    return "declared"
+
+
+@pytest.mark.parametrize("names", [("max_age", "delivery_limit"), ("delivery_limit", "max_age")])
+@on_both("foreign_arguments_are_sorted", {"4.0": True, "3.10": False})
+def test_of_several_arguments_of_other_types_one_is_named(version, expected, names):
+    name = (min(names) if expected else names[0]).replace("_", "-")
+    assert declared(version, **dict.fromkeys(names, 1)) == f"'x-{name}' of queue type rabbit_classic_queue"
+
+
+@on_both("leader_locators", {"4.0": "declared", "3.10": "'x-queue-leader-locator': invalid_queue_locator_arg"})
+def test_where_a_leader_may_be(version, expected):
+    assert declared(version, queue_type="quorum", queue_leader_locator="min-masters") == expected
+    assert declared(version, queue_type="quorum", queue_leader_locator="least-leaders") == "declared"
+    assert declared(version, queue_type="quorum", queue_leader_locator="here").endswith("invalid_queue_locator_arg")
+
+
+@on_both(
+    "classic_queues_have_leaders", {"4.0": "declared", "3.10": "'x-queue-leader-locator' of queue type rabbit_classic_queue"}
+)
+def test_a_classic_queue_has_a_leader_or_not(version, expected):
+    assert declared(version, queue_leader_locator="client-local") == expected
+
+
+@pytest.mark.parametrize("locator", ["here", 5, "balanced"])
+@on_both("master_locators", {"4.0": "declared", "3.10": "INTERNAL_ERROR"})
+def test_an_unknown_place_for_a_master_is_ignored_or_makes_rabbitmq_stumble(version, expected, locator):
+    assert declared(version, queue_master_locator=locator) == expected
+    assert declared(version, queue_master_locator="min-masters") == "declared"

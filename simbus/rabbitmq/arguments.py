@@ -32,7 +32,7 @@ from simbus.rabbitmq.versions import Version
 from simbus.units import MILLISECOND, SECOND
 
 _ON_FAILOVER = "x-cancel-on-ha-failover"
-_LOCATORS = ("client-local", "balanced", "random", "least-leaders")
+_LEADER_LOCATOR, _MASTER_LOCATOR = "x-queue-leader-locator", "x-queue-master-locator"
 _SEGMENT_SIZE = "x-stream-max-segment-size-bytes"
 _SEGMENT, _LARGEST_SEGMENT = 500_000_000, 3_000_000_000  # bytes
 _INTERVAL = re.compile(r"(\d*)(.*)", re.ASCII | re.DOTALL)
@@ -151,11 +151,7 @@ def _flag(value: object) -> str | None:
 
 
 def _strategy(value: object) -> str | None:
-    return None if value in ("at-most-once", "at-least-once") else "invalid_dlx_strategy"
-
-
-def _locator(value: object) -> str | None:
-    return _text(value) or (None if value in _LOCATORS else "invalid_queue_locator_arg")
+    return _text(value) or (None if value in ("at-most-once", "at-least-once") else "invalid_dlx_strategy")
 
 
 def _positive(value: Any) -> str | None:
@@ -197,24 +193,24 @@ _ARGUMENTS = {
     "x-message-ttl": _Argument(_ttl),
     "x-dead-letter-exchange": _Argument(_text),
     "x-dead-letter-routing-key": _Argument(_text),
+    "x-dead-letter-strategy": _Argument(_strategy, types=("quorum",), modelled=False),
     "x-max-length": _Argument(_not_negative),
     "x-max-length-bytes": _Argument(_not_negative, types=("classic", "quorum", "stream")),
+    "x-max-in-memory-length": _Argument(_not_negative, types=("quorum",)),
+    "x-max-in-memory-bytes": _Argument(_not_negative, types=("quorum",)),
     "x-max-priority": _Argument(_priorities, types=("classic",)),
     "x-overflow": _Argument(_overflow),
     "x-queue-mode": _Argument(_mode, types=("classic",)),
     "x-queue-version": _Argument(_version, types=("classic",)),
     "x-single-active-consumer": _Argument(_flag),
     "x-queue-type": _Argument(_queue_type, types=("classic", "quorum", "stream")),
-    "x-queue-master-locator": _Argument(_anything, types=("classic",)),
+    _MASTER_LOCATOR: _Argument(_anything, types=("classic",)),
     "x-delivery-limit": _Argument(_anything, types=("quorum",)),
-    "x-dead-letter-strategy": _Argument(_strategy, types=("quorum",), modelled=False),
-    "x-quorum-initial-group-size": _Argument(_anything, types=("quorum",)),
-    "x-max-in-memory-length": _Argument(_anything, types=("quorum",)),
-    "x-max-in-memory-bytes": _Argument(_anything, types=("quorum",)),
+    "x-quorum-initial-group-size": _Argument(_positive, types=("quorum",)),
     "x-max-age": _Argument(_age, types=("stream",)),
     "x-stream-max-segment-size-bytes": _Argument(_not_negative, types=("stream",)),
     "x-initial-cluster-size": _Argument(_positive, types=("stream",)),
-    "x-queue-leader-locator": _Argument(_locator, types=("classic", "quorum", "stream")),
+    _LEADER_LOCATOR: _Argument(_text, types=("classic", "quorum", "stream")),
 }
 
 
@@ -235,23 +231,38 @@ def queue_options(arguments: Mapping[str, Any], queue: str, vhost: str, version:
     """
     where = f"queue '{queue}' in vhost '{vhost}'"
     check_exchange_name("x-dead-letter-exchange", arguments, where)
-    given = [name for name in ("x-queue-type", *_ARGUMENTS) if name in arguments]
     queue_type = arguments.get("x-queue-type", "classic")
-    for name in given:
-        if name != "x-queue-type" and queue_type not in _ARGUMENTS[name].types:
-            continue
-        reason = _ARGUMENTS[name].invalid(arguments[name])
-        if name == "x-dead-letter-routing-key" and "x-dead-letter-exchange" not in arguments:
-            reason = "routing_key_but_no_dlx_defined"
-        if reason:
-            raise precondition_failed(f"invalid arg '{name}' for {where}: {reason}")
-    for name in given:
-        if queue_type not in _ARGUMENTS[name].types:
-            raise precondition_failed(f"invalid arg '{name}' for {where} of queue type rabbit_{queue_type}_queue")
-    for name in given:
+    for name in ("x-queue-type", *_ARGUMENTS):
+        if name in arguments and (name == "x-queue-type" or _takes(queue_type, name, version)):
+            reason = _invalid(name, arguments, version)
+            if reason:
+                raise precondition_failed(f"invalid arg '{name}' for {where}: {reason}")
+    foreign = [name for name in arguments if name in _ARGUMENTS and not _takes(queue_type, name, version)]
+    if foreign:
+        name = min(foreign) if queue_type == "classic" and version.foreign_arguments_are_sorted else foreign[0]
+        raise precondition_failed(f"invalid arg '{name}' for {where} of queue type rabbit_{queue_type}_queue")
+    if arguments.get(_MASTER_LOCATOR) not in (None, *version.master_locators) and version.master_locators:
+        raise internal_error()
+    for name in (name for name in arguments if name in _ARGUMENTS):
         if not is_modelled(name, arguments[name]):
             raise not_implemented(f"simbus does not model {name} yet (queue '{queue}'); declare the queue without it")
     return options_of(arguments, queue_type, version)
+
+
+def _takes(queue_type: str, name: str, version: Version) -> bool:
+    """Whether queues of a type take an argument."""
+    without_leader = queue_type == "classic" and not version.classic_queues_have_leaders
+    return queue_type in _ARGUMENTS[name].types and not (without_leader and name == _LEADER_LOCATOR)
+
+
+def _invalid(name: str, arguments: Mapping[str, Any], version: Version) -> str | None:
+    """Why an argument's value is refused."""
+    reason = _ARGUMENTS[name].invalid(arguments[name])
+    if not reason and name == "x-dead-letter-routing-key" and "x-dead-letter-exchange" not in arguments:
+        return "routing_key_but_no_dlx_defined"
+    if not reason and name == _LEADER_LOCATOR and arguments[name] not in version.leader_locators:
+        return "invalid_queue_locator_arg"
+    return reason
 
 
 def check_exchange_name(argument: str, arguments: Mapping[str, Any], where: str) -> None:

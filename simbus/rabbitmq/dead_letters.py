@@ -43,7 +43,7 @@ def dead_letter(
     except Stumbled:
         return None
     if version.tells_last_death:
-        headers |= _about("last", deaths[0])
+        headers |= _about("last", death)  # which may have died in a message of another exchange than at first
     return Message(
         id=message.id,
         exchange=exchange,

@@ -40,6 +40,14 @@ class Version:
     """The reply code for an exchange type that there is not: 406 closes the channel, 503 the connection."""
     commits_need_their_queues: bool
     """Whether tx.commit is refused (406), everything else done, when a queue of what it publishes was deleted meanwhile."""
+    foreign_arguments_are_sorted: bool
+    """Whether of several arguments for other types of queues a classic queue names the first by its letters, or by its place."""
+    leader_locators: tuple[str, ...]
+    """What x-queue-leader-locator may say."""
+    classic_queues_have_leaders: bool
+    """Whether a classic queue takes x-queue-leader-locator."""
+    master_locators: tuple[str, ...]
+    """The names in x-queue-master-locator at which RabbitMQ does not stumble (541); none where it is ignored."""
     delivery_limit: int | None
     """How often a quorum queue takes a message back when its declaration does not say; None is for ever."""
     negative_is_unlimited: bool
@@ -141,6 +149,8 @@ _OF_MIRRORS = frozenset(
 )
 _CLUSTER = {"internal_cluster_id": f"rabbitmq-cluster-id-{0:022d}"}
 
+_LEADER_LOCATORS = ("client-local", "balanced", "random", "least-leaders")
+
 V4_0 = Version(
     name="4.0",
     release="4.0.5",
@@ -156,6 +166,10 @@ V4_0 = Version(
     checks_delivery_mode=False,
     unknown_exchange_type=406,
     commits_need_their_queues=True,
+    foreign_arguments_are_sorted=True,
+    leader_locators=(*_LEADER_LOCATORS, "min-masters"),
+    classic_queues_have_leaders=True,
+    master_locators=(),
     delivery_limit=20,
     negative_is_unlimited=True,
     policy_keys=_POLICY_KEYS | {"consumer-timeout", "target-group-size", "stream-filter-size-bytes"},
@@ -229,6 +243,10 @@ V3_10 = Version(
     checks_delivery_mode=True,
     unknown_exchange_type=503,
     commits_need_their_queues=False,
+    foreign_arguments_are_sorted=False,
+    leader_locators=_LEADER_LOCATORS,
+    classic_queues_have_leaders=False,
+    master_locators=("client-local", "min-masters", "random"),
     delivery_limit=None,
     negative_is_unlimited=False,
     policy_keys=_POLICY_KEYS | _OF_MIRRORS,
