@@ -8,13 +8,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simbus.effects import Published
+from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.errors import ChannelError
+from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.headers import headers_match
 from simbus.rabbitmq.messages import NO_PROPERTIES, Message, Properties
 from simbus.rabbitmq.routers import MOST_REMEMBERED_KEYS
 from simbus.rabbitmq.topics import topic_matches
 from tests.brokers import new_channel
+from tests.versions import on_both
 
 
 def bound(type="topic", **keys):
@@ -514,3 +517,21 @@ def test_an_auto_delete_exchange_that_is_bound_to_itself_keeps_itself():
     assert "x" in channel.vhost.exchanges
     channel.exchange_unbind("x", "x")
     assert "x" not in channel.vhost.exchanges
+
+
+@on_both("headers_compare_numbers", {"4.0": "", "3.10": "q"})
+def test_an_integer_and_a_float_of_one_value_are_equal_to_a_headers_exchange_or_not(version, expected):
+    channel = new_channel(Broker(version=version))
+    channel.queue_declare("q")
+    channel.queue_bind("q", "amq.headers", arguments={"a": 2})
+    assert "".join(reached(channel, exchange="amq.headers", headers={"a": 2.0})) == expected
+
+
+def test_inside_tables_and_arrays_types_must_be_the_same():
+    for wanted, sent, matches in (
+        ({"n": {"a": 1}}, {"n": {"a": Long(1)}}, False),
+        ({"n": [1]}, {"n": [1]}, True),
+        ({"n": [1]}, {"n": [Long(1)]}, False),
+        ({"n": 1}, {"n": Long(1)}, True),
+    ):
+        assert headers_match(wanted, sent) is matches

@@ -11,7 +11,8 @@ from typing import Any
 from simbus.rabbitmq.arguments import field_type
 from simbus.rabbitmq.delays import DELAYED_TYPE, DelayRouter
 from simbus.rabbitmq.errors import ConnectionError, RabbitMQError, internal_error, precondition_failed  # noqa: A004 - AMQP's word
-from simbus.rabbitmq.headers import check_match_argument
+from simbus.rabbitmq.fields import compared, compared_as_number
+from simbus.rabbitmq.headers import Image, check_match_argument
 from simbus.rabbitmq.node import Node
 from simbus.rabbitmq.plugin_routers import (
     HASH_HEADER,
@@ -55,6 +56,10 @@ class ExchangeType:
 
 def _check_match(destination: Destination, routing_key: str, arguments: Arguments) -> None:  # noqa: ARG001 - one signature
     check_match_argument(arguments)
+
+
+def _image(version: Version) -> Image:
+    return compared_as_number if version.headers_compare_numbers else compared
 
 
 def _check_hashed_part(arguments: Arguments) -> None:
@@ -108,7 +113,7 @@ _TYPES = {
     "direct": ExchangeType(lambda _arguments, _node: DirectRouter()),
     "fanout": ExchangeType(lambda _arguments, _node: FanoutRouter()),
     "topic": ExchangeType(lambda _arguments, _node: TopicRouter()),
-    "headers": ExchangeType(lambda _arguments, _node: HeadersRouter(), check_binding=_check_match),
+    "headers": ExchangeType(lambda _arguments, node: HeadersRouter(_image(node.version)), check_binding=_check_match),
     "x-consistent-hash": ExchangeType(lambda given, _node: ConsistentHashRouter(given), _check_hashed_part, _check_weight),
     "x-modulus-hash": ExchangeType(lambda _arguments, _node: ModulusHashRouter()),
     "x-random": ExchangeType(lambda _arguments, node: RandomRouter(node.draw)),

@@ -75,6 +75,30 @@ def same_field(one: Any, other: Any) -> bool:
     return bool(frozen(one) == frozen(other))
 
 
+def compared(value: Any) -> object:
+    """As :func:`frozen`, for headers and what bindings ask of them: in tables and arrays types must be the same (observed)."""
+    return exact(value) if isinstance(value, Mapping | list | tuple) else frozen(value)
+
+
+def compared_as_number(value: Any) -> object:
+    """As :func:`compared`, but an integer equals a float of the same value."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return ("number", value) if is_number else compared(value)
+
+
+def exact(value: Any) -> object:
+    """A hashable image of a field-table value that keeps all types apart."""
+    if isinstance(value, Mapping):
+        return "table", tuple(sorted((key, exact(item)) for key, item in value.items()))
+    if isinstance(value, list | tuple):
+        return "array", tuple(exact(item) for item in value)
+    kind = type(value) if type(value) is not int else Long if value not in _INT32 else int
+    return kind.__name__, frozen(value)
+
+
+_INT32 = range(-(2**31), 2**31)
+
+
 def frozen(value: Any) -> object:
     """A hashable image of a field-table value that keeps booleans, integers, floats and text apart."""
     if isinstance(value, Mapping):

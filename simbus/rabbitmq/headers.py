@@ -3,15 +3,17 @@
 Keys that start with ``x-`` count only in the ``-with-x`` modes; a void value asks for presence.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from simbus.rabbitmq.arguments import field_type
 from simbus.rabbitmq.errors import precondition_failed
-from simbus.rabbitmq.fields import frozen
+from simbus.rabbitmq.fields import compared
 
 _MATCHES = ("all", "any", "all-with-x", "any-with-x")
-_PRESENT = frozen(None)
+Image = Callable[[Any], object]
+
+_PRESENT = compared(None)
 
 
 def check_match_argument(arguments: Mapping[str, Any]) -> None:
@@ -24,15 +26,15 @@ def check_match_argument(arguments: Mapping[str, Any]) -> None:
 
 
 class Wanted:
-    """The arguments of a binding, read once."""
+    """The arguments of a binding, read once; ``image`` makes of values what is compared."""
 
     __slots__ = ("_any", "_fields")
 
-    def __init__(self, arguments: Mapping[str, Any]) -> None:
+    def __init__(self, arguments: Mapping[str, Any], image: Image = compared) -> None:
         match = arguments.get("x-match", "all")
         with_x = match.endswith("-with-x")
         self._any = match.startswith("any")
-        self._fields = {k: frozen(v) for k, v in arguments.items() if k != "x-match" and (with_x or not k.startswith("x-"))}
+        self._fields = {k: image(v) for k, v in arguments.items() if k != "x-match" and (with_x or not k.startswith("x-"))}
 
     def met_by(self, headers: Mapping[str, object]) -> bool:
         """Whether headers, each of them frozen, are what is asked for."""
@@ -40,9 +42,9 @@ class Wanted:
         return any(found) if self._any else all(found)
 
 
-def frozen_headers(headers: Mapping[str, Any]) -> dict[str, object]:
+def frozen_headers(headers: Mapping[str, Any], image: Image = compared) -> dict[str, object]:
     """A message's headers, to be compared with what bindings ask for."""
-    return {key: frozen(value) for key, value in headers.items()}
+    return {key: image(value) for key, value in headers.items()}
 
 
 def headers_match(arguments: Mapping[str, Any], headers: Mapping[str, Any]) -> bool:

@@ -7,7 +7,7 @@ or goes makes them forget. What a binding costs does not depend on how many ther
 from abc import abstractmethod
 from collections.abc import Iterable
 
-from simbus.rabbitmq.headers import Wanted, frozen_headers
+from simbus.rabbitmq.headers import Image, Wanted, frozen_headers
 from simbus.rabbitmq.messages import Message
 from simbus.rabbitmq.routing import Binding, Identity, Route, Router, route_to
 from simbus.rabbitmq.topics import Patterns
@@ -121,14 +121,15 @@ class FanoutRouter(Router):
 class HeadersRouter(Router):
     """To the bindings whose arguments a message's headers fulfil; each is looked at, for each message."""
 
-    __slots__ = ("_wanted",)
+    __slots__ = ("_image", "_wanted")
 
-    def __init__(self) -> None:
+    def __init__(self, image: Image) -> None:
+        self._image = image
         self._wanted: dict[Identity, tuple[Wanted, Binding]] = {}
 
     def add(self, binding: Binding) -> None:
         """Read what it asks for."""
-        self._wanted[binding.identity] = Wanted(binding.arguments), binding
+        self._wanted[binding.identity] = Wanted(binding.arguments, self._image), binding
 
     def remove(self, binding: Binding) -> None:
         """Ask for it no more."""
@@ -136,5 +137,5 @@ class HeadersRouter(Router):
 
     def route(self, message: Message) -> Route:
         """By the headers; routing keys mean nothing here."""
-        headers = frozen_headers(message.headers)
+        headers = frozen_headers(message.headers, self._image)
         return route_to(binding.destination for wanted, binding in self._wanted.values() if wanted.met_by(headers))

@@ -86,6 +86,8 @@ class Version:
     """Whether ``x-consumer-timeout`` is an argument of queues, rather than one that nobody knows."""
     quorum_elects_by_priority: bool
     """Whether a quorum queue's single active consumer is one of the highest priority, rather than the eldest."""
+    headers_compare_numbers: bool
+    """Whether a headers exchange takes the integer 2 and the float 2.0 as equal."""
     local_random_exchange: bool
     """Whether there are exchanges of the type ``x-local-random``."""
     user_id_is_checked_first: bool
@@ -193,6 +195,7 @@ V4_0 = Version(
     quorum_priorities=True,
     queues_have_consumer_timeouts=True,
     quorum_elects_by_priority=True,
+    headers_compare_numbers=False,
     local_random_exchange=True,
     user_id_is_checked_first=False,
     expiration_is_rewritten=True,
@@ -270,6 +273,7 @@ V3_10 = Version(
     quorum_priorities=False,
     queues_have_consumer_timeouts=False,
     quorum_elects_by_priority=False,
+    headers_compare_numbers=True,
     local_random_exchange=False,
     user_id_is_checked_first=True,
     expiration_is_rewritten=False,
