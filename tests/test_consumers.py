@@ -6,6 +6,7 @@ does not show.
 
 import pytest
 
+from simbus import RabbitMQ
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.errors import ChannelError
 from tests.brokers import declare, delivered, get, new_channel, publish, ready
@@ -118,3 +119,32 @@ def test_nothing_is_got_from_a_quorum_queue_that_serves_a_single_active_consumer
         "405 RESOURCE_LOCKED - cannot obtain access to locked queue 'q' in vhost '/'. "
         "basic.get operations are not supported by quorum queues with single active consumer"
     )
+
+
+@on_both("quorum_returns_by_age", {"4.0": "1* 3* 2* 4* 5* 6*", "3.10": "5* 6* 2* 4* 1* 3*"})
+def test_the_end_of_a_channel_gives_back_consumer_by_consumer(version, expected):
+    broker = Broker(version=version)
+    channel = new_channel(broker)
+    declare(channel, "q", "quorum")
+    holder = consumer(broker, "D", 2)
+    holder.consume("q", "A")
+    publish(channel, "q", "1 2 3 4 5 6")
+    get(holder, "q", 2)
+    holder.close()
+    assert ready(channel, "q") == expected
+    broker.check()
+
+
+@on_both("dead_letters_count_failures", {"4.0": [(True, 1), (True, 1)], "3.10": [(False, 0), (True, 1)]})
+def test_a_message_that_a_quorum_queue_saw_rejected_has_been_delivered_before(version, expected):
+    with RabbitMQ(version=version) as rabbitmq:
+        parked = rabbitmq.declare_queue("parked", type="quorum")
+        failing = rabbitmq.declare_queue("q", type="quorum", dead_letter_exchange="", dead_letter_routing_key="parked")
+        rabbitmq.publish("", "q", b"1")
+        failing.get().reject(requeue=False)
+        seen = []
+        for _ in range(2):
+            message = parked.get()
+            seen.append((message.redelivered, message.delivery_count))
+            message.nack(requeue=True)
+    assert seen == expected

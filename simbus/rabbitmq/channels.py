@@ -122,7 +122,7 @@ class Channel(Topology):
             self.vhost.after_consumer(queue)  # before anything is requeued: what it held goes with it (observed on 4.0.5)
         held = self.held
         self.unacked, self._transaction = {}, None
-        for group in queue_by_queue(held):
+        for group in queue_by_queue(held, by_age=self.vhost.node.version.quorum_returns_by_age):
             self._give_back(group, requeue=True, settled=False)
             self.vhost.renew_lease(group[0].queue)  # as if what it held had been its use (observed on 4.0.5)
         self.vhost.finish()
@@ -332,7 +332,7 @@ class Channel(Topology):
         source = self._readable_queue(queue)
         self._check_consume(source, no_ack, exclusive, arguments)
         tag = consumer_tag or self.vhost.node.new_name("amq.ctag")
-        consumer = self._left(source, tag) or Consumer(tag, self, source, limiter=self._limiter)
+        consumer = self._left(source, tag) or Consumer(tag, self, source, self.vhost.node.next_consumer(), limiter=self._limiter)
         consumer.prefetch, consumer.no_ack, consumer.exclusive = self.prefetch_count, no_ack, exclusive
         consumer.limit = consumer.prefetch or (MOST_HELD if source.is_quorum else 0)
         consumer.priority = arguments.get("x-priority", 0)
@@ -364,8 +364,8 @@ class Channel(Topology):
                 f"cannot obtain access to locked queue '{source.name}' in vhost '{self.vhost.name}'. basic.get operations are "
                 "not supported by quorum queues with single active consumer"
             )
-        delivery = self.vhost.get(source, self, no_ack=no_ack)
-        return None if delivery is None else GetOk(delivery, len(source.ready))
+        got = self.vhost.get(source, self, no_ack=no_ack)
+        return None if got is None else GetOk(*got)
 
     def credit(self, consumer_tag: str, credit: int, drain: bool) -> None:
         """A relic of RabbitMQ 3's AMQP 1.0: refused (503) where it is no method, else (540) because simbus does not model it."""

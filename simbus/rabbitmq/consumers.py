@@ -30,6 +30,7 @@ class Consumer:
     """A consumer of one queue; ``prefetch`` 0 is unlimited. A ``limiter`` limits it together with others.
 
     ``limit`` is how much it may hold, 0 for no limit: its prefetch, but that of a quorum queue there is always a limit.
+    Its ``number`` tells its age.
     ``active`` while it is in the rotation of its queue, which it leaves when its limit is reached: in
     a quorum queue at once, in a classic queue when its turn comes (observed on 4.0.5). One that ``waits`` is kept out of the
     rotation until it is the single active one.
@@ -38,6 +39,7 @@ class Consumer:
     tag: str
     channel: Any
     queue: Any
+    number: int = 0
     prefetch: int = 0
     no_ack: bool = False
     exclusive: bool = False

@@ -75,6 +75,7 @@ class Message:
 
     ``id`` is the ledger's and comes from a counter (the AMQP property is ``properties.message_id``);
     ``ttl`` is ``properties.expiration`` in nanoseconds; ``more_keys`` are those of CC and BCC; ``deaths`` has the latest first.
+    ``failures`` and ``redelivered`` are what earlier quorum queues tell, see :class:`Copy`.
     """
 
     id: int
@@ -86,6 +87,8 @@ class Message:
     more_keys: MoreKeys | None = None
     deaths: tuple[Death, ...] = ()
     first_death: Death | None = None
+    failures: int = 0
+    redelivered: bool = False
 
     @property
     def address(self) -> str:
@@ -114,7 +117,8 @@ class Copy:
 
     ``position`` orders a queue's copies as they were enqueued; ``attempts`` counts deliveries,
     ``delivery_count`` unsuccessful ones (quorum queues); ``expires_at`` is fixed at the first enqueue, ``delivered_at`` is
-    the latest delivery.
+    the latest delivery. ``failures`` counts what quorum queues of 4.0 tell one another when they dead-letter: rejections, and
+    deliveries that were lost with their channel.
     """
 
     id: int
@@ -125,6 +129,7 @@ class Copy:
     attempts: int = 0
     delivered_at: int = 0
     delivery_count: int = 0
+    failures: int = 0
 
 
 def ttl_of(expiration: str) -> int:

@@ -43,6 +43,7 @@ class Node:
     copies: int = 0
     channels: int = 0
     queues: int = 0
+    consumers: int = 0
     names: int = 0
     unroutable: int = 0
     refused: int = 0
@@ -56,6 +57,11 @@ class Node:
         """A server-generated name, as long as RabbitMQ's: ``amq.gen-`` and 22 characters."""
         self.names += 1
         return f"{prefix}-{self.names:022d}"
+
+    def next_consumer(self) -> int:
+        """A number for a consumer, by which their age is told."""
+        self.consumers += 1
+        return self.consumers
 
     def wake(self, sleeper: Sleeper, at: int) -> None:
         """Ask to be woken no later than ``at``.

@@ -82,6 +82,10 @@ class Version:
     """What ``x-max-priority: 0`` means: as 1, or one level for all messages."""
     quorum_priorities: bool
     """Whether a quorum queue takes messages of priority 5 and more before others, two to one."""
+    quorum_returns_by_age: bool
+    """Whether what a channel's consumers held comes back by their age, and what it got last; or all by tag."""
+    dead_letters_count_failures: bool
+    """Whether a message that a quorum queue saw rejected counts as delivered before in the quorum queue that gets it then."""
     queues_have_consumer_timeouts: bool
     """Whether ``x-consumer-timeout`` is an argument of queues, rather than one that nobody knows."""
     quorum_elects_by_priority: bool
@@ -193,6 +197,8 @@ V4_0 = Version(
     gets_are_counted_from_zero=False,
     fewest_priorities=1,
     quorum_priorities=True,
+    quorum_returns_by_age=True,
+    dead_letters_count_failures=True,
     queues_have_consumer_timeouts=True,
     quorum_elects_by_priority=True,
     headers_compare_numbers=False,
@@ -271,6 +277,8 @@ V3_10 = Version(
     gets_are_counted_from_zero=True,
     fewest_priorities=0,
     quorum_priorities=False,
+    quorum_returns_by_age=False,
+    dead_letters_count_failures=False,
     queues_have_consumer_timeouts=False,
     quorum_elects_by_priority=False,
     headers_compare_numbers=True,

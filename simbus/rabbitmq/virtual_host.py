@@ -225,8 +225,10 @@ class VirtualHost:
         node, message = self.node, copy.message
         copy.attempts += 1
         copy.delivered_at = node.now
-        if copy.delivery_count or (consumer_tag is None and queue.options.counts_from_zero):
-            message = message.with_headers({**message.headers, "x-delivery-count": Long(copy.delivery_count)})
+        if copy.delivery_count or copy.failures or (consumer_tag is None and queue.options.counts_from_zero):
+            count = copy.delivery_count or copy.failures
+            message = message.with_headers({**message.headers, "x-delivery-count": Long(count)})
+            message.redelivered = count > 0
         delivered = Delivered(
             node.now, message.id, copy.id, queue.name, channel, consumer_tag, delivery_tag, copy.attempts, message
         )
@@ -248,8 +250,11 @@ class VirtualHost:
             self._deliver(queue, consumer, queue.pop())
             self._drop_expired(queue)
 
-    def get(self, queue: Queue, channel: Any, *, no_ack: bool) -> Delivered | None:
-        """Hand the head to a get on this channel, or None when nothing is ready."""
+    def get(self, queue: Queue, channel: Any, *, no_ack: bool) -> tuple[Delivered, int] | None:
+        """Hand the head to a get on this channel, with the number of what is left, or None when nothing is ready.
+
+        A quorum queue counts what has expired behind the head as long as the head is unacked (observed on both versions).
+        """
         self.renew_lease(queue)
         if not queue.ready:
             return None
@@ -258,9 +263,10 @@ class VirtualHost:
         delivered = self._hand_over(queue, copy, tag, channel.number, None)
         if no_ack:
             self.settle(queue, copy)
+        left = len(queue.ready)
         self._drop_expired(queue)
         self.finish()
-        return delivered
+        return delivered, left if queue.is_quorum and not no_ack else len(queue.ready)
 
     # Settling
 
@@ -277,6 +283,7 @@ class VirtualHost:
         limit, returned = queue.options.delivery_limit, []
         for copy in copies:
             copy.delivery_count += queue.is_quorum
+            copy.failures += queue.is_quorum and not settled
             if limit is not None and copy.delivery_count > limit:
                 self.remove(queue, copy, "delivery_limit")
             else:
@@ -323,6 +330,7 @@ class VirtualHost:
         )
         if message is None:
             return ()
+        message.failures = self._failures(queue, copy, cause)
         route = self.route(exchange, message)
         self._keep(message, route)
         children = []
@@ -331,17 +339,25 @@ class VirtualHost:
             if reached and not goes_in_circles(message, target.name, cause):
                 node.copies += 1
                 children.append(node.copies)
-                self._work.append((target, Copy(node.copies, message, copy.id)))
+                failures = message.failures if target.is_quorum else 0
+                self._work.append((target, Copy(node.copies, message, copy.id, failures=failures)))
         return tuple(children)
 
+    def _failures(self, queue: Queue, copy: Copy, cause: str) -> int:
+        """What a dead letter tells the next quorum queue: how often it was rejected, or lost with its channel."""
+        if not self.node.version.dead_letters_count_failures:
+            return 0
+        return copy.failures + (cause == "rejected") if queue.is_quorum else copy.message.failures
+
     def _drop_overflow(self, queue: Queue) -> bool:
-        """Drop heads until the limit holds; whether any had to go."""
-        dropped = False
+        """Drop heads until the limit holds, a quorum queue the last of them first (observed); whether any had to go."""
+        dropped = []
         if queue.limited and queue.options.overflow == "drop-head":
             while queue.over_limit():
-                self.remove(queue, queue.pop(), "maxlen")
-                dropped = True
-        return dropped
+                dropped.append(queue.pop())
+            for copy in reversed(dropped) if queue.is_quorum else dropped:
+                self.remove(queue, copy, "maxlen")
+        return bool(dropped)
 
     def _drop_expired(self, queue: Queue) -> None:
         """Drop the heads whose time is over, and ask to be woken for the next; a copy expires at the head only."""

@@ -253,7 +253,13 @@ class ChannelSession:
             return
         delivery = got.delivery
         message = delivery.message
-        told = delivery.delivery_tag, delivery.attempt > 1, message.exchange, message.routing_key, got.message_count
+        told = (
+            delivery.delivery_tag,
+            delivery.attempt > 1 or message.redelivered,
+            message.exchange,
+            message.routing_key,
+            got.message_count,
+        )
         self._say_content(_GET_OK, told, message)
 
     def _verb(self, method: Method, arguments: tuple[Any, ...], _content: Content | None) -> None:
@@ -288,7 +294,13 @@ class ChannelSession:
         """A delivery to a consumer; that of a get is its answer and was sent by it."""
         if effect.consumer_tag is not None:
             message = effect.message
-            told = effect.consumer_tag, effect.delivery_tag, effect.attempt > 1, message.exchange, message.routing_key
+            told = (
+                effect.consumer_tag,
+                effect.delivery_tag,
+                effect.attempt > 1 or message.redelivered,
+                message.exchange,
+                message.routing_key,
+            )
             self._say_content(_DELIVER, told, message, effect)
             self._link.deliveries += 1
 

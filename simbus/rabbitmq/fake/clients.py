@@ -265,4 +265,5 @@ class Clients:
 def _delivered(effect: Delivered, delivery: _Delivery | None) -> Message:
     """A message as its consumer or a get receives it."""
     count = effect.message.headers.get("x-delivery-count", 0)
-    return Message(effect.message, effect.queue, effect.attempt > 1, count, effect.copy_id, delivery)
+    redelivered = effect.attempt > 1 or effect.message.redelivered
+    return Message(effect.message, effect.queue, redelivered, count, effect.copy_id, delivery)

@@ -99,7 +99,7 @@ def _show(got: GetOk, encoding: str, limit: int | None) -> Item:
         "payload_bytes": len(message.body),
         "payload_encoding": how,
         "properties": properties_to_json(message.properties),
-        "redelivered": got.delivery.attempt > 1,
+        "redelivered": got.delivery.attempt > 1 or got.delivery.message.redelivered,
         "routing_key": message.routing_key,
     }
 
