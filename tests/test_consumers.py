@@ -141,10 +141,13 @@ def test_a_message_that_a_quorum_queue_saw_rejected_has_been_delivered_before(ve
         parked = rabbitmq.declare_queue("parked", type="quorum")
         failing = rabbitmq.declare_queue("q", type="quorum", dead_letter_exchange="", dead_letter_routing_key="parked")
         rabbitmq.publish("", "q", b"1")
-        failing.get().reject(requeue=False)
+        taken = failing.get()
+        assert taken is not None
+        taken.reject(requeue=False)
         seen = []
         for _ in range(2):
             message = parked.get()
+            assert message is not None
             seen.append((message.redelivered, message.delivery_count))
             message.nack(requeue=True)
     assert seen == expected
