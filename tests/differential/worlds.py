@@ -23,8 +23,8 @@ from typing import Any, Protocol
 from urllib.parse import quote, urlsplit
 
 from simbus.units import MILLISECOND
-from tests.differential import operated
 from tests.differential.client import Line
+from tests.differential.operated import Operator
 from tests.wire import Wire
 
 RELEASES = {"4.0": "4.0.5", "3.10": "3.10.8"}  # what is asked, by the name of simbus's version
@@ -107,12 +107,7 @@ class Simbus:
         self.wire.clock.run_until(self.wire.clock.now + int(milliseconds * MILLISECOND))
 
     def http(self, method: str, path: str, body: Any) -> tuple[int, Any]:
-        try:
-            answer = operated.ask(self.wire.broker, self.vhost, method, path, body)
-        except operated.NotAnswered as asked:
-            raise Unmodelled(f"the management API's {asked}") from None
-        self.wire.observe()
-        return answer
+        return Operator(self.wire).ask(self.vhost, method, path, body)
 
     def ctl(self, arguments: Sequence[str]) -> None:
         raise Unmodelled("rabbitmqctl has nothing to ask here")

@@ -97,10 +97,6 @@ class Network:
         """Delete a user, whose clients are told and cut off; NoSuch when there is none. Called as ``restart`` is."""
         self.force_close(self.broker.delete_user(user), f"user '{user}' is deleted")
 
-    def delete_vhost(self, vhost: str) -> None:
-        """Delete a virtual host, whose clients are told and cut off; NoSuch when there is none. Called as ``restart`` is."""
-        self.force_close(self.broker.delete_vhost(vhost), f"vhost '{vhost}' is deleted")
-
     def force_close(self, closed: Sequence[Connection], text: str) -> None:
         """Tell the clients of connections that an operator has ended why, and hang up; called with the lock held."""
         for session in self._sessions:
