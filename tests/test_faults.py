@@ -468,6 +468,17 @@ def test_what_needs_no_ack_cannot_be_redelivered_so_the_entry_has_not_happened(w
         occurrences.check()
 
 
+def test_what_is_read_from_a_stream_cannot_be_redelivered_so_the_entry_has_not_happened(wire, client):
+    client.call(1, Queue.Declare(queue="s", durable=True, arguments={"x-queue-type": "stream"}))
+    client.call(1, Basic.Qos(prefetch_count=1))
+    client.call(1, Basic.Consume(queue="s"))
+    occurrences = wire.inject(Fault("basic.deliver", 1, "redeliver"))
+    client.publish(1, "", "s", b"1")
+    client.expect("Basic.Deliver")
+    with pytest.raises(FaultNotMet):
+        occurrences.check()
+
+
 def test_a_direct_reply_comes_from_no_queue_so_it_cannot_be_duplicated(wire, client):
     client.call(1, Basic.Consume(queue="amq.rabbitmq.reply-to", no_ack=True))
     plan = wire.inject(Fault("basic.deliver", "every", "duplicate"))

@@ -82,6 +82,18 @@ def test_messages_are_stored_whatever_they_say(broker, channel):
     broker.check()
 
 
+def test_a_delivery_from_a_stream_may_be_held_for_too_long():
+    broker = Broker(version="4.0")
+    channel = new_channel(broker)
+    declare(channel, STREAM, "stream", consumer_timeout=1000)
+    publish(channel, STREAM, "a")
+    slow, quick = reader(broker, "slow", offset="first"), reader(broker, "quick", offset="first")
+    quick.ack(1)
+    walk(broker, 121_000)
+    assert (slow.closed, quick.closed) == (True, False)
+    broker.check()
+
+
 def test_a_deleted_stream_takes_its_messages_with_it(broker, channel):
     declare(channel, STREAM, "stream")
     publish(channel, STREAM, "a b")

@@ -5,7 +5,10 @@ once, and leaves only by retention, with its whole segment, or with the stream. 
 gives its consumer credit, and nothing happens to the message. Unlike other queues a stream leaves its effects itself, since
 nothing crosses from it to another queue.
 
-Every message is a chunk of its own, where RabbitMQ puts together what arrives together.
+What RabbitMQ leaves to chance is decided here: every message is a chunk of its own, where RabbitMQ puts together what arrives
+together, and hands out whole chunks (on 3.10 beyond the prefetch too); filters let through what was asked for and nothing else;
+sizes are those of bodies; what is too much goes when a new segment has its first message, where RabbitMQ removes it in the
+background, which may be a segment earlier or later; and queue.declare-ok counts anew every five seconds since the declaration.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -55,13 +58,17 @@ class Stream(Queue):
     _readers: dict[Consumer, _Reader] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Its limits are no limits of ready copies."""
-        self.ready = self._no_copies()
-        self._declared_at, self._segment_size = self.node.now, self.options.segment_size
+        """It is counted from now on."""
+        self._declared_at = self.node.now
+        Queue.__post_init__(self)
 
     def reconfigure(self, options: QueueOptions) -> None:
-        """Take other options, at once what they keep; a segment's size is that of the declaration (observed)."""
-        self.options = options
+        """Take other options, at once what they keep; a segment's size is that of the declaration (observed).
+
+        Its limits are no limits of ready copies.
+        """
+        Queue.reconfigure(self, options)
+        self.limited = False
         if not self.log.next_offset:
             self._segment_size = options.segment_size
         self._retain()
@@ -108,7 +115,7 @@ class Stream(Queue):
         self.serve()
 
     def _retain(self) -> None:
-        """Drop the oldest segments that are too much or too old. RabbitMQ looks when it has begun a segment (observed)."""
+        """Drop the oldest segments that are too much or too old."""
         options, log = self.options, self.log
         if options.max_length_bytes is not None:
             self._drop(log.beyond_size(options.max_length_bytes), "max_length_bytes")

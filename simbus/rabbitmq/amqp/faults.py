@@ -120,8 +120,11 @@ def _instead(word: str, known: Collection[str]) -> str:
 
 
 def _impossible(scene: Scene) -> Collection[str]:
-    """What needs no acknowledgement cannot be redelivered, and what comes from no queue, a direct reply, not be duplicated."""
+    """What needs no acknowledgement or is from a stream cannot be redelivered, what comes from no queue not be duplicated."""
     delivered, channel = scene.delivered, scene.channel
-    if delivered is None or channel is None or delivered.delivery_tag in channel.unacked:
+    if delivered is None or channel is None:
         return ()
+    held = channel.unacked.get(delivered.delivery_tag)
+    if held is not None:
+        return ("redeliver",) if held.queue.is_stream else ()
     return ("redeliver",) if delivered.copy_id else ("redeliver", "duplicate")
