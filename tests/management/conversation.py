@@ -32,10 +32,10 @@ def _step(step: Ask | Client, clients: Clients, http: HTTPConnection, settle: Ca
         return getattr(clients, step.act)(*step.arguments)
     if step.settled:
         settle()
-        http.close()  # RabbitMQ hangs up meanwhile
     http.request(step.method, clients.fill(step.path), _body(step.body), _headers(step))
     answer = http.getresponse()
     text = answer.read().decode()
+    http.close()  # RabbitMQ does not say when it will hang up, and does so after some errors
     for name, value in clients.learned.items():
         if name != "port":
             text = text.replace(value, f"{{{name}}}")

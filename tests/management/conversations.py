@@ -98,7 +98,7 @@ CONVERSATIONS: dict[str, list[Ask | Client]] = {
         get("/api/cluster-name"),
         get("/api/nodes"),
         get("/api/nodes/nowhere"),
-        get(f"/api/vhosts{V}"),
+        get(f"/api/vhosts{V}?columns=name,cluster_state,default_queue_type,description,metadata,tags,tracing"),
         get("/api/vhosts/nowhere"),
         get("/api/users/guest"),
         get("/api/users/nobody"),

@@ -34,28 +34,33 @@ def _ask(management: str, method: str, path: str, body: str | None = None) -> No
     http.close()
 
 
-def record(version: str, url: str, names: list[str]) -> None:
-    """Hold these conversations with one broker."""
+def answers_of(url: str, name: str) -> Any:
+    """What a real broker answers in a conversation, which begins and ends with an empty virtual host."""
     where = urlsplit(url)
     amqp = f"amqp://guest:guest@{where.hostname}:{where.port}/{VHOST}"
     management = f"http://{where.hostname}:{(where.port or 5672) + 10_000}"
+    _forget(management)
+    _ask(management, "PUT", f"/api/vhosts/{VHOST}")
+    _ask(management, "PUT", f"/api/permissions/{VHOST}/guest", '{"configure": ".*", "write": ".*", "read": ".*"}')
+    try:
+        return json.loads(json.dumps(hold(CONVERSATIONS[name], amqp, management, lambda: sleep(_STATISTICS))))
+    finally:
+        _forget(management)
+
+
+def _forget(management: str) -> None:
+    for left in ("vhosts/management-2", "users/anna", "users/bert", "users/carl", f"vhosts/{VHOST}"):
+        _ask(management, "DELETE", f"/api/{left}")
+
+
+def record(version: str, url: str, names: list[str]) -> None:
+    """Hold these conversations with one broker, and write down what it answers."""
     for name in names:
-        for left in (
-            "vhosts/management-2",
-            "users/anna",
-            "users/bert",
-            "users/carl",
-            f"vhosts/{VHOST}",
-        ):  # by one that was cut short
-            _ask(management, "DELETE", f"/api/{left}")
-        _ask(management, "PUT", f"/api/vhosts/{VHOST}")
-        _ask(management, "PUT", f"/api/permissions/{VHOST}/guest", '{"configure": ".*", "write": ".*", "read": ".*"}')
-        answers: Any = hold(CONVERSATIONS[name], amqp, management, lambda: sleep(_STATISTICS))
+        answers = answers_of(url, name)
         file = recorded(version, name)
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(answers, indent=1, ensure_ascii=False, sort_keys=True) + "\n", "utf-8")
         print(version, name, len(answers))  # noqa: T201 - a script that says what it did
-    _ask(management, "DELETE", f"/api/vhosts/{VHOST}")
 
 
 if __name__ == "__main__":
