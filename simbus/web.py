@@ -4,6 +4,7 @@ It is the standard library's HTTP server, so that it is always there: one thread
 no dialect, and the one who answers sees to locks.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -74,6 +75,11 @@ class _Threads(ThreadingHTTPServer):
         thread = Thread(target=self.process_request_thread, args=(request, client_address), daemon=True)
         self._clients[thread] = request
         thread.start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A client that is gone, or speaks no HTTP, is no one's trouble."""
+        if not isinstance(sys.exc_info()[1], OSError | ValueError):
+            super().handle_error(request, client_address)
 
     def hang_up(self) -> None:
         """End what clients have open."""

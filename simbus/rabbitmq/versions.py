@@ -296,7 +296,12 @@ V3_10 = Version(
     http_queue_actions=("sync", "cancel_sync"),
     http_default_queue_type="undefined",
     http_omits={
-        "paths": ("queues/detailed", "deprecated-features", "deprecated-features/used", "auth/hash_password/{password}"),
+        "paths": (
+            *("queues/detailed", "deprecated-features", "deprecated-features/used", "auth/hash_password/{password}", "version"),
+            *("queues/quorum/{vhost}/{name}/replicas/add", "queues/quorum/{vhost}/{name}/replicas/delete"),
+            *("queues/quorum/replicas/on/{node}/grow", "queues/quorum/replicas/on/{node}/shrink"),
+            "queues/quorum/{vhost}/{name}/status",
+        ),
         "overview": ("cluster_tags", "default_queue_type", "is_op_policy_updating_enabled", "node_tags"),
         "whoami": ("is_internal_user",),
         "auth": ("oauth_enabled",),

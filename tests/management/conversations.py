@@ -57,6 +57,32 @@ def client(act: str, *arguments: Any) -> Client:
 PUBLISH = {"properties": {}, "routing_key": "q", "payload": "seven", "payload_encoding": "string"}
 GET = {"count": 5, "ackmode": "ack_requeue_false", "encoding": "auto"}
 
+PATHS = """
+overview cluster-name nodes nodes/n nodes/n/memory nodes/n/memory/ets extensions all-configuration
+all-configuration/%2F definitions definitions/%2F parameters parameters/c parameters/c/%2F parameters/c/%2F/n
+global-parameters global-parameters/n policies policies/%2F policies/%2F/n operator-policies operator-policies/%2F
+operator-policies/%2F/n vhost-limits vhost-limits/%2F vhost-limits/%2F/n connections connections/n
+connections/username/u connections/n/channels connections/n/sessions consumers consumers/%2F channels channels/n
+vhosts/%2F/channels vhosts/%2F/connections exchanges exchanges/%2F exchanges/%2F/n exchanges/%2F/n/publish
+exchanges/%2F/n/bindings/source exchanges/%2F/n/bindings/destination queues queues/detailed queues/%2F queues/%2F/n
+queues/%2F/n/contents queues/%2F/n/get queues/%2F/n/actions queues/%2F/n/bindings queues/%2F/n/unsynced bindings
+bindings/%2F bindings/%2F/e/s/q/d bindings/%2F/e/s/q/d/p vhosts vhosts/v vhosts/v/permissions
+vhosts/v/topic-permissions vhosts/v/start/n vhosts/v/deletion/protection vhosts/quorum users users/u
+users/bulk-delete users/without-permissions users/u/permissions users/u/topic-permissions user-limits user-limits/u
+user-limits/u/n permissions permissions/%2F/u topic-permissions topic-permissions/%2F/u topic-permissions/%2F/u/e
+aliveness-test/%2F healthchecks/node healthchecks/node/n health/checks/alarms health/checks/local-alarms
+health/checks/certificate-expiration/1/days health/checks/port-listener/1 health/checks/protocol-listener/p
+health/checks/virtual-hosts health/checks/quorum-queues-without-elected-leaders/all-vhosts
+health/checks/quorum-queues-without-elected-leaders/vhost/%2F health/checks/node-is-mirror-sync-critical
+health/checks/node-is-quorum-critical health/checks/is-in-service health/checks/below-node-connection-limit
+health/checks/ready-to-serve-clients health/checks/metadata-store/initialized reset reset/n rebalance/queues auth
+auth/attempts/n auth/attempts/n/source auth/hash_password/p login whoami feature-flags feature-flags/n/enable
+deprecated-features deprecated-features/used federation-links shovels stream/connections
+queues/quorum/%2F/n/replicas/add queues/quorum/%2F/n/replicas/delete queues/quorum/replicas/on/n/grow
+queues/quorum/replicas/on/n/shrink queues/quorum/%2F/n/status queues/stream/%2F/n/tracking queues/leader/status
+nodes/n/metrics index.html version
+"""
+
 CONVERSATIONS: dict[str, list[Ask | Client]] = {
     "the protocol": [
         get("/api/nothing"),
@@ -84,6 +110,15 @@ CONVERSATIONS: dict[str, list[Ask | Client]] = {
         get("/api/queues/nowhere/q"),
         delete("/api/queues/nowhere/q"),
         get("/api"),
+        put("/api/nothing"),
+        delete("/api/nothing"),
+        Ask("OPTIONS", "/api/nothing"),
+        get("/api/nothing/a%2Fb"),
+        put("/api/nothing/a%2Fb"),
+        Ask("OPTIONS", "/api/vhost-limits"),
+        Ask("HEAD", "/api/vhost-limits"),
+        get("/api/version"),
+        get("/api/all-configuration?columns=rabbit_version"),
         get(f"/api/queues{V}/?columns=name"),
         get("/api/auth", user=""),
         get("/api/auth/attempts/nowhere"),
@@ -470,6 +505,13 @@ CONVERSATIONS: dict[str, list[Ask | Client]] = {
         get(f"/api/topic-permissions{V}/bert"),
         get("/api/users/anna/topic-permissions"),
         get(f"/api/vhosts{V}/topic-permissions"),
+        get(f"/api/topic-permissions{V}/anna/amq.topic"),
+        get(f"/api/topic-permissions{V}/anna/amq.direct"),
+        delete(f"/api/topic-permissions{V}/anna/amq.direct"),
+        get(f"/api/topic-permissions{V}/anna"),
+        delete(f"/api/topic-permissions{V}/anna/amq.topic"),
+        get(f"/api/topic-permissions{V}/anna"),
+        put(f"/api/topic-permissions{V}/anna", {"exchange": "amq.topic", "write": "^a", "read": ".*"}),
         delete(f"/api/topic-permissions{V}/anna"),
         delete(f"/api/topic-permissions{V}/anna"),
         get(f"/api/topic-permissions{V}/anna"),
@@ -693,4 +735,5 @@ CONVERSATIONS: dict[str, list[Ask | Client]] = {
         delete(f"/api/queues{V}/s?if-empty=true"),
         delete(f"/api/queues{V}/s"),
     ],
+    "which paths there are": [Ask("OPTIONS", f"/api/{path}") for path in PATHS.split()],
 }

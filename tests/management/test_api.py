@@ -278,6 +278,16 @@ def test_a_body_in_chunks_is_put_together(rabbitmq):
     assert rabbitmq.queue("new") == []
 
 
+@pytest.mark.parametrize("sent", [b"", b"GET /api/whoami HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno number\r\n"])
+def test_a_client_that_speaks_no_http_troubles_nobody(rabbitmq, capfd, sent):
+    with socket.create_connection(("127.0.0.1", rabbitmq.management_port)) as client:
+        client.sendall(sent)
+        client.shutdown(socket.SHUT_WR)
+        while client.recv(1000):
+            pass
+    assert capfd.readouterr() == ("", "")
+
+
 def test_head_says_how_long_the_answer_would_be(api):
     api.http.request("HEAD", "/api/whoami", headers={"Authorization": f"Basic {b64encode(b'guest:guest').decode()}"})
     answer = api.http.getresponse()

@@ -24,6 +24,7 @@ from simbus.rabbitmq.management.http import (
 from simbus.rabbitmq.management.routes import ADMINISTRATOR, MANAGEMENT, MONITORING, POLICYMAKER, Route, find
 
 _ROOT = "api"
+_READ_ONLY = {"allow": "HEAD, GET, OPTIONS"}
 _ACCEPTED = ("application/json", "application/*", "*/*")
 _TAGS = (MANAGEMENT, MONITORING, POLICYMAKER)  # any of these, or administrator, lets a user in
 _NOT = {
@@ -44,22 +45,31 @@ def respond(driver: Driver, request: Request) -> Response:
 
 def _respond(driver: Driver, request: Request) -> Response:
     root, *segments = request.segments
-    if root != _ROOT:
-        raise object_not_found()
-    if not segments:
+    if (root, segments) == (_ROOT, []):
         return Response(301, {"location": "/api/index.html"})
-    found = find(segments, driver.broker.version.http_omits.get("paths", ()))
+    found = find(segments, driver.broker.version.http_omits.get("paths", ())) if root == _ROOT else None
     if found is None:
-        raise object_not_found()
+        return _nowhere(request)
     route, names = found
     if request.method == "OPTIONS":
         return Response(200, {"allow": route.allow})
-    method = "GET" if request.method == "HEAD" else request.method
+    method = "GET" if request.method == "HEAD" and route.head else request.method
     if method not in route.methods:
         raise Plain(405, {"allow": route.allow})
     call = Call(driver, request, "" if route.open else _authenticated(driver, request), names)
     _check(call, route, method)
     return _shown(route.methods[method](call), route, request)
+
+
+def _nowhere(request: Request) -> Response:
+    """RabbitMQ looks for a file of its user interface, and not even that for a name with a slash in it."""
+    if request.method not in {"GET", "HEAD", "OPTIONS"}:
+        raise Plain(405, _READ_ONLY)
+    if any("/" in part for part in request.segments):
+        raise Plain(400)
+    if request.method == "OPTIONS":
+        return Response(200, _READ_ONLY)
+    raise object_not_found()
 
 
 def _check(call: Call, route: Route, method: str) -> None:

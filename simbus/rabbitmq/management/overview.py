@@ -97,6 +97,11 @@ def _contexts(call: Call) -> list[Item]:
     ]
 
 
+def get_version(call: Call) -> str:
+    """The release."""
+    return call.version.release
+
+
 def get_cluster_name(call: Call) -> Item:
     """The name of the cluster, which is the node's."""
     return {"name": call.node}

@@ -37,7 +37,7 @@ class Route:
     """A path, its handlers by method, and, of a list, the columns by which it is sorted and whether it has pages.
 
     ``who`` is the tag that a user needs to ask, and ``writers`` the one to change something, if that is another; a route that
-    is ``open`` asks for no login. Some are ``strict``: their bodies have to be called JSON.
+    is ``open`` asks for no login. Some are ``strict``: their bodies have to be called JSON. Some answer no HEAD.
     """
 
     path: str
@@ -48,6 +48,7 @@ class Route:
     who: str = MANAGEMENT
     writers: str = ""
     strict: bool = False
+    head: bool = True
     parts: list[str] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +72,7 @@ class Route:
     def allow(self) -> str:
         """The methods, as RabbitMQ lists them."""
         known = [method for method in ("GET", "PUT", "POST", "DELETE") if method in self.methods]
-        return ", ".join([*(["HEAD"] if "GET" in known else []), *known, "OPTIONS"])
+        return ", ".join([*(["HEAD"] if "GET" in known and self.head else []), *known, "OPTIONS"])
 
 
 def _list(path: str, get: Handler, *order: str, **more: Any) -> Route:
@@ -105,6 +106,14 @@ def _refuse(what: str, _call: Call) -> NoReturn:
 
 # What RabbitMQ has and simbus has not.
 FOREIGN = [
+    _foreign("the reset of statistics", "reset", "DELETE"),
+    _foreign("the reset of statistics", "reset/{node}", "DELETE"),
+    _foreign("logins with cookies", "login", "POST"),
+    _foreign("the members of a quorum queue", "queues/quorum/{vhost}/{name}/replicas/add", "POST"),
+    _foreign("the members of a quorum queue", "queues/quorum/{vhost}/{name}/replicas/delete", "DELETE"),
+    _foreign("the members of a quorum queue", "queues/quorum/replicas/on/{node}/grow", "POST"),
+    _foreign("the members of a quorum queue", "queues/quorum/replicas/on/{node}/shrink", "DELETE"),
+    replace(_foreign("the members of a quorum queue", "queues/quorum/{vhost}/{name}/status"), head=False),
     _foreign("the memory of a node", "nodes/{name}/memory"),
     _foreign("the memory of a node", "nodes/{name}/memory/ets"),
     _foreign("statistics of log-ins", "auth/attempts/{node}", "GET", "DELETE"),
@@ -126,7 +135,7 @@ ROUTES = [
     _one("nodes/{name}", overview.get_node, who=MONITORING),
     _one("whoami", overview.whoami),
     _one("auth", overview.get_auth, open=True),
-    _admin(_one("auth/hash_password/{password}", overview.hash_password)),
+    _admin(_one("auth/hash_password/{password}", overview.hash_password, head=False)),
     _list("extensions", overview.get_extensions),
     _admin(_one("rebalance/queues", post=overview.rebalance)),
     _list("vhosts", vhosts.list_vhosts, "name", paged=True),
@@ -135,8 +144,8 @@ ROUTES = [
     _admin(_list("vhosts/{vhost}/topic-permissions", users.topics_in_vhost, *_VHOST_USER, "exchange")),
     _list("vhosts/{vhost}/connections", connections.list_connections, paged=True),
     _list("vhosts/{vhost}/channels", connections.list_channels, paged=True),
-    _list("vhost-limits", vhosts.list_limits, "vhost"),
-    _list("vhost-limits/{vhost}", vhosts.list_limits, "vhost"),
+    _list("vhost-limits", vhosts.list_limits, "vhost", head=False),
+    _list("vhost-limits/{vhost}", vhosts.list_limits, "vhost", head=False),
     _admin(_one("vhost-limits/{vhost}/{limit}", put=vhosts.put_limit, delete=vhosts.delete_limit, strict=True)),
     _admin(_list("users", users.list_users, "name")),
     _admin(_list("users/without-permissions", users.list_without_permissions, "name")),
@@ -144,13 +153,16 @@ ROUTES = [
     _admin(_one("users/{user}", users.get_user, put=users.put_user, delete=users.delete_user)),
     _admin(_list("users/{user}/permissions", users.permissions_of_user, *_VHOST_USER)),
     _admin(_list("users/{user}/topic-permissions", users.topics_of_user, *_VHOST_USER, "exchange")),
-    _list("user-limits", users.list_limits, "user"),
-    _list("user-limits/{user}", users.list_limits, "user"),
+    _list("user-limits", users.list_limits, "user", head=False),
+    _list("user-limits/{user}", users.list_limits, "user", head=False),
     _admin(_one("user-limits/{user}/{limit}", put=users.put_limit, delete=users.delete_limit, strict=True)),
     _admin(_list("permissions", users.list_permissions, *_VHOST_USER)),
     _admin(_one("permissions/{vhost}/{user}", users.get_permission, put=users.put_permission, delete=users.delete_permission)),
     _admin(_list("topic-permissions", users.list_topics, *_VHOST_USER, "exchange")),
     _admin(_one("topic-permissions/{vhost}/{user}", users.get_topics, put=users.put_topic, delete=users.delete_topics)),
+    _admin(
+        _one("topic-permissions/{vhost}/{user}/{exchange}", users.get_topics, put=users.put_topic, delete=users.delete_topics)
+    ),
     _list("policies", policies.list_policies),
     _list("policies/{vhost}", policies.list_policies),
     _one(
@@ -188,6 +200,8 @@ ROUTES = [
         delete=policies.delete_global,
         who=POLICYMAKER,
     ),
+    _one("version", overview.get_version),
+    _admin(_one("all-configuration", definitions.get_definitions, post=definitions.post_definitions, strict=True)),
     _admin(_one("definitions", definitions.get_definitions, post=definitions.post_definitions, strict=True)),
     _admin(_one("definitions/{vhost}", definitions.get_definitions, post=definitions.post_definitions, strict=True)),
     _list("exchanges", exchanges.list_exchanges, paged=True),

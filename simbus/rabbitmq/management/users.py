@@ -170,7 +170,7 @@ def list_topics(call: Call) -> list[Item]:
 
 
 def get_topics(call: Call) -> Any:
-    """Those of a user in a virtual host; 404 when there are none."""
+    """Those of a user in a virtual host, whatever exchange the path names; 404 when there are none."""
     user, vhost = user_of(call).name, call.vhost.name
     found = [item for item in list_topics(call) if (item["user"], item["vhost"]) == (user, vhost)]
     if not found:
@@ -189,9 +189,9 @@ def put_topic(call: Call) -> Response:
 
 
 def delete_topics(call: Call) -> Response:
-    """Limit them no longer, at any exchange."""
+    """Limit them no longer, at any exchange or at the one in the path."""
     get_topics(call)
-    call.broker.delete_topic_permissions(call.names["user"], call.names["vhost"])
+    call.broker.delete_topic_permissions(call.names["user"], call.names["vhost"], call.names.get("exchange"))
     return NO_CONTENT
 
 
