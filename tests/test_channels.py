@@ -380,17 +380,6 @@ def test_these_arguments_are_accepted(channel, arguments):
     assert declaring(**arguments)(channel).queue == "new"
 
 
-@pytest.mark.parametrize(
-    "arguments",
-    [{"queue_type": "quorum", "dead_letter_strategy": "at-least-once"}],
-)
-def test_what_simbus_does_not_model_yet_is_refused_and_not_ignored(broker, channel, arguments):
-    refusal = refusal_of(declaring(**arguments), channel)
-    assert refusal.reply_code == 540
-    assert "simbus does not model" in refusal.reason
-    assert "new" not in broker.vhost().queues
-
-
 @pytest.mark.parametrize("passive", [True, False])
 def test_the_name_for_direct_replies_can_be_declared_at_any_time(broker, channel, passive):
     """FastStream does so when it starts."""

@@ -141,11 +141,6 @@ def test_an_option_of_the_wrong_kind_is_refused(rabbitmq):
         rabbitmq.declare_queue("q", type="quorum", delivery_limit="2")
 
 
-def test_what_simbus_does_not_model_is_refused_and_not_ignored(rabbitmq):
-    with pytest.raises(ConnectionError, match="does not model x-dead-letter-strategy yet"):
-        rabbitmq.declare_queue("q", type="quorum", dead_letter_strategy="at-least-once")
-
-
 def test_a_queue_without_a_name_is_given_one(rabbitmq):
     queue = rabbitmq.declare_queue(exclusive=True)
     rabbitmq.publish("", queue.name, b"reply")

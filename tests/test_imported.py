@@ -13,7 +13,7 @@ from simbus.rabbitmq.imported import import_broker
 TEST12 = "kI3GCqW5JLMJa4iX1lo7X4D6XbYqlLgxIs30+P6tENUV2POR"
 TEST12_SHA512 = "kI3GChuNuIYf8lRbCCxZjgjKwsY19ns6+uFO0zcXRBGA/XGJPYD8OWMy7EB8TaOmAzjP2azv84GbINYwX2cDWb4DHnc="
 GUEST = "/8+mwqrw08nF1RgoNyiqJDimy5nRbt7LIVxVW5immyixYqQ1"
-AT_LEAST_ONCE = {"x-queue-type": "quorum", "x-dead-letter-strategy": "at-least-once"}
+NEGATIVE = {"x-message-ttl": -1}
 ALL = {"configure": ".*", "write": ".*", "read": ".*"}
 
 
@@ -123,8 +123,8 @@ def test_whoever_declared_it_all_has_gone_and_left_no_effect():
             "queues[0]: there is no virtual host 'elsewhere'; add it",
         ),
         (
-            {"queues": [{"name": "q", "vhost": "shop", "durable": True, "arguments": AT_LEAST_ONCE}]},
-            "queues.q: 540 NOT_IMPLEMENTED",
+            {"queues": [{"name": "q", "vhost": "shop", "durable": True, "arguments": NEGATIVE}]},
+            "queues.q: 406 PRECONDITION_FAILED",
         ),
     ],
 )

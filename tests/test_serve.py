@@ -240,14 +240,14 @@ def test_definitions_are_there_from_the_beginning(tmp_path):
         assert "as till to vhost shop" in node.line("connected")
 
 
-def test_definitions_that_are_not_modelled_yet_are_refused_by_file_and_entry(tmp_path):
+def test_definitions_that_the_broker_refuses_are_named_by_file_and_entry(tmp_path):
     file = tmp_path / "definitions.json"
-    arguments = {"x-queue-type": "quorum", "x-dead-letter-strategy": "at-least-once"}
+    arguments = {"x-message-ttl": -1}
     file.write_text(json.dumps({"queues": [{"name": "orders", "durable": True, "arguments": arguments}]}), "utf-8")
     code, said = complaint("--definitions", str(file))
     assert code == 2
     assert said.startswith(
-        f"simbus: {file}: queues.orders: 540 NOT_IMPLEMENTED - simbus does not model x-dead-letter-strategy yet"
+        f"simbus: {file}: queues.orders: 406 PRECONDITION_FAILED - invalid arg 'x-message-ttl' for queue 'orders'"
     )
 
 

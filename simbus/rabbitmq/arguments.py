@@ -13,7 +13,7 @@ from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
-from simbus.rabbitmq.errors import internal_error, not_implemented, precondition_failed
+from simbus.rabbitmq.errors import internal_error, precondition_failed
 from simbus.rabbitmq.fields import (
     Byte,
     Float,
@@ -68,6 +68,7 @@ class QueueOptions:
     elects_by_priority: bool = True
     counts_from_zero: bool = False
     consumer_timeout: int | None = None
+    dead_letters_at_least_once: bool = False
     max_age: int | None = None
     segment_size: int = 0
 
@@ -184,7 +185,6 @@ class _Argument:
 
     invalid: Callable[[Any], str | None]
     types: tuple[str, ...] = ("classic", "quorum")
-    modelled: bool = True
 
 
 # In the order in which RabbitMQ checks them, and compares those of a classic queue that is declared again.
@@ -193,7 +193,7 @@ _ARGUMENTS = {
     "x-message-ttl": _Argument(_ttl),
     "x-dead-letter-exchange": _Argument(_text),
     "x-dead-letter-routing-key": _Argument(_text),
-    "x-dead-letter-strategy": _Argument(_strategy, types=("quorum",), modelled=False),
+    "x-dead-letter-strategy": _Argument(_strategy, types=("quorum",)),
     "x-max-length": _Argument(_not_negative),
     "x-max-length-bytes": _Argument(_not_negative, types=("classic", "quorum", "stream")),
     "x-max-in-memory-length": _Argument(_not_negative, types=("quorum",)),
@@ -227,7 +227,7 @@ def queue_options(arguments: Mapping[str, Any], queue: str, vhost: str, version:
 
     Raises:
         ChannelError: 406 with RabbitMQ's wording, for a value or an argument that the queue's type does not take.
-        ConnectionError: 540 for an argument that simbus does not model yet.
+        ConnectionError: 541 for a master locator that RabbitMQ stumbles over.
     """
     where = f"queue '{queue}' in vhost '{vhost}'"
     check_exchange_name("x-dead-letter-exchange", arguments, where)
@@ -243,9 +243,6 @@ def queue_options(arguments: Mapping[str, Any], queue: str, vhost: str, version:
         raise precondition_failed(f"invalid arg '{name}' for {where} of queue type rabbit_{queue_type}_queue")
     if arguments.get(_MASTER_LOCATOR) not in (None, *version.master_locators) and version.master_locators:
         raise internal_error()
-    for name in (name for name in arguments if name in _ARGUMENTS):
-        if not is_modelled(name, arguments[name]):
-            raise not_implemented(f"simbus does not model {name} yet (queue '{queue}'); declare the queue without it")
     return options_of(arguments, queue_type, version)
 
 
@@ -305,10 +302,9 @@ def check_stream_arguments(arguments: Mapping[str, Any], version: Version) -> No
         raise precondition_failed("Invalid value for  x-stream-filter-size-bytes")
 
 
-def is_modelled(argument: str, value: object) -> bool:
-    """Whether simbus does what RabbitMQ does with this value of an argument."""
-    known = _ARGUMENTS.get(argument)
-    return known is not None and (known.modelled or value in (False, "at-most-once"))
+def is_modelled(argument: str) -> bool:
+    """Whether simbus knows what RabbitMQ does with an argument."""
+    return argument in _ARGUMENTS
 
 
 def options_of(arguments: Mapping[str, Any], queue_type: str, version: Version) -> QueueOptions:
@@ -327,11 +323,18 @@ def options_of(arguments: Mapping[str, Any], queue_type: str, version: Version) 
         single_active_consumer=arguments.get("x-single-active-consumer", False),
         elects_by_priority=queue_type == "classic" or version.quorum_elects_by_priority,
         consumer_timeout=_consumer_timeout(arguments.get("x-consumer-timeout"), version),
+        dead_letters_at_least_once=_at_least_once(arguments, queue_type),
         prefers_high=queue_type == "quorum" and version.quorum_priorities,
         counts_from_zero=queue_type == "quorum" and version.gets_are_counted_from_zero,
         max_age=None if "x-max-age" not in arguments else interval(arguments["x-max-age"]),
         segment_size=arguments.get(_SEGMENT_SIZE, _SEGMENT),
     )
+
+
+def _at_least_once(arguments: Mapping[str, Any], queue_type: str) -> bool:
+    """The strategy needs a dead-letter exchange, and reject-publish; else it is as if it were at-most-once."""
+    wanted = arguments.get("x-dead-letter-strategy") == "at-least-once" and "x-dead-letter-exchange" in arguments
+    return queue_type == "quorum" and wanted and arguments.get("x-overflow") == "reject-publish"
 
 
 def _nanoseconds(milliseconds: int | None) -> int | None:

@@ -269,7 +269,7 @@ def _check_bindings(vhost: VirtualHost) -> None:
 
 def _check_ledger(queue: Queue) -> None:
     ledger = queue.ledger
-    present = len(queue.ready) + len(queue.unacked)
+    present = len(queue.ready) + len(queue.unacked) + len(queue.dying)
     assert ledger.enqueued == present + ledger.left, f"{queue.name}: enqueued = ready + unacked + gone"
     removed = sum(ledger.removed.values())
     assert removed == ledger.dead_lettered + ledger.discarded, f"{queue.name}: removed = dead-lettered + discarded"

@@ -132,6 +132,21 @@ class Copy:
     failures: int = 0
 
 
+@dataclass(slots=True, eq=False)
+class Dying:
+    """A copy that is dead and stays in its queue until every queue that ``letter`` reaches has taken it (at-least-once).
+
+    ``taken`` are the names of those that have, ``children`` the ids of their copies; ``next_try`` is in nanoseconds.
+    """
+
+    copy: Copy
+    cause: str
+    letter: Message | None
+    next_try: int
+    taken: set[str] = field(default_factory=set)
+    children: tuple[int, ...] = ()
+
+
 def ttl_of(expiration: str) -> int:
     """Nanoseconds of the expiration property, which is a string of decimal milliseconds.
 

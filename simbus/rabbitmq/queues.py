@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 
 from simbus.rabbitmq.arguments import QueueOptions
 from simbus.rabbitmq.consumers import Consumer, SingleActive
-from simbus.rabbitmq.messages import Copy
+from simbus.rabbitmq.messages import Copy, Dying
 from simbus.rabbitmq.policies import NOTHING, Applied
 from simbus.rabbitmq.ready import ByPriority, Fifo, Quorum, Ready
 from simbus.rabbitmq.timeouts import NEVER
@@ -78,6 +78,7 @@ class Queue:
     holders: int = 0
     patience: int = NEVER
     default_patience: int = NEVER
+    dying: list[Dying] = field(default_factory=list)
     ledger: Ledger = field(default_factory=Ledger)
     wake_at: int | None = None
     lease_ends: int | None = None
@@ -226,8 +227,15 @@ class Queue:
         """Whether more is ready than the limits allow."""
         return self._exceeds(len(self.ready), self.ready_bytes)
 
+    @property
+    def next_try(self) -> int | None:
+        """When a dead letter is tried again that a queue has not taken."""
+        return min((dying.next_try for dying in self.dying), default=None)
+
     def _exceeds(self, count: int, size: int, part: float = 1) -> bool:
         length, length_bytes = self.options.max_length, self.options.max_length_bytes
+        if self.dying:  # they count
+            count, size = count + len(self.dying), size + sum(len(dying.copy.message.body) for dying in self.dying)
         too_many = length is not None and count > int(length * part)
         return too_many or (length_bytes is not None and size > int(length_bytes * part))
 

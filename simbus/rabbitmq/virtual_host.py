@@ -22,12 +22,16 @@ from simbus.rabbitmq.delays import DelayRouter
 from simbus.rabbitmq.effects import ConsumerCancelled, QueueDeleted, Returned
 from simbus.rabbitmq.exchange_types import router_for
 from simbus.rabbitmq.fields import Long
-from simbus.rabbitmq.messages import Copy, Message
+from simbus.rabbitmq.messages import Copy, Dying, Message
 from simbus.rabbitmq.node import Node, Sleeper
 from simbus.rabbitmq.policies import Policies
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routing import NOWHERE, Binding, Exchange, Identity, Keeper, Route, route_to
 from simbus.rabbitmq.streams import Stream
+from simbus.units import SECOND
+
+# A dead letter that must arrive is tried again so often (observed on 4.0.5 and 3.10.8).
+RETRY_AFTER = 180 * SECOND
 
 NO_ARGUMENTS: Mapping[str, Any] = {}
 
@@ -71,6 +75,7 @@ class VirtualHost:
     default_queue_type: str | None = None
     _leading_to: dict[Queue | Exchange, Leading] = field(default_factory=dict)
     _work: deque[tuple[Queue, Copy]] = field(default_factory=deque)
+    _dying: deque[tuple[Queue, Dying]] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
         """Every vhost is born with the default exchange and the ``amq.`` ones."""
@@ -172,8 +177,11 @@ class VirtualHost:
 
     def finish(self) -> None:
         """Enqueue what dead-lettering left to do, and what that leaves to do, until nothing is left."""
-        while self._work:
-            self._enqueue(*self._work.popleft())
+        while self._work or self._dying:
+            if self._work:
+                self._enqueue(*self._work.popleft())
+            else:
+                self._try(*self._dying.popleft())
 
     def _enqueue(self, queue: Queue, copy: Copy, channel: int = 0) -> bool:
         """Put a copy into a queue; False when the queue refuses it."""
@@ -310,14 +318,53 @@ class VirtualHost:
 
     def remove(self, queue: Queue, copy: Copy, cause: str) -> None:
         """A copy leaves for one of the dead-letter reasons; it is dead-lettered or else discarded."""
+        if queue.options.dead_letters_at_least_once:
+            dying = Dying(copy, cause, self._letter(queue, copy, cause), self.node.now)
+            queue.dying.append(dying)
+            self._dying.append((queue, dying))
+        else:
+            self._leave(queue, copy, cause, self._dead_letter(queue, copy, cause))
+
+    def _try(self, queue: Queue, dying: Dying) -> None:
+        """Hand a dead letter to the queues that it reaches now; without any, or when one refuses it, it is tried again later."""
+        node, letter = self.node, dying.letter
+        if dying not in queue.dying:
+            return
+        exchange = None if letter is None else self.exchanges.get(letter.exchange)
+        targets = () if exchange is None or letter is None else self.route(exchange, letter).queues
+        for target in targets:
+            if letter is not None and target.name not in dying.taken and self._takes(target, letter, dying):
+                dying.taken.add(target.name)
+        if targets and all(target.name in dying.taken for target in targets):
+            queue.dying.remove(dying)
+            self._leave(queue, dying.copy, dying.cause, dying.children)
+        else:
+            dying.next_try = node.now + RETRY_AFTER
+            node.wake(queue, dying.next_try)
+
+    def _takes(self, target: Queue, letter: Message, dying: Dying) -> bool:
+        if goes_in_circles(letter, target.name, dying.cause):
+            return True  # and is dropped
+        self.node.copies += 1
+        child = self.node.copies
+        if not self._enqueue(target, Copy(child, letter, dying.copy.id)):
+            return False
+        dying.children += (child,)
+        return True
+
+    def _leave(self, queue: Queue, copy: Copy, cause: str, children: tuple[int, ...]) -> None:
         ledger = queue.ledger
         ledger.removed[cause] = ledger.removed.get(cause, 0) + 1
-        children = self._dead_letter(queue, copy, cause)
         if children:
             ledger.dead_lettered += 1
         else:
             ledger.discarded += 1
         self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, cause, children))
+
+    def _letter(self, queue: Queue, copy: Copy, cause: str) -> Message | None:
+        node, options = self.node, queue.options
+        to, key = options.dead_letter_exchange, options.dead_letter_routing_key
+        return None if to is None else dead_letter(copy.message, queue.name, cause, node.now, to, key, node.version)
 
     def _dead_letter(self, queue: Queue, copy: Copy, cause: str) -> tuple[int, ...]:
         """Route a dead copy, put its children on the work list and answer their ids; none when it is lost."""
@@ -325,9 +372,7 @@ class VirtualHost:
         exchange = None if options.dead_letter_exchange is None else self.exchanges.get(options.dead_letter_exchange)
         if exchange is None:
             return ()
-        message = dead_letter(
-            copy.message, queue.name, cause, node.now, exchange.name, options.dead_letter_routing_key, node.version
-        )
+        message = self._letter(queue, copy, cause)
         if message is None:
             return ()
         message.failures = self._failures(queue, copy, cause)
@@ -397,6 +442,12 @@ class VirtualHost:
                 self.delete(queue, why="expires")
                 return
             self.node.wake(queue, unused_until)
+        next_try = queue.next_try
+        if next_try is not None:
+            if next_try <= self.node.now:
+                self._dying.extend((queue, dying) for dying in queue.dying)
+            else:
+                self.node.wake(queue, next_try)
         self._drop_expired(queue)
         self.finish()
 
@@ -439,12 +490,13 @@ class VirtualHost:
         self._unbind_from_all(queue)
         for consumer in list(queue.consumers):
             self.cancel(consumer)
-        for copy in [*queue.ready, *queue.unacked.values()]:
+        for copy in [*queue.ready, *queue.unacked.values(), *(dying.copy for dying in queue.dying)]:
             queue.ledger.deleted += 1
             self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, cause, ()))
         self.node.effects.append(QueueDeleted(self.node.now, self.name, queue.name, why or cause))
         queue.ready.clear()
         queue.unacked.clear()
+        queue.dying.clear()
         queue.ready_bytes = 0
         return count
 

@@ -1,0 +1,94 @@
+"""Dead letters that must arrive: a quorum queue keeps them until they have, as 4.0.5 and 3.10.8 were observed to."""
+
+import pytest
+
+from simbus.effects import Removed
+from tests.brokers import declare, ready, removed, walk
+
+MINUTES = 60_000
+
+
+@pytest.fixture
+def source(channel):
+    """The quorum queue q, whose dead letters must arrive in dead."""
+    declare_source(channel)
+    return channel
+
+
+def declare_source(channel, overflow="reject-publish", **arguments):
+    to = {"dead_letter_exchange": "", "dead_letter_routing_key": "dead", "dead_letter_strategy": "at-least-once"}
+    declare(channel, "q", "quorum", overflow=overflow, **to, **arguments)
+
+
+def die(channel, *bodies):
+    for body in bodies:
+        channel.publish("", "q", body.encode())
+        channel.reject(channel.get("q").delivery.delivery_tag, requeue=False)
+
+
+def test_a_dead_letter_arrives_at_once_where_it_can(broker, source):
+    declare(source, "dead")
+    die(source, "1", "2")
+    assert ready(source, "dead") == "1 2"
+    assert removed(broker.take_effects()) == ["rejected", "rejected"]
+    broker.check()
+
+
+def test_without_a_queue_it_is_kept_unseen_and_tried_again_every_three_minutes(broker, source):
+    die(source, "1", "2")
+    assert source.queue_declare("q", passive=True).message_count == 0
+    assert source.queue_purge("q") == 0
+    walk(broker, 3 * MINUTES)
+    broker.check()
+    declare(source, "dead")
+    walk(broker, 3 * MINUTES - 1)
+    assert ready(source, "dead") == ""
+    assert removed(broker.take_effects()) == []
+    walk(broker, 1)
+    assert ready(source, "dead") == "1 2"
+    broker.check()
+
+
+def test_a_queue_that_refuses_it_is_asked_again(broker, source):
+    declare(source, "dead", max_length=1, overflow="reject-publish")
+    die(source, "1", "2", "3")
+    source.get("dead", no_ack=True)
+    walk(broker, 3 * MINUTES)
+    assert ready(source, "dead") == "2"
+    source.get("dead", no_ack=True)
+    walk(broker, 3 * MINUTES)
+    assert ready(source, "dead") == "3"
+    broker.check()
+
+
+def test_what_is_kept_counts_for_the_limit(broker, channel):
+    declare_source(channel, max_length=2)
+    channel.confirm_select()
+    die(channel, "1", "2")
+    for body in (b"3", b"4"):
+        channel.publish("", "q", body)
+    assert ready(channel, "q") == "3"
+    broker.check()
+
+
+def test_without_reject_publish_a_dead_letter_is_lost_as_ever(broker, channel):
+    declare_source(channel, "drop-head")
+    die(channel, "1")
+    assert [effect.children for effect in broker.take_effects() if isinstance(effect, Removed)] == [()]
+
+
+def test_a_cycle_without_a_reject_ends(broker, channel):
+    declare(channel, "dead", dead_letter_exchange="", dead_letter_routing_key="q", message_ttl=100)
+    declare_source(channel, message_ttl=100)
+    channel.publish("", "q", b"1")
+    walk(broker, 1000)
+    assert (ready(channel, "q"), ready(channel, "dead")) == ("", "")
+    broker.check()
+
+
+def test_a_queue_that_is_deleted_takes_what_it_keeps_with_it(broker, source):
+    die(source, "1")
+    source.queue_delete("q")
+    assert removed(broker.take_effects()) == ["deleted"]
+    walk(broker, 10 * MINUTES)
+    broker.check()
