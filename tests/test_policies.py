@@ -287,7 +287,8 @@ def test_a_limit_drops_heads_at_once_and_dead_letters_them_by_the_same_policy(sh
     shop.declare("q", kind)
     shop.publish("q", b"0", b"1", b"2", b"3")
     shop.policy({"max-length": 2, "dead-letter-exchange": "", "dead-letter-routing-key": "dead"}, "^q$")
-    assert (shop.ready("q"), shop.ready("dead")) == ([b"2", b"3"], [b"0", b"1"])
+    dropped = [b"0", b"1"] if kind == "classic" else [b"1", b"0"]  # a quorum queue dead-letters the last one first
+    assert (shop.ready("q"), shop.ready("dead")) == ([b"2", b"3"], dropped)
 
 
 def test_a_limit_that_comes_with_reject_publish_still_drops_the_heads_of_a_classic_queue(shop):
