@@ -278,7 +278,7 @@ def wanted_by(arguments: Mapping[str, Any], version: Version) -> frozenset[str] 
 def _stored(message: Message, offset: int, version: Version) -> Message:
     """A message as its consumers will get it: RabbitMQ stores it in the form of AMQP 1.0, and not all of it survives that.
 
-    A list or table among the headers is lost, on 4.0 unless its name begins with ``x-``; so is the cluster id.
+    A list or table among the headers is lost, on 4.0 unless it is CC or its name begins with ``x-``; so is the cluster id.
     """
     properties = message.properties
     headers = {name: value for name, value in message.headers.items() if not _is_lost(name, value, version)}
@@ -290,5 +290,5 @@ def _stored(message: Message, offset: int, version: Version) -> Message:
 
 
 def _is_lost(name: str, value: object, version: Version) -> bool:
-    is_kept = version.streams_keep_annotations and name.startswith("x-")
+    is_kept = version.streams_keep_annotations and (name.startswith("x-") or name == "CC")
     return isinstance(value, list | dict) and not is_kept

@@ -131,7 +131,7 @@ class Version:
     streams_tell_delivery_mode: bool
     """Whether a message from a stream says that it is transient (1), unless it is persistent."""
     streams_keep_annotations: bool
-    """Whether a header whose name begins with ``x-`` keeps a list or a table in a stream."""
+    """Whether CC, and a header whose name begins with ``x-``, keeps a list or a table in a stream."""
     stream_wants_prefetch: str
     """The text of the refusal (406) of a stream's consumer without a prefetch; in braces the queue."""
     stream_wants_acks: str
