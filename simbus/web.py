@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from socket import SHUT_RDWR, socket
+from socket import SHUT_RDWR, create_connection, socket
 from threading import Thread
 from typing import Any, NamedTuple
 
@@ -49,8 +49,10 @@ class WebServer:
     def close(self) -> None:
         """Hang up on everyone and end the threads; twice is harmless."""
         if self._thread.is_alive():
-            self._server.shutdown()
-            self._thread.join(_STOPPING)
+            ends = Thread(target=self._server.shutdown, daemon=True)
+            ends.start()
+            with suppress(OSError), create_connection(self.address, _STOPPING):  # which wakes it up
+                self._thread.join(_STOPPING)
             self._server.server_close()
             self._server.hang_up()
 
