@@ -74,6 +74,7 @@ class VirtualHost:
     tags: tuple[str, ...] = ()
     default_queue_type: str | None = None
     _leading_to: dict[Queue | Exchange, Leading] = field(default_factory=dict)
+    _by_name: dict[str, Route] = field(default_factory=dict)
     _work: deque[tuple[Queue, Copy]] = field(default_factory=deque)
     _dying: deque[tuple[Queue, Dying]] = field(default_factory=deque)
 
@@ -96,8 +97,15 @@ class VirtualHost:
             return exchange.router.route(message)
         if message.more_keys is not None:
             return route_to(self.queues[key] for key in message.routing_keys if key in self.queues)
-        queue = self.queues.get(message.routing_key)
-        return Route((queue,), (queue.name,)) if queue is not None else NOWHERE
+        return self._by_name.get(message.routing_key) or self._route_by_name(message.routing_key)
+
+    def _route_by_name(self, name: str) -> Route:
+        """What the default exchange answers, remembered until the queue is gone."""
+        queue = self.queues.get(name)
+        if queue is None:
+            return NOWHERE
+        route = self._by_name[name] = Route((queue,), (name,))
+        return route
 
     def _walk(self, first: Exchange, message: Message) -> Route:
         """Go on from exchange to exchange, once to each; paths can be circular.
@@ -485,6 +493,7 @@ class VirtualHost:
         """
         count = len(queue.ready)
         del self.queues[queue.name]
+        self._by_name.pop(queue.name, None)
         queue.gone = True
         self.node.forget(queue)
         self._unbind_from_all(queue)
