@@ -141,10 +141,10 @@ METHODS = {
     "credit to no one": method(1, 60, 200, b"\1a\0\0\0\1\0"),
     "credit that is cut": method(1, 60, 200, b"\1a"),
     "an exchange of no type": marshalled(1, Exchange.Declare(exchange="wire", exchange_type="")),
-    "an exchange of an unknown type": marshalled(1, Exchange.Declare(exchange="wire", exchange_type="nosuch")),
-    "the default exchange of an unknown type": marshalled(1, Exchange.Declare(exchange="", exchange_type="nosuch")),
+    "an exchange of an unknown type": marshalled(1, Exchange.Declare(exchange="wire", exchange_type="of-no-kind")),
+    "the default exchange of an unknown type": marshalled(1, Exchange.Declare(exchange="", exchange_type="of-no-kind")),
     "a look at an exchange of an unknown type": marshalled(
-        1, Exchange.Declare(exchange="nosuch", exchange_type="nosuch", passive=True)
+        1, Exchange.Declare(exchange="nosuch", exchange_type="of-no-kind", passive=True)
     ),
     "a table that is cut": method(1, 50, 10, b"\0\0\2qq\0\0\0\0\5\1aI\0\1"),
     "a prefetch for the channel": marshalled(1, Basic.Qos(0, 2, True)),
