@@ -8,6 +8,8 @@ is a signedint, a larger int a long, a float a double, bytes are binary.
 """
 
 from collections.abc import Mapping
+from datetime import datetime
+from decimal import Decimal
 from typing import Any
 
 
@@ -76,22 +78,29 @@ def same_field(one: Any, other: Any) -> bool:
 
 
 def compared(value: Any) -> object:
-    """As :func:`frozen`, for headers and what bindings ask of them: in tables and arrays types must be the same (observed)."""
+    """As :func:`frozen`, for headers and what bindings ask of them.
+
+    In tables and arrays types and order must be the same, an empty one is like the other, and 2.0 is no 2.00 (observed).
+    """
+    if isinstance(value, Decimal):
+        return "decimal", value.as_tuple()
     return exact(value) if isinstance(value, Mapping | list | tuple) else frozen(value)
 
 
 def compared_as_number(value: Any) -> object:
-    """As :func:`compared`, but an integer equals a float of the same value."""
+    """As :func:`compared`, but an integer equals a float of the same value, and a timestamp its seconds."""
+    if isinstance(value, datetime):
+        value = int(value.timestamp())
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return ("number", value) if is_number else compared(value)
 
 
-def exact(value: Any) -> object:
-    """A hashable image of a field-table value that keeps all types apart."""
+def exact(value: Any) -> tuple[str, object]:
+    """A hashable image of a field-table value that keeps all types apart, and the order of fields."""
     if isinstance(value, Mapping):
-        return "table", tuple(sorted((key, exact(item)) for key, item in value.items()))
+        return "list", tuple((key, *exact(item)) for key, item in value.items())
     if isinstance(value, list | tuple):
-        return "array", tuple(exact(item) for item in value)
+        return "list", tuple(exact(item) for item in value)
     kind = type(value) if type(value) is not int else Long if value not in _INT32 else int
     return kind.__name__, frozen(value)
 

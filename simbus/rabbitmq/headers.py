@@ -4,6 +4,7 @@ Keys that start with ``x-`` count only in the ``-with-x`` modes; a void value as
 """
 
 from collections.abc import Callable, Mapping
+from datetime import datetime
 from typing import Any
 
 from simbus.rabbitmq.arguments import field_type
@@ -34,7 +35,8 @@ class Wanted:
         match = arguments.get("x-match", "all")
         with_x = match.endswith("-with-x")
         self._any = match.startswith("any")
-        self._fields = {k: image(v) for k, v in arguments.items() if k != "x-match" and (with_x or not k.startswith("x-"))}
+        wanted = {k: v for k, v in arguments.items() if k != "x-match" and (with_x or not k.startswith("x-"))}
+        self._fields = {k: image(_seconds(v)) for k, v in wanted.items()}
 
     def met_by(self, headers: Mapping[str, object]) -> bool:
         """Whether headers, each of them frozen, are what is asked for."""
@@ -42,11 +44,16 @@ class Wanted:
         return any(found) if self._any else all(found)
 
 
+def _seconds(value: Any) -> Any:
+    """A timestamp in a binding is the integer that it is on the wire (observed); one in a message need not be."""
+    return int(value.timestamp()) if isinstance(value, datetime) else value
+
+
 def frozen_headers(headers: Mapping[str, Any], image: Image = compared) -> dict[str, object]:
     """A message's headers, to be compared with what bindings ask for."""
     return {key: image(value) for key, value in headers.items()}
 
 
-def headers_match(arguments: Mapping[str, Any], headers: Mapping[str, Any]) -> bool:
+def headers_match(arguments: Mapping[str, Any], headers: Mapping[str, Any], image: Image = compared) -> bool:
     """Whether a message's headers fulfil a binding's arguments."""
-    return Wanted(arguments).met_by(frozen_headers(headers))
+    return Wanted(arguments, image).met_by(frozen_headers(headers, image))

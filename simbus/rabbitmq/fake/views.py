@@ -10,6 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar, overload
 
 from simbus.rabbitmq.errors import not_found
 from simbus.rabbitmq.fake.messages import Message, PublishedMessage, ReturnedMessage
+from simbus.rabbitmq.fields import compared_as_number
 from simbus.rabbitmq.headers import headers_match
 from simbus.rabbitmq.messages import Copy
 from simbus.rabbitmq.queues import Queue
@@ -164,7 +165,7 @@ class Messages(Sequence[M], Generic[M]):
             conditions.append(lambda message: queue in getattr(message, "queues", ()))
         if headers is not None:
             wanted = {"x-match": "all-with-x", **headers}
-            conditions.append(lambda message: headers_match(wanted, message.headers))
+            conditions.append(lambda message: headers_match(wanted, message.headers, compared_as_number))
         return Messages([message for message in self._messages if all(holds(message) for holds in conditions)])
 
     def __len__(self) -> int:
