@@ -20,7 +20,7 @@ from hypothesis.internal.conjecture.engine import ConjectureRunner
 from hypothesis.stateful import run_state_machine_as_test
 
 from tests.differential.judge import Judge, Tally
-from tests.differential.machine import Programs
+from tests.differential.machine import THEMES, Programs
 from tests.differential.worlds import RELEASES, VARIABLES, oracles
 
 RUNS = Path(__file__).with_name("runs.json")
@@ -53,7 +53,7 @@ def _nothing(self: ConjectureRunner, data: object) -> None:
 def share(asked: argparse.Namespace, programs: int, number: int) -> Tally:
     """A share of a run, in a process of its own."""
     oracle = oracles()[asked.version]
-    judge = Judge(asked.version, oracle, lambda text: print(text, flush=True), frozenset(asked.without))  # noqa: T201 - a program
+    judge = Judge(asked.version, oracle, lambda text: print(text, flush=True), frozenset(asked.without), tuple(asked.themes))  # noqa: T201 - a program
     try:
         draw(judge, programs, asked.steps, number)
     finally:
@@ -72,6 +72,7 @@ def summary(asked: argparse.Namespace, tallies: list[Tally], seconds: float) -> 
         "jobs": asked.jobs,
         "divergences": sum(len(tally.divergences) for tally in tallies),
         "unstable": sum(tally.unstable for tally in tallies),
+        "late": sum(tally.late for tally in tallies),
         "unmodelled": sum(tally.unmodelled for tally in tallies),
         "seconds": round(seconds),
         "heard": {name: count for name, count in heard.most_common() if name},
@@ -89,6 +90,9 @@ def main() -> int:
     parser.add_argument("--jobs", type=int, default=1, help="processes; each mostly waits for the broker")
     parser.add_argument("--record", action="store_true", help=f"add the run to {RUNS.name}")
     parser.add_argument("--without", nargs="*", default=[], help="what programs are not to have, such as: quorum")
+    parser.add_argument(
+        "--themes", nargs="*", default=[], choices=sorted(THEMES), help="what programs are about; all if none is said"
+    )
     asked = parser.parse_args()
     if asked.version not in oracles():
         parser.error(f"no RabbitMQ to ask: set {VARIABLES[asked.version]}")

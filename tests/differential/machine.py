@@ -23,12 +23,12 @@ from typing import Any
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
-from tests.differential.judge import Judge
+from tests.differential.judge import SHORT, Judge
 from tests.differential.octets import Json
 from tests.differential.play import Observed, Player
 from tests.differential.worlds import Simbus
 
-SHORT, WAIT, LONG = 200, 500, 60_000  # milliseconds
+WAIT, LONG = 5 * SHORT // 2, 60_000  # milliseconds
 WAITS = 2  # in one program
 CHANNELS = ("1.1", "1.1", "1.2", "2.1")
 QUEUES = ("q1", "q2", "q3", "q4")
@@ -64,6 +64,16 @@ _CLASSIC: dict[str, Sequence[Any]] = {
     "x-overflow": ("drop-head", "reject-publish", "reject-publish-dlx"),
 }
 _QUORUM: dict[str, Sequence[Any]] = {"x-delivery-limit": (0, 1, 2), "x-single-active-consumer": (True,)}
+_POLICIES: dict[str, Sequence[Any]] = {
+    "max-length": (0, 1, 3),
+    "max-length-bytes": (5, 12),
+    "overflow": ("drop-head", "reject-publish"),
+    "message-ttl": (LONG,),
+    "dead-letter-exchange": ("", "amq.fanout"),
+    "dead-letter-routing-key": QUEUES,
+    "alternate-exchange": ("amq.fanout", "x1"),
+    "delivery-limit": (0, 2),
+}
 _PROPERTIES: dict[str, Sequence[Any]] = {
     "expiration": ("0", str(LONG)),
     "priority": (0, 1, 2, 9),
@@ -122,7 +132,7 @@ WEIGHTS = {
         (2, "cancel bind"),
         (1, "declare_exchange bind_headers bind_exchange unbind delete delete_exchange purge recover confirm"),
         (1, "close_channel end_connection err look"),
-        (0, "transact wait"),
+        (0, "transact wait policy"),
     )
     for kind in kinds.split()
 }
@@ -163,6 +173,8 @@ THEMES = {
     "transactions": Theme((_LIMITS, _DEATHS), quorum=2, weights=(("transact", 16),)),
     "ends": Theme((_DEATHS,), weights=(("close_channel", 5), ("end_connection", 5), ("delete", 3), ("declare", 8))),
     "mistakes": Theme(weights=(("err", 12), ("declare", 8))),
+    "policies": Theme((_DEATHS,), quorum=2, weights=(("policy", 10),)),
+    "streams": Theme((), quorum=10, weights=(("qos", 12), ("consume", 14), ("ack", 14), ("nack", 1), ("get", 1))),
     "time": Theme((_LIMITS, _DEATHS, _SHORT_SPANS), weights=(("wait", 6),)),
 }
 
@@ -190,6 +202,7 @@ class Programs(RuleBasedStateMachine):
         self.counts: Counter[tuple[str, str]] = Counter()
         self.transactional: set[str] = set()
         self.prefetch: dict[str, int] = {}
+        self.types: dict[str, bool] = {}  # whether a name is of quorum queues
 
     def teardown(self) -> None:
         self.player.close()
@@ -197,8 +210,10 @@ class Programs(RuleBasedStateMachine):
 
     # The rules
 
-    @initialize(theme=st.sampled_from(sorted(THEMES)), number=NUMBERS)
-    def begin(self, theme: str, number: int) -> None:
+    @initialize(number=NUMBERS)
+    def begin(self, number: int) -> None:
+        themes = sorted(self.judge.themes or THEMES)
+        theme = themes[Random(number).randrange(len(themes))]  # noqa: S311
         self.theme, self.salt = THEMES[theme], number
         self.kinds = self.theme.kinds()
         self.random = Random(f"{theme} {number}")  # noqa: S311 - no secret
@@ -321,12 +336,18 @@ class Programs(RuleBasedStateMachine):
                 self.do(known | {"on": on})
                 return
             new = list(QUEUES)
-        queue = self.draw(*new)
-        if "quorum" not in self.judge.without and self.draw(*range(10)) < self.theme.quorum:
-            arguments: Json = {"x-queue-type": "quorum"} | self._arguments(_QUORUM)
-            if arguments.get("x-expires") == SHORT:  # leases of quorum queues are looked at every five seconds
-                del arguments["x-expires"]
-            self.say(on, "queue.declare", queue=queue, durable=True, arguments=arguments)
+        self._declare(on, self.draw(*new))
+
+    def _declare(self, on: str, queue: str) -> None:
+        """A name is of one type in a program: a channel of a real broker that knew it as another stumbles (541)."""
+        if self.theme is THEMES["streams"] and self.types.setdefault(queue, self.chance(70)):
+            limits = self.some(30, {"x-max-length-bytes": (100_000,), "x-max-age": ("1D",)})
+            self.say(on, "queue.declare", queue=queue, durable=True, arguments={"x-queue-type": "stream"} | limits)
+        elif "quorum" not in self.judge.without and self.types.setdefault(queue, self.draw(*range(10)) < self.theme.quorum):
+            drawn = self._arguments(_QUORUM)
+            if drawn.get("x-expires") == SHORT:  # leases of quorum queues are looked at every five seconds
+                del drawn["x-expires"]
+            self.say(on, "queue.declare", queue=queue, durable=True, arguments={"x-queue-type": "quorum"} | drawn)
         else:
             flags = self.flags(15, "durable", "exclusive", "auto_delete")
             self.say(on, "queue.declare", queue=queue, **flags, arguments=self._arguments(_CLASSIC))
@@ -398,8 +419,16 @@ class Programs(RuleBasedStateMachine):
         self.do({"together": said} if count > 1 else said[0])
 
     def _is_soft(self, queue: str) -> bool:
-        """A quorum queue tells a channel that it is full some time after it is: of a burst, now more is refused, now less."""
-        return self._is_quorum(queue) and self.queues[queue]["arguments"].get("x-overflow") == "reject-publish"
+        """Whether of a burst now more, now less is taken.
+
+        A quorum queue tells a channel that it is full some time after it is; and with no time to live, what comes
+        with the same command may be dropped by a limit before it expires.
+        """
+        arguments = self.queues.get(queue, {}).get("arguments", {})
+        if arguments.get("x-queue-type") == "stream":  # what comes together makes one chunk, or more
+            return True
+        reasons = arguments.get("x-overflow") == "reject-publish" or arguments.get("x-message-ttl") == 0
+        return self._is_quorum(queue) and reasons
 
     def _is_quorum(self, queue: str) -> bool:
         return bool(self.queues.get(queue, {}).get("arguments", {}).get("x-queue-type") == "quorum")
@@ -435,6 +464,12 @@ class Programs(RuleBasedStateMachine):
                 flags |= self.flags(30, "no_ack")
             if self.chance(30 if self.theme is THEMES["consumers"] else 6):
                 flags["arguments"] = {"x-priority": self.draw(-1, 0, 1, 5)}
+            if self.theme is THEMES["streams"] and self.chance(90):
+                if not self.prefetch.get(on):
+                    self.prefetch[on] = self.draw(1, 2, 5)
+                    self.say(on, "basic.qos", prefetch_count=self.prefetch[on])
+                flags["no_ack"] = False
+                flags["arguments"] = {"x-stream-offset": self.draw("first", "last", "next", 0, 1, 3)}
             tag = self.draw(*free)
             self.consumers[on, tag] = flags.get("no_ack", False)
             self.say(on, "basic.consume", queue=queue, consumer_tag=tag, **flags)
@@ -468,6 +503,8 @@ class Programs(RuleBasedStateMachine):
         owed = [(on, label) for on, labels in self.owed.items() for label, _ in labels]
         if owed:
             on, label = self.draw(*owed)
+            if self.theme is THEMES["streams"]:  # consumers of one channel get the same message in any order
+                arguments.pop("multiple", None)
             self.say(on, method, delivery_tag=label, **arguments)
 
     def recover(self, on: str) -> None:
@@ -475,6 +512,16 @@ class Programs(RuleBasedStateMachine):
         self.say(on, self.draw("basic.recover", "basic.recover-async"), requeue=True)
 
     # Modes and ends
+
+    def policy(self, on: str) -> None:
+        """A policy for some queues or exchanges, or no longer."""
+        name = self.draw("p1", "p2")
+        if self.chance(25):
+            self.do({"http": f"DELETE /api/policies/{{vhost}}/{name}"})
+            return
+        definition = self.some(40, _POLICIES) or {"max-length": 1}
+        told = {"pattern": self.draw("^q1$", "^q", "^x", ".*"), "definition": definition, "priority": self.draw(0, 0, 1)}
+        self.do({"policy": name, **told, "apply-to": self.draw("queues", "queues", "all", "exchanges")})
 
     def confirm(self, on: str) -> None:
         """Confirms from now on."""
