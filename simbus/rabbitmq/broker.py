@@ -326,13 +326,3 @@ def _check_consumer(queue: Queue, consumer: Consumer) -> None:
     assert not (consumer.waits and consumer.active), f"{queue.name}: consumer {consumer.tag} waits and has a turn"
     own = 0 < consumer.limit <= held
     assert not (own and consumer.active and queue.is_quorum), f"{queue.name}: consumer {consumer.tag} is full and has a turn"
-    _check_limiter(queue, consumer)
-
-
-def _check_limiter(queue: Queue, consumer: Consumer) -> None:
-    """A shared prefetch counts what all the consumers that share it hold, those that ended too."""
-    limiter = consumer.limiter
-    if limiter is not None:
-        sharing = [entry.consumer for entry in consumer.channel.held.values()]
-        held = sum(other is not None and other.limiter is limiter for other in sharing)
-        assert limiter.held >= held, f"{queue.name}: the limiter of consumer {consumer.tag} counts what is held"

@@ -467,12 +467,15 @@ class Channel(Topology):
             if queue.lease_ends is not None:
                 vhost.after_settling(queue)
         if self._limiter is not None:
+            self._limiter.release(groups)
             self._resume()
 
     def _return(self, groups: Sequence[Sequence[Unacked]], *, requeue: bool) -> None:
         """Give deliveries back; ``_go_on`` must follow."""
         for group in groups:
             self._give_back(group, requeue=requeue)
+        if self._limiter is not None:
+            self._limiter.release(groups)
 
     def _go_on(self) -> None:
         """After settlements: dead letters arrive, and then consumers that the shared prefetch kept waiting go on."""
@@ -511,18 +514,20 @@ class Channel(Topology):
         self._resume()
 
     def _resume(self) -> None:
-        """Consumers that the shared prefetch has kept waiting go on; they take turns, in the order of their tags.
+        """Consumers that the shared prefetch has kept waiting go on: of a queue, in the order in which they left its rotation.
 
-        RabbitMQ wakes their queues in random order, so that none starves.
+        Queues take turns, in the order of their consumers' tags; RabbitMQ wakes them in random order, so that none starves.
         """
         last = "" if self._limiter is None else self._limiter.last_resumed
-        for tag in sorted(self.consumers, key=lambda tag: (tag <= last, tag)):
-            consumer = self.consumers[tag]
-            held = consumer.unacked
-            consumer.queue.rejoin(consumer)
-            self.vhost.dispatch(consumer.queue)
-            if self._limiter is not None and consumer.unacked > held:
-                self._limiter.last_resumed = tag
+        waiting = [self.consumers[tag] for tag in sorted(self.consumers, key=lambda tag: (tag <= last, tag))]
+        for queue in dict.fromkeys(consumer.queue for consumer in waiting):
+            held = {consumer: consumer.unacked for consumer in waiting if consumer.queue is queue}
+            for consumer in sorted(held, key=lambda consumer: consumer.left):
+                queue.rejoin(consumer)
+            self.vhost.dispatch(queue)
+            served = [consumer.tag for consumer in held if consumer.unacked > held[consumer]]
+            if self._limiter is not None and served:
+                self._limiter.last_resumed = served[-1]
 
     # How long deliveries may stay unacked
 

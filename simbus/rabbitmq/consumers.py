@@ -19,6 +19,11 @@ class Limiter:
     held: int = 0
     last_resumed: str = ""
 
+    def release(self, groups: Sequence[Sequence[Any]]) -> None:
+        """Deliveries were settled: those to consumers make room, also to such as it does not limit (rabbit_limiter)."""
+        if self.held:
+            self.held -= sum(entry.consumer is not None for group in groups for entry in group)
+
     @property
     def full(self) -> bool:
         """Whether none of its consumers may get a delivery."""
@@ -32,8 +37,8 @@ class Consumer:
     ``limit`` is how much it may hold, 0 for no limit: its prefetch, but that of a quorum queue there is always a limit.
     Its ``number`` tells its age.
     ``active`` while it is in the rotation of its queue, which it leaves when its limit is reached: in
-    a quorum queue at once, in a classic queue when its turn comes (observed on 4.0.5). One that ``waits`` is kept out of the
-    rotation until it is the single active one.
+    a quorum queue at once, in a classic queue when its turn comes (observed on 4.0.5); ``left`` tells who did so first.
+    One that ``waits`` is kept out of the rotation until it is the single active one.
     """
 
     tag: str
@@ -47,6 +52,7 @@ class Consumer:
     limit: int = 0
     unacked: int = 0
     active: bool = False
+    left: int = 0
     waits: bool = False
     cancelled: bool = False
     limiter: Limiter | None = None

@@ -89,6 +89,7 @@ class Queue:
     _publishers: set[int] = field(default_factory=set)
     _stopped: set[int] = field(default_factory=set)
     _positions: int = 0
+    _departures: int = 0
 
     def __post_init__(self) -> None:
         """A queue begins without copies."""
@@ -273,6 +274,8 @@ class Queue:
             limiter = consumer.limiter
             if consumer.unacked >= consumer.limit > 0 or (limiter is not None and limiter.full):
                 consumer.active = False
+                self._departures += 1
+                consumer.left = self._departures
                 continue
             consumer.unacked += not consumer.no_ack
             if limiter is not None:
@@ -295,9 +298,7 @@ class Queue:
             self.holders -= 1
             return
         consumer.unacked -= 1
-        if consumer.limiter is not None:
-            consumer.limiter.held -= 1
-        elif not consumer.active:
+        if consumer.limiter is None and not consumer.active:
             self.rejoin(consumer)
         if consumer.cancelled and not consumer.unacked:
             self.holders -= 1

@@ -213,10 +213,11 @@ def check_not_stream(queue: Queue, method: str) -> None:
 
 
 def check_returns(queues: Iterable[Queue], version: Version) -> None:
-    """Refuse (540) basic.nack and basic.reject of a stream's deliveries, where the version does."""
+    """Refuse (540) basic.nack and basic.reject of a stream's deliveries, where the version does and the stream is still there."""
     if not version.streams_take_returns:
         for queue in queues:
-            check_not_stream(queue, "basic.nack and basic.reject")
+            if not queue.gone:
+                check_not_stream(queue, "basic.nack and basic.reject")
 
 
 def check_filter_value(value: object, queues: Iterable[Queue], version: Version) -> None:

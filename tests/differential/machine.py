@@ -67,7 +67,6 @@ _QUORUM: dict[str, Sequence[Any]] = {"x-delivery-limit": (0, 1, 2), "x-single-ac
 _POLICIES: dict[str, Sequence[Any]] = {
     "max-length": (0, 1, 3),
     "max-length-bytes": (5, 12),
-    "overflow": ("drop-head", "reject-publish"),
     "message-ttl": (LONG,),
     "dead-letter-exchange": ("", "amq.fanout"),
     "dead-letter-routing-key": QUEUES,
@@ -170,7 +169,8 @@ THEMES = {
         ),
     ),
     "confirms": Theme((_LIMITS, _DEATHS), weights=(("confirm", 12), ("publish_with_properties", 14))),
-    "transactions": Theme((_LIMITS, _DEATHS), quorum=2, weights=(("transact", 16),)),
+    # Not of quorum queues: what a commit settles there may overtake what it publishes.
+    "transactions": Theme((_LIMITS, _DEATHS), quorum=0, weights=(("transact", 16),)),
     "ends": Theme((_DEATHS,), weights=(("close_channel", 5), ("end_connection", 5), ("delete", 3), ("declare", 8))),
     "mistakes": Theme(weights=(("err", 12), ("declare", 8))),
     "policies": Theme((_DEATHS,), quorum=2, weights=(("policy", 10),)),
