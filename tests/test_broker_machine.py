@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +17,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from simbus.effects import Delivered
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
-from simbus.rabbitmq.errors import ChannelError
+from simbus.rabbitmq.errors import ChannelError, ValidationFailed
 from simbus.rabbitmq.messages import Properties
 from simbus.units import MILLISECOND
 from tests.brokers import snapshot
@@ -97,12 +98,15 @@ class Programs(RuleBasedStateMachine):
         self.ledger = Ledger(self.message_ttl)
         self.delivery_tags: dict[int, list[int]] = {}
         self.channels: list[Channel] = []
+        self.modes: dict[int, str] = {}  # confirm or tx, by channel
         self.admin = self.broker.open_connection().open_channel()
 
-    @initialize(traits=st.tuples(*[traits] * len(QUEUES)))
-    def begin(self, traits):
+    @initialize(version=st.sampled_from(["4.0", "3.10"]), traits=st.tuples(*[traits] * len(QUEUES)))
+    def begin(self, version, traits):
+        self.broker = Broker(version=version)
+        self.admin = self.broker.open_connection().open_channel()
         for name in EXCHANGES:
-            self.admin.exchange_declare(name, name)
+            self.admin.exchange_declare(name, name, durable=True)
         for queue, its_traits in zip(QUEUES, traits, strict=True):
             self.declare(queue, its_traits)
             self.admin.queue_bind(queue, "fanout")
@@ -151,6 +155,8 @@ class Programs(RuleBasedStateMachine):
     def consume(self, slot, queue, prefetch, no_ack, priority):
         channel = self.channels[slot]
         if self.has(queue) and len(channel.consumers) < 4:
+            if self.broker.vhost().queues[queue].is_quorum:
+                channel.qos(0, global_=True)  # which it does not know
             channel.qos(prefetch)
             tag = next(tag for tag in "abcde" if tag not in channel.consumers)
             channel.consume(queue, tag, no_ack=no_ack, arguments={"x-priority": priority})
@@ -177,6 +183,26 @@ class Programs(RuleBasedStateMachine):
             with pytest.raises(ChannelError, match=f"^406 .* unknown delivery tag {tag}$"):
                 self.settle_on(channel, tag, how, multiple)
             assert snapshot(self.broker) == before
+
+    @rule(slot=slots, what=st.sampled_from(["confirm", "tx", "commit", "commit", "rollback"]))
+    def select(self, slot, what):
+        channel = self.channels[slot]
+        mode = self.modes.get(channel.number)
+        if what == "confirm" and mode != "tx":
+            channel.confirm_select()
+            self.modes[channel.number] = what
+        elif what == "tx" and mode != "confirm":
+            channel.tx_select()
+            self.modes[channel.number] = what
+        elif mode == "tx" and what == "rollback":
+            channel.tx_rollback()
+        elif mode == "tx" and what == "commit":
+            with suppress(ChannelError):  # a queue has refused a message, or is gone
+                channel.tx_commit()
+
+    @rule(slot=slots, prefetch=st.integers(0, 3))
+    def share_a_prefetch(self, slot, prefetch):
+        self.channels[slot].qos(prefetch, global_=True)
 
     def settle_on(self, channel, tag, how, multiple):
         if how == "ack":
@@ -213,11 +239,12 @@ class Programs(RuleBasedStateMachine):
     )
     def change_the_policies(self, name, pattern, definition, priority):
         if definition:
-            self.broker.set_policy("/", name, pattern, definition, priority=priority)
+            with suppress(ValidationFailed):  # not every version knows every key
+                self.broker.set_policy("/", name, pattern, definition, priority=priority)
         elif name in self.broker.vhost().policies.policies:
             self.broker.delete_policy("/", name)
 
-    @rule(slot=slots, what=st.sampled_from(["cancel", "cancel", "recover", "channel", "channel", "connection"]))
+    @rule(slot=slots, what=st.sampled_from(["cancel", "cancel", "recover", "channel", "channel", "connection", "restart"]))
     def end(self, slot, what):
         channel = self.channels[slot]
         if what == "cancel":
@@ -228,6 +255,9 @@ class Programs(RuleBasedStateMachine):
             channel.close()
             self.channels[slot] = channel.connection.open_channel()
         else:
+            if what == "restart":
+                self.broker.restart()
+                self.admin = self.broker.open_connection().open_channel()
             channel.connection.close()
             connection = self.broker.open_connection()
             self.channels = [connection.open_channel() if channel.closed else channel for channel in self.channels]

@@ -51,6 +51,14 @@ def test_a_consumer_of_a_higher_priority_is_served_as_long_as_it_may_hold_more(b
     broker.check()
 
 
+def test_a_handler_may_have_a_priority(rabbitmq):
+    rabbitmq.declare_queue("q")
+    usual = rabbitmq.consumer("q")(lambda _message: None)
+    first = rabbitmq.consumer("q", priority=5)(lambda _message: None)
+    rabbitmq.publish("", "q")
+    assert (usual.attempts, first.attempts) == (0, 1)
+
+
 @pytest.mark.parametrize("type", ["classic", "quorum"])
 def test_equal_priorities_take_turns_and_a_newcomer_joins_behind_them(broker, channel, type):
     declare(channel, "q", type)

@@ -63,6 +63,7 @@ NO_USES = {
     "bind": lambda channel: channel.queue_bind("q", "amq.direct", "key"),
     "purge": lambda channel: channel.queue_purge("q"),
     "inequivalent declare": declare_otherwise,
+    "declare without an answer": lambda channel: channel.queue_declare("q", passive=True, nowait=True),
 }
 
 

@@ -62,6 +62,7 @@ class ConsumerArguments(TypedDict, total=False):
     ``"1h"`` for what was published in the last hour. ``stream_filter`` names the filter values that it wants.
     """
 
+    priority: int | None
     stream_offset: str | int | datetime | None
     stream_filter: str | Sequence[str] | None
     stream_match_unfiltered: bool | None
@@ -166,6 +167,7 @@ _QUEUE = {
     "initial_cluster_size": _Option("x-initial-cluster-size", _whole),
 }
 _CONSUMER = {
+    "priority": _Option("x-priority", _whole),
     "stream_offset": _Option("x-stream-offset", _offset),
     "stream_filter": _Option("x-stream-filter", _texts),
     "stream_match_unfiltered": _Option("x-stream-match-unfiltered", _flag),

@@ -125,9 +125,12 @@ class Topology:
         durable: bool = False,
         exclusive: bool = False,
         auto_delete: bool = False,
+        nowait: bool = False,
         arguments: Mapping[str, Any] = NO_ARGUMENTS,
     ) -> QueueDeclareOk:
         """Declare a queue, or look at it (``passive``); an empty name asks for a generated one.
+
+        With ``nowait`` nobody hears the answer, and to declare a queue again is no use of it (observed on both versions).
 
         Raises:
             ChannelError: 403 reserved name, 404 missing (passive), 405 another's exclusive queue, 406 other
@@ -148,7 +151,8 @@ class Topology:
             check_not_locked(existing, self.connection)
             if not passive:
                 check_equivalent_queue(existing, durable, exclusive, auto_delete, arguments)
-            self.vhost.after_declaring(existing)
+            if not nowait:  # RabbitMQ asks the queue for its counts, to answer with them
+                self.vhost.after_declaring(existing)
         else:
             existing = self._new_queue(name, durable, exclusive, auto_delete, arguments)
         self._last_queue = existing.name

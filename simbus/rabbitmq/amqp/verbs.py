@@ -67,10 +67,12 @@ def _row(
     *,
     effects_first: bool = False,
     requeues: bool = False,
+    takes_nowait: bool = False,
 ) -> tuple[Method, Verb]:
     asked = BY_NAME[method]
     names = [name for name, _ in asked.arguments]
-    takes = tuple((_RENAMED.get(name, name), place) for place, name in enumerate(names) if name not in _NOT_THE_VERBS)
+    left_out = [name for name in _NOT_THE_VERBS if not (takes_nowait and name == "nowait")]
+    takes = tuple((_RENAMED.get(name, name), place) for place, name in enumerate(names) if name not in left_out)
     nowait = names.index("nowait") if "nowait" in names else None
     return asked, Verb(call, takes, BY_NAME[answer] if answer else None, tells, nowait, effects_first, requeues)
 
@@ -82,7 +84,7 @@ VERBS: Mapping[Method, Verb] = dict(
         _row("exchange.delete", Channel.exchange_delete, "exchange.delete-ok"),
         _row("exchange.bind", Channel.exchange_bind, "exchange.bind-ok"),
         _row("exchange.unbind", Channel.exchange_unbind, "exchange.unbind-ok"),
-        _row("queue.declare", Channel.queue_declare, "queue.declare-ok", _declared),
+        _row("queue.declare", Channel.queue_declare, "queue.declare-ok", _declared, takes_nowait=True),
         _row("queue.bind", Channel.queue_bind, "queue.bind-ok"),
         _row("queue.unbind", Channel.queue_unbind, "queue.unbind-ok"),
         _row("queue.purge", Channel.queue_purge, "queue.purge-ok", _result),

@@ -346,7 +346,8 @@ class RabbitMQ:
             prefetch: how many messages it may hold unacked; unlimited when None.
             raises: exceptions that the handler is meant to raise; others fail the test in the end.
             arguments: AMQP arguments of basic.consume.
-            options: RabbitMQ's own keys with ``-`` as ``_``. Where to start in a stream, which needs a prefetch, says
+            options: RabbitMQ's own keys with ``-`` as ``_``. Of the consumers that have credit the one of the highest
+                ``priority=`` is served first. Where to start in a stream, which needs a prefetch, says
                 ``stream_offset="first"``.
 
         Raises:
