@@ -16,10 +16,17 @@ SLOW = {name for name, steps in CONVERSATIONS.items() if any(isinstance(step, As
 QUICK = [name for name in CONVERSATIONS if name not in SLOW | {"health"}]
 
 
-def unlike(version, name, theirs):
-    """In which lines the fake's answers differ from these, beyond what may differ."""
+def recorded_answers(version, name):
+    return json.loads(recorded(version, name).read_text("utf-8"))
+
+
+def answers_of_the_fake(version, name):
     with RabbitMQ(version=version, vhost=VHOST) as rabbitmq:
-        ours = json.loads(json.dumps(hold(CONVERSATIONS[name], rabbitmq.url, rabbitmq.management_url)))
+        return json.loads(json.dumps(hold(CONVERSATIONS[name], rabbitmq.url, rabbitmq.management_url)))
+
+
+def unlike(name, theirs, ours):
+    """In which lines the fake's answers differ from RabbitMQ's, beyond what may differ."""
     lines = []
     for step, one, other in zip(CONVERSATIONS[name], theirs, ours, strict=True):
         if isinstance(step, Client):
@@ -32,8 +39,7 @@ def unlike(version, name, theirs):
 @pytest.mark.parametrize("version", ORACLES)
 @pytest.mark.parametrize("name", CONVERSATIONS)
 def test_the_fake_answers_as_the_recorded_broker_did(version, name):
-    theirs = json.loads(recorded(version, name).read_text("utf-8"))
-    assert unlike(version, name, theirs) == []
+    assert unlike(name, recorded_answers(version, name), answers_of_the_fake(version, name)) == []
 
 
 @pytest.mark.slow
@@ -42,7 +48,7 @@ def test_the_fake_answers_as_the_recorded_broker_did(version, name):
 def test_the_fake_answers_as_the_real_broker_does(version, name):
     if ORACLES[version] not in os.environ:
         pytest.skip(f"no real RabbitMQ {version} to compare with: {ORACLES[version]} is not set")
-    assert unlike(version, name, answers_of(os.environ[ORACLES[version]], name)) == []
+    assert unlike(name, answers_of(os.environ[ORACLES[version]], name), answers_of_the_fake(version, name)) == []
 
 
 def test_a_difference_is_found():
