@@ -49,6 +49,8 @@ def test_a_step_is_written_as_a_line() -> None:
     assert parsed(line) == step
     assert line_of(step) == line
     assert parsed("wait 20") == {"wait": 20}
+    assert parsed("restart 20") == {"restart": 20}
+    assert (parsed("alarm disk memory"), parsed("alarm")) == ({"alarm": ["disk", "memory"]}, {"alarm": []})
     assert parsed('basic.publish routing_key=q body="a b"')["body"] == "a b"
 
 

@@ -27,6 +27,7 @@ CAPABILITIES = (
     *("authentication_failure_close",),
 )
 BARRIER, PASSED = "access.request", "access.request-ok"
+ASIDE = 0.01  # seconds to look for what nobody asked for
 PATIENCE = 10.0  # seconds for an answer that must come
 ANSWERED = 0.5  # seconds for one that may not come
 
@@ -62,12 +63,14 @@ class Client:
         channels: those that are open.
         ended: whether the connection is over.
         blocked: whether the broker, which is short of resources, takes nothing in.
+        is_told_of_blocks: whether it hears of that.
     """
 
     def __init__(self, number: int, line: Line) -> None:
         self.number, self.events, self.ended = number, list[Json](), False
         self.channels: set[int] = set()
         self.blocked = False
+        self.is_told_of_blocks = True
         self._line = line
         self._unread = b""
         self._contents: dict[int, tuple[Json, int]] = {}
@@ -76,6 +79,7 @@ class Client:
 
     def open(self, vhost: str, user: str = "guest", password: str = "guest", without: tuple[str, ...] = ()) -> "Client":  # noqa: S107 - everyone's
         """Shake hands; a refusal stays among the events."""
+        self.is_told_of_blocks = "connection.blocked" not in without
         capabilities = {name: name not in without for name in CAPABILITIES}
         self._line.send(PROTOCOL_HEADER)
         login = {"mechanism": "PLAIN", "response": f"\0{user}\0{password}", "locale": "en_US"}
@@ -135,12 +139,16 @@ class Client:
                 raise Unanswered(f"connection {self.number} waited for {names} and heard {self.events}")
 
     def send_barriers(self) -> None:
-        """Ask every open channel for an answer that comes after all that it has done."""
+        """Ask every open channel for an answer that comes after all that it has done; there is none while blocked."""
+        if self.blocked:
+            return
         self._passed = 0
         self._line.send(b"".join(frames_of({"method": BARRIER}, channel) for channel in sorted(self.channels)))
 
     def await_barriers(self) -> None:
         """Wait until every channel that is still open has passed, and what the client closes is closed."""
+        if self.blocked or not self.channels:  # nothing is asked; something may be told
+            self.hear(ASIDE)
         while (self._passed < len(self.channels) or self._closing) and not (self.ended or self.blocked):
             if not self.hear(PATIENCE):
                 raise Unanswered(f"connection {self.number}: no barrier; heard {self.events}")

@@ -98,8 +98,21 @@ class Player:
             self._heard.append({"on": "http", "status": status, "body": self._names.heard(said)})
         elif "ctl" in step:
             self.world.ctl(step["ctl"])
+        elif "alarm" in step:
+            self._alarm(step["alarm"])
         else:
-            self.world.restart()
+            self._restart(step["restart"])
+
+    def _alarm(self, resources: Sequence[str]) -> None:
+        self.world.alarm(resources)
+        for client in self._clients.values():
+            if not client.is_told_of_blocks:  # whether it will get an answer it cannot know
+                client.blocked = bool(resources)
+
+    def _restart(self, seconds: float) -> None:
+        if self._monitor is not None and not self._monitor.ended:
+            self._monitor.drop()
+        self.world.restart(seconds)
 
     def _drop(self, number: int) -> None:
         client = self._clients.pop(number, None)

@@ -22,7 +22,8 @@ Beside AMQP:
     {"http": "PUT /api/policies/{vhost}/p", "body": {...}}     the management API
     {"policy": "p", "pattern": "^q", "definition": {...}, "apply-to": "queues", "priority": 0}
     {"ctl": ["eval", "ok."]}               rabbitmqctl
-    {"restart": true}                      stop and start the broker (of a shared one: ask the others)
+    {"restart": 20}                        stop and start the broker in so many seconds; 0 if time means nothing (no shared one!)
+    {"alarm": ["disk", "memory"]}          the broker is short of these from now on, of nothing else (no shared one!)
     {"unwatch": ["q"]}                     look no more at how many messages and consumers it has
 
 Names that brokers generate are written as they are observed: ``amq.gen-1`` is the first of them. A delivery tag is a
@@ -38,7 +39,7 @@ from typing import Any
 
 from tests.differential.octets import BY_NAME, Json
 
-BESIDE = ("connect", "drop", "wait", "together", "http", "policy", "ctl", "restart", "unwatch")
+BESIDE = ("connect", "drop", "wait", "together", "http", "policy", "ctl", "restart", "alarm", "unwatch")
 _TEXTS = ("shortstr", "longstr")
 _EXTRAS = {"on", "method", "properties", "body", "raw"}
 _decoder = JSONDecoder()
@@ -70,7 +71,7 @@ def _checked(step: Json) -> Json:
 def parsed(line: str) -> Json:
     """The step that a line of text means."""
     first, _, rest = line.strip().partition(" ")
-    if first in ("drop", "wait", "connect", "restart", "ctl", "unwatch"):
+    if first in ("drop", "wait", "connect", "restart", "ctl", "alarm", "unwatch"):
         return _beside(first, rest)
     if first == "http":
         request, _, body = rest.partition(" {")
@@ -84,10 +85,8 @@ def parsed(line: str) -> Json:
 
 
 def _beside(word: str, rest: str) -> Json:
-    if word in ("ctl", "unwatch"):
+    if word in ("ctl", "alarm", "unwatch"):
         return {word: rest.split()}
-    if word == "restart":
-        return {word: True}
     number, _, rest = rest.partition(" ")
     return {word: json.loads(number)} | dict(_arguments(rest))
 

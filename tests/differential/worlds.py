@@ -30,6 +30,8 @@ from tests.wire import Wire
 RELEASES = {"4.0": "4.0.5", "3.10": "3.10.8"}  # what is asked, by the name of simbus's version
 VARIABLES = {"4.0": "SIMBUS_ORACLE_URL_40", "3.10": "SIMBUS_ORACLE_URL_310"}
 AHEAD = 3  # vhosts that are kept ready
+_SHORTAGES = {"disk": ["set_disk_free_limit", "1000GB"], "memory": ["set_vm_memory_high_watermark", "0"]}
+_PLENTY = {"disk": ["set_disk_free_limit", "50MB"], "memory": ["set_vm_memory_high_watermark", "0.6"]}
 EPOCH = 1_700_000_000 * 1_000_000_000
 
 
@@ -55,8 +57,11 @@ class World(Protocol):
     def ctl(self, arguments: Sequence[str]) -> None:
         """Ask what rabbitmqctl can do."""
 
-    def restart(self) -> None:
-        """Stop the broker and start it again."""
+    def restart(self, seconds: float) -> None:
+        """Stop the broker and start it again; both take so many seconds, or as many as they take."""
+
+    def alarm(self, resources: Sequence[str]) -> None:
+        """Let it be short of ``disk``, of ``memory``, of both, or of nothing."""
 
     def close(self) -> None:
         """Nobody needs it any more."""
@@ -112,8 +117,18 @@ class Simbus:
     def ctl(self, arguments: Sequence[str]) -> None:
         raise Unmodelled("rabbitmqctl has nothing to ask here")
 
-    def restart(self) -> None:
+    def restart(self, seconds: float) -> None:
         self.wire.restart()
+        self.wait(seconds * 1000)
+
+    def alarm(self, resources: Sequence[str]) -> None:
+        broker, reasons = self.wire.broker, {f"low on {resource}" for resource in resources}
+        for reason in sorted(reasons - broker.alarms):
+            broker.block(reason)
+        for reason in sorted(broker.alarms - reasons):
+            broker.unblock(reason)
+        self.wire.observe()
+        self.wire.wait()  # who was held back goes on
 
     def close(self) -> None:
         """Nothing is left of it."""
@@ -188,6 +203,10 @@ class Oracle:
         """Delete a vhost, some time."""
         self._helper.submit(self.ask, "DELETE", f"/api/vhosts/{vhost}", None, who="helper")
 
+    def rest(self) -> None:
+        """Make and delete no vhosts just now."""
+        self._helper.submit(bool).result()
+
     def close(self) -> None:
         """Delete what was kept ready."""
         for future in self._ready:
@@ -218,6 +237,7 @@ class RealWorld:
 
     def __init__(self, oracle: Oracle, vhost: str) -> None:
         self._oracle, self.vhost = oracle, vhost
+        self._short: set[str] = set()
 
     def connect(self) -> SocketLine:
         return SocketLine(self._oracle.address)
@@ -233,11 +253,25 @@ class RealWorld:
         filled = [argument.replace("{vhost}", self.vhost) for argument in arguments]
         subprocess.run([*shlex.split(template), *filled], check=True, capture_output=True)
 
-    def restart(self) -> None:
+    def restart(self, seconds: float) -> None:
+        began = time.monotonic()
+        self._oracle.rest()
         self.ctl(["stop_app"])
         self.ctl(["start_app"])
+        self._oracle.ask("GET", "/api/overview", None)
+        left = began + seconds - time.monotonic() if seconds else 0
+        if left < 0:
+            raise TimeoutError(f"the restart took {-left:.1f} s longer than the program allows")
+        time.sleep(left)
+
+    def alarm(self, resources: Sequence[str]) -> None:
+        wanted = set(resources)
+        for resource in sorted(wanted ^ self._short):
+            self.ctl(_SHORTAGES[resource] if resource in wanted else _PLENTY[resource])
+        self._short = wanted
 
     def close(self) -> None:
+        self.alarm([])
         self._oracle.forget(self.vhost)
 
 
