@@ -454,6 +454,8 @@ class Channel(Topology):
 
     def _acknowledge(self, groups: Sequence[Sequence[Unacked]]) -> None:
         vhost = self.vhost
+        if self._limiter is not None:
+            self._limiter.release(groups)
         for group in groups:
             queue = group[0].queue
             for entry in group:
@@ -467,15 +469,14 @@ class Channel(Topology):
             if queue.lease_ends is not None:
                 vhost.after_settling(queue)
         if self._limiter is not None:
-            self._limiter.release(groups)
             self._resume()
 
     def _return(self, groups: Sequence[Sequence[Unacked]], *, requeue: bool) -> None:
         """Give deliveries back; ``_go_on`` must follow."""
-        for group in groups:
-            self._give_back(group, requeue=requeue)
         if self._limiter is not None:
             self._limiter.release(groups)
+        for group in groups:
+            self._give_back(group, requeue=requeue)
 
     def _go_on(self) -> None:
         """After settlements: dead letters arrive, and then consumers that the shared prefetch kept waiting go on."""

@@ -460,7 +460,7 @@ class Programs(RuleBasedStateMachine):
         if free:
             queue = self.queue()
             flags: Json = self.flags(8, "exclusive")
-            if not (self.prefetch.get(on) and self._is_quorum(queue)):  # else it has its turn again after now more, now less
+            if self._may_need_no_ack(on, queue):
                 flags |= self.flags(30, "no_ack")
             if self.chance(30 if self.theme is THEMES["consumers"] else 6):
                 flags["arguments"] = {"x-priority": self.draw(-1, 0, 1, 5)}
@@ -473,6 +473,14 @@ class Programs(RuleBasedStateMachine):
             tag = self.draw(*free)
             self.consumers[on, tag] = flags.get("no_ack", False)
             self.say(on, "basic.consume", queue=queue, consumer_tag=tag, **flags)
+
+    def _may_need_no_ack(self, on: str, queue: str) -> bool:
+        """Where a quorum queue's consumer without acknowledgements is no race.
+
+        Its channel acknowledges for it, a moment later: under a prefetch it has its turn again after now more, now less; and when
+        its connection ends because of another channel, what it got last may come back.
+        """
+        return not self._is_quorum(queue) or (on.startswith("2.") and not self.prefetch.get(on))
 
     def cancel(self, on: str) -> None:
         """A consumer's end."""

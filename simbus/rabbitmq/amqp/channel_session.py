@@ -187,6 +187,8 @@ class ChannelSession:
         except ChannelError as error:
             self._refuse(refusals.of_verb(error, method.class_id, method.method_id))
         except RabbitMQError as error:
+            if self._state is _OPENED:
+                self._end()  # before the connection's other channels, which may get what it held (observed)
             raise refusals.of_verb(error, method.class_id, method.method_id) from None
 
     def _refuse(self, refusal: ProtocolError) -> None:
