@@ -159,3 +159,17 @@ def test_a_message_that_a_quorum_queue_saw_rejected_has_been_delivered_before(ve
             seen.append((message.redelivered, message.delivery_count))
             message.nack(requeue=True)
     assert seen == expected
+
+
+@on_both("delivery_limit_gives_credit", {"4.0": "A2 A3", "3.10": "A2 A3 A4"})
+def test_how_much_a_consumer_may_hold_after_it_gave_back_a_message_once_too_often(version, expected):
+    broker = Broker(version=version)
+    channel = new_channel(broker)
+    declare(channel, "q", "quorum", delivery_limit=0)
+    holder = consumer(broker, "A", 2)
+    publish(channel, "q", "1")
+    holder.reject(1)
+    broker.take_effects()
+    publish(channel, "q", "2 3 4 5")
+    assert delivered(broker.take_effects()) == expected
+    broker.check()

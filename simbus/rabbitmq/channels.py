@@ -491,6 +491,8 @@ class Channel(Topology):
             queue.give_credit(entry.consumer)
         if requeue:
             vhost.requeue(queue, held, settled=settled)
+            if vhost.node.version.delivery_limit_gives_credit:
+                queue.give_credit_for_lost((entry.copy, entry.consumer) for entry in group)
         else:
             for copy in held:
                 vhost.remove(queue, copy, "rejected")

@@ -7,7 +7,7 @@ A copy is *ready* or *unacked*; depth = ready + unacked. In which order ready co
 """
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -302,6 +302,14 @@ class Queue:
             self.rejoin(consumer)
         if consumer.cancelled and not consumer.unacked:
             self.holders -= 1
+
+    def give_credit_for_lost(self, returned: Iterable[tuple[Copy, Consumer | None]]) -> None:
+        """Where a message that came back too often gives its consumer credit twice: it may hold one more from then on."""
+        most = self.options.delivery_limit
+        for copy, consumer in returned:
+            if consumer is not None and most is not None and copy.delivery_count > most:
+                consumer.limit += 1
+                self.rejoin(consumer)
 
     def rejoin(self, consumer: Consumer) -> None:
         """A consumer that another's settlement, or a higher limit, has left with credit joins the rotation again."""

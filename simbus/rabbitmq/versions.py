@@ -80,6 +80,8 @@ class Version:
     """Whether the first get of a message in a quorum queue says x-delivery-count 0, or only later ones, as to a consumer."""
     fewest_priorities: int
     """What ``x-max-priority: 0`` means: as 1, or one level for all messages."""
+    delivery_limit_gives_credit: bool
+    """Whether a consumer may hold one message more for each that it gave back to a quorum queue once too often."""
     quorum_priorities: bool
     """Whether a quorum queue takes messages of priority 5 and more before others, two to one."""
     quorum_returns_by_age: bool
@@ -196,6 +198,7 @@ V4_0 = Version(
     type_is_an_argument=True,
     gets_are_counted_from_zero=False,
     fewest_priorities=1,
+    delivery_limit_gives_credit=False,
     quorum_priorities=True,
     quorum_returns_by_age=True,
     dead_letters_count_failures=True,
@@ -276,6 +279,7 @@ V3_10 = Version(
     type_is_an_argument=False,
     gets_are_counted_from_zero=True,
     fewest_priorities=0,
+    delivery_limit_gives_credit=True,
     quorum_priorities=False,
     quorum_returns_by_age=False,
     dead_letters_count_failures=False,
