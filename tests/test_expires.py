@@ -207,8 +207,8 @@ def test_an_exclusive_queue_expires_and_its_connection_may_close(broker, channel
     channel.connection.close()
 
 
-def test_a_restart_is_a_use(broker, leased):
-    assert outlives(broker, leased, lambda _: broker.restart())
+def test_a_restart_is_a_use_of_a_classic_queue_only(broker, leased, type):
+    assert outlives(broker, leased, lambda _: broker.restart()) == (type == "classic")
 
 
 def test_an_option_says_it_in_words(rabbitmq):

@@ -23,8 +23,8 @@ def restart(vhost: VirtualHost) -> None:
     for queue in list(vhost.queues.values()):
         if queue.durable:
             queue.forget_publishers()
-            vhost.renew_lease(queue)
-            if not queue.is_quorum:  # which writes every message
+            if not queue.is_quorum:  # which writes every message, and when it was used
+                vhost.renew_lease(queue)
                 vhost.lose(queue, queue.retain(_is_persistent), CAUSE)
         else:
             vhost.delete(queue, CAUSE)
