@@ -46,7 +46,8 @@ class Published:
 
     def describe(self) -> str:
         """``published to shop/order.placed, routed to a, b``."""
-        return f"published to {self.message.address}, " + (f"routed to {', '.join(self.queues)}" if self.queues else "unroutable")
+        reached = f"routed to {', '.join(self.queues)}" if self.queues else "reaches no queue"
+        return f"published to {self.message.address}, {reached}"
 
 
 @dataclass(slots=True)

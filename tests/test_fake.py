@@ -213,6 +213,26 @@ def test_an_unknown_property_is_refused_with_the_word_that_was_meant(rabbitmq):
         rabbitmq.publish("", "q", correlationid="7")
 
 
+@pytest.mark.parametrize(
+    ("properties", "says"),
+    [
+        ({"message_id": 7}, 'message_id: 7 is not a text; write for example message_id="7"'),
+        ({"message_id": "x" * 256}, "message_id: .* has 256 octets"),
+        ({"priority": 256}, "priority: 256 is not an octet"),
+        ({"delivery_mode": "2"}, "delivery_mode: '2' is not an octet"),
+        ({"timestamp": "noon"}, "timestamp: 'noon' is not a datetime"),
+        ({"headers": ["a"]}, "headers: .* is not a table"),
+        ({"headers": {1: 2}}, "headers: .* has a name that is not a text"),
+        ({"headers": {"a": [object]}}, "headers: a field of a table cannot hold"),
+    ],
+)
+def test_a_property_that_no_client_could_send_is_refused(rabbitmq, properties, says):
+    rabbitmq.declare_queue("q", max_priority=5)
+    with pytest.raises(OptionError, match=says):
+        rabbitmq.publish("", "q", **properties)
+    assert rabbitmq.queue("q") == []
+
+
 def test_headers_do_not_change_after_publishing(rabbitmq):
     rabbitmq.declare_queue("q")
     headers = {"attempt": 1}
@@ -902,6 +922,30 @@ def test_the_state_shows_queues_consumers_and_time(rabbitmq):
         "parked    classic      1        0  –",
     ]
     assert repr(rabbitmq) == "<RabbitMQ at +1.5 s: payments 0 ready, parked 1 ready>"
+
+
+def test_the_state_shows_whose_turn_it_is_and_what_is_kept_back(rabbitmq):
+    rabbitmq.declare_queue("q", single_active_consumer=True)
+    rabbitmq.consumer("q")(max)
+    rabbitmq.consumer("q", priority=5)(min)
+    rabbitmq.declare_exchange("later", "x-delayed-message", delayed_type="fanout")
+    rabbitmq.publish("later", "", headers={"x-delay": 5000})
+    options = {"dead_letter_exchange": "none", "dead_letter_strategy": "at-least-once", "overflow": "reject-publish"}
+    rabbitmq.declare_queue("orders", type="quorum", message_ttl="1s", **options)
+    rabbitmq.publish("", "orders")
+    rabbitmq.advance("2s")
+    rabbitmq.block("low on disk")
+    assert rabbitmq.state().splitlines() == [
+        "virtual time 2000-01-01 00:00:02 UTC, +2 s since the start",
+        "alarm: low on disk; clients that publish are blocked",
+        "",
+        "queue   type     ready  unacked  consumers",
+        "q       classic      0        0  max, min (priority 5, waits to be the single active one)",
+        "orders  quorum       0        0  –",
+        "",
+        "exchange later delays 1; the next goes on in 3 s",
+        "queue orders keeps 1 that no dead-letter queue takes; tried again in 2 min 59 s",
+    ]
 
 
 def test_the_timeline_shows_what_the_handler_raised(rabbitmq):

@@ -98,3 +98,21 @@ def test_definitions_come_into_a_running_fake(rabbitmq):
     rabbitmq.publish("", "q", b"1")
     rabbitmq.publish("", "q", b"2")
     assert rabbitmq.queue("q").ready == 1
+
+
+def test_limits_count_clients_and_not_the_test_and_its_handlers(rabbitmq):
+    rabbitmq.declare_queue("q")
+    rabbitmq.set_vhost_limits(max_connections=1)
+    rabbitmq.set_user_limits("guest", max_channels=1, max_connections=1)
+    handler = rabbitmq.consumer("q")(lambda _message: None)
+    with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as client:
+        client.channel().basic_publish("", "q", b"1")
+        with pytest.raises(pika.exceptions.ProbableAccessDeniedError, match=r"connection limit \(1\) is reached"):
+            pika.BlockingConnection(pika.URLParameters(rabbitmq.url))
+        rabbitmq.wait_until_idle()
+    assert handler.attempts == 1
+
+
+def test_definitions_that_are_not_read_yet_are_refused(rabbitmq):
+    with pytest.raises(OptionError, match=r"import_definitions: 'definitions.json' is no table; write json.loads"):
+        rabbitmq.import_definitions("definitions.json")

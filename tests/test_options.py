@@ -1,11 +1,13 @@
 """Options as people write them, and topologies that the fake and the simulation share."""
 
+from datetime import timedelta
+
 import pytest
 
 from simbus.dialect import Topology
-from simbus.errors import ScenarioError
+from simbus.errors import ScenarioError, UnitError
 from simbus.rabbitmq.broker import Broker
-from simbus.rabbitmq.options import OptionError, declare_topology, queue_arguments
+from simbus.rabbitmq.options import OptionError, consumer_arguments, declare_topology, queue_arguments
 
 
 @pytest.fixture
@@ -75,3 +77,20 @@ def test_a_topology_that_cannot_be_names_the_entity_at_fault(channel, topology, 
     with pytest.raises(ScenarioError) as error:
         declare_topology(channel, topology)
     assert str(error.value).startswith(text)
+
+
+@pytest.mark.parametrize(
+    ("value", "offset"), [("first", "first"), (7, 7), ("1h", "1h"), ("30min", "1800s"), (timedelta(hours=2), "7200s")]
+)
+def test_a_stream_is_read_from_a_place_or_from_so_long_ago(value, offset):
+    assert consumer_arguments(None, {"stream_offset": value}) == {"x-stream-offset": offset}
+
+
+@pytest.mark.parametrize("value", ["frist", True, 1.5])
+def test_what_is_no_place_in_a_stream_is_refused_with_those_that_are(value):
+    with pytest.raises(UnitError, match=r'stream_offset: .*"first", "last" or "next", an offset, or a datetime'):
+        consumer_arguments(None, {"stream_offset": value})
+
+
+def test_a_consumer_s_priority_is_an_option():
+    assert consumer_arguments(None, {"priority": 10}) == {"x-priority": 10}

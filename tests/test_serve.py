@@ -240,6 +240,13 @@ def test_definitions_are_there_from_the_beginning(tmp_path):
         assert "as till to vhost shop" in node.line("connected")
 
 
+def test_the_address_leads_to_the_default_virtual_host_when_the_definitions_have_it(tmp_path):
+    file = tmp_path / "definitions.json"
+    file.write_text(json.dumps({"vhosts": [{"name": "audit"}, {"name": "/"}]}), "utf-8")
+    with served("--definitions", str(file)) as node:
+        assert urlsplit(node.url).path == "/"
+
+
 def test_definitions_that_the_broker_refuses_are_named_by_file_and_entry(tmp_path):
     file = tmp_path / "definitions.json"
     arguments = {"x-message-ttl": -1}

@@ -34,6 +34,10 @@ from simbus.rabbitmq.versions import V4_0, version_of
 from simbus.rabbitmq.virtual_host import VirtualHost
 
 
+def _admit_all() -> None:
+    """Of a connection that is not counted, any number of channels."""
+
+
 class Broker(Administration):
     """A RabbitMQ node.
 
@@ -83,32 +87,42 @@ class Broker(Administration):
 
     # Connections
 
-    def open_connection(self, vhost: str = "/", user: str = "guest", name: str = "") -> Connection:
+    def open_connection(self, vhost: str = "/", user: str = "guest", name: str = "", *, counted: bool = True) -> Connection:
         """A new connection of a user who has been authenticated; its name is for people.
+
+        One that is not ``counted`` meets no limit of connections and channels: whoever drives the broker, and no client.
 
         Raises:
             ConnectionError: 530 for an unknown vhost, or one that the user may not use, or a limit that is reached.
         """
         host = self.vhost(vhost)
-        others = self.connections
-        check_connections(vhost, host.limits, user, sum(other.vhost is host for other in others))
         known = self._users.users.get(user)
-        if known is not None:
-            check_connections_of(known, sum(other.user == user for other in others))
+        if counted:
+            self._check_limits(host, user)
         permissions = self._users.permissions(user, vhost)
         if permissions is None:
             raise ConnectionError(530, f"access to vhost '{vhost}' refused for user '{user}'")
-        connection = Connection(
-            host, permissions, name, partial(self._admit_channel, user), known is not None and "impersonator" in known.tags
-        )
-        self._connections = [*others, connection]
+        admit = partial(self._admit_channel, user) if counted else _admit_all
+        connection = Connection(host, permissions, name, admit, known is not None and "impersonator" in known.tags)
+        self._connections = [*self.connections, connection]
         return connection
+
+    def _check_limits(self, vhost: VirtualHost, user: str) -> None:
+        """Refuse (530) one connection too many."""
+        others = self._counted_connections()
+        check_connections(vhost.name, vhost.limits, user, sum(other.vhost is vhost for other in others))
+        known = self._users.users.get(user)
+        if known is not None:
+            check_connections_of(known, sum(other.user == user for other in others))
+
+    def _counted_connections(self) -> list[Connection]:
+        return [connection for connection in self.connections if connection.admit is not _admit_all]
 
     def _admit_channel(self, user: str) -> None:
         """Refuse (530) a user one channel too many; all connections of the user count."""
         known = self._users.users.get(user)
         if known is not None and known.limits:
-            there = sum(len(connection.channels) for connection in self.connections if connection.user == user)
+            there = sum(len(connection.channels) for connection in self._counted_connections() if connection.user == user)
             check_channels_of(known, there, self._node.name if self.version.channel_limit_names_the_node else user)
 
     def restart(self) -> list[Connection]:

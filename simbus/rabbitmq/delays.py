@@ -66,6 +66,11 @@ class DelayRouter(Router, Keeper):
         self.inner.forget()
 
     @property
+    def kept(self) -> int:
+        """How many messages it keeps."""
+        return len(self._due)
+
+    @property
     def next_due(self) -> int | None:
         """When the next message is to go on."""
         return self._due[0][0] if self._due else None

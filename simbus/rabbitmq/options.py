@@ -20,6 +20,7 @@ from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.topology import QueueDeclareOk
 from simbus.units import MILLISECOND, SECOND, duration, size
 
+_PLACES = ("first", "last", "next")  # in a stream
 _RABBITMQS_AGE = re.compile(r"\d+[YMDhms]")  # "M" is a month
 
 
@@ -58,12 +59,13 @@ class QueueArguments(TypedDict, total=False):
 class ConsumerArguments(TypedDict, total=False):
     """The options of a consumer that stand for AMQP arguments; None is absent.
 
-    ``stream_offset`` is where it starts in a stream: ``"first"``, ``"last"``, ``"next"``, an offset, a time, or RabbitMQ's
-    ``"1h"`` for what was published in the last hour. ``stream_filter`` names the filter values that it wants.
+    Of consumers that have credit those of the highest ``priority`` are served first; without one it is 0.
+    ``stream_offset`` is where it starts in a stream: ``"first"``, ``"last"``, ``"next"``, an offset, a time, or ``"1h"`` for
+    what was published in the last hour. ``stream_filter`` names the filter values that it wants.
     """
 
     priority: int | None
-    stream_offset: str | int | datetime | None
+    stream_offset: str | int | datetime | timedelta | None
     stream_filter: str | Sequence[str] | None
     stream_match_unfiltered: bool | None
 
@@ -107,11 +109,21 @@ def _age(value: object, what: str) -> str:
 def _offset(value: object, what: str) -> object:
     if isinstance(value, datetime) and value.tzinfo is None:
         raise OptionError(f"{what}: {value!r} has no time zone; write for example datetime(2000, 1, 1, tzinfo=UTC)")
-    return value if isinstance(value, datetime | int) else _text(value, what)
+    return value if value in _PLACES or (isinstance(value, datetime | int) and not isinstance(value, bool)) else _ago(value, what)
+
+
+def _ago(value: object, what: str) -> str:
+    """How long before now a reader of a stream starts."""
+    try:
+        return _age(value, what)
+    except UnitError as error:
+        raise UnitError(f'{error}; or "first", "last" or "next", an offset, or a datetime') from None
 
 
 def _texts(value: object, what: str) -> object:
-    return value if isinstance(value, str) else [_text(text, what) for text in _kind(value, Sequence, what, "a text or some")]
+    if isinstance(value, str):
+        return value
+    return [_text(text, what) for text in _kind(value, Sequence, what, "a text or a list of them")]
 
 
 def _text(value: object, what: str) -> object:

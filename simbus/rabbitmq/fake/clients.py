@@ -99,7 +99,7 @@ class Clients:
             return self._channel_in_use
 
     def _connect(self, name: str = "the test") -> Connection:
-        return self._broker.open_connection(self._vhost.name, name=name)
+        return self._broker.open_connection(self._vhost.name, name=name, counted=False)
 
     # Verbs
 

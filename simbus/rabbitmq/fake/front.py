@@ -42,7 +42,7 @@ from simbus.rabbitmq.fake.messages import (
 from simbus.rabbitmq.fake.mishaps import Mishaps
 from simbus.rabbitmq.fake.network import Network
 from simbus.rabbitmq.fake.operating import Operating
-from simbus.rabbitmq.fake.views import Messages, Noted, table
+from simbus.rabbitmq.fake.views import Messages, Noted, kept_back, table
 from simbus.rabbitmq.options import (
     ConsumerArguments,
     OptionError,
@@ -277,11 +277,13 @@ class RabbitMQ(Declaring, Operating, Doors, Mishaps):
         """The queues, their consumers and the time: text for people."""
         raised = [summary for handler in self._clients.handlers if (summary := handler.summary())]
         with self.looking():
-            queues = table(self._vhost)
+            queues = [*table(self._vhost), *kept_back(self._vhost)]
+            alarm = self._broker.blocked
             kind = "time" if self._clock.follows_the_wall else "virtual time"
             time = f"{kind} {moment(self._clock.now):%Y-%m-%d %H:%M:%S} UTC, +{self._elapsed()} since the start"
         faults = [line for faults in self._faults for line in faults.summary()]
-        return "\n".join([time, "", *queues, *([""] if raised else []), *raised, *([""] if faults else []), *faults])
+        alarms = [] if alarm is None else [f"alarm: {alarm}; clients that publish are blocked"]
+        return "\n".join([time, *alarms, "", *queues, *([""] if raised else []), *raised, *([""] if faults else []), *faults])
 
     def __repr__(self) -> str:
         with self.looking():

@@ -9,9 +9,11 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from struct import error as StructError  # noqa: N812 - as the exception that it is
 from typing import Any, Protocol, TypedDict
 
 from simbus.effects import Published
+from simbus.rabbitmq.amqp.tables import encode_table, short_string
 from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.messages import Death, Properties
 from simbus.rabbitmq.messages import Message as Content
@@ -202,16 +204,43 @@ def properties_of(given: Mapping[str, Any]) -> Properties:
     """Properties from keywords.
 
     Raises:
-        OptionError: for an unknown one.
+        OptionError: for an unknown one, or a value that no client could send.
         UnitError: for an expiration that cannot be read.
     """
     check_known(given, PropertyArguments.__annotations__, "message")
     values = dict(given)
+    for name, value in given.items():
+        if value is not None and name != "expiration":
+            _check(name, value)
     if values.get("expiration") is not None:
         values["expiration"] = expiration_of(values["expiration"])
     if values.get("headers") is not None:
         values["headers"] = dict(values["headers"])  # a copy: what was published no longer changes
     return Properties(**values)
+
+
+def _check(name: str, value: object) -> None:
+    """Refuse what cannot be sent, before a client that is to get it stumbles over it."""
+    kind, what = _KINDS.get(name, (str, f'a text; write for example {name}="{value}"'))
+    if not isinstance(value, kind) or isinstance(value, bool) or (kind is int and not 0 <= value <= 255):
+        raise OptionError(f"{name}: {value!r} is not {what}")
+    try:
+        if isinstance(value, Mapping):
+            encode_table(value)
+        elif isinstance(value, str):
+            short_string(value)
+    except AttributeError:
+        raise OptionError(f"{name}: {value!r} has a name that is not a text") from None
+    except (ValueError, StructError) as error:
+        raise OptionError(f"{name}: {error}") from None
+
+
+_KINDS: dict[str, tuple[Any, str]] = {
+    "headers": (Mapping, "a table"),
+    "delivery_mode": (int, "an octet"),
+    "priority": (int, "an octet, 0 to 255"),
+    "timestamp": ((datetime, int), "a datetime"),
+}
 
 
 def encoded(body: object) -> tuple[bytes, str | None]:

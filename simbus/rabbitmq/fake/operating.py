@@ -120,8 +120,11 @@ class Operating(Part):
         """Take in what RabbitMQ has exported: what is not there yet is declared, and policies, users and permissions are set.
 
         Raises:
+            OptionError: for what is no parsed JSON.
             ScenarioError: for an entry that is malformed, refused or not modelled; it names the place and the remedy.
         """
+        if not isinstance(document, Mapping):
+            raise OptionError(f"import_definitions: {document!r} is no table; write json.loads(Path(...).read_text())")
         self._administer(import_definitions, document)
 
     def _administer(self, verb: Callable[..., object], *arguments: Any, **options: Any) -> None:

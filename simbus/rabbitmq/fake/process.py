@@ -57,7 +57,9 @@ class Process:
     def listen(self) -> str:
         """Begin to listen; the URL, which names no user when guest is none."""
         host, port = self._network.address()
-        return addresses.url("amqp", host, port, self._broker.vhost_names[0], addresses.GUEST if self._guest else None)
+        names = self._broker.vhost_names
+        vhost = addresses.VHOST if addresses.VHOST in names else names[0]
+        return addresses.url("amqp", host, port, vhost, addresses.GUEST if self._guest else None)
 
     def listen_for_management(self) -> str | None:
         """The same for the management API, if it is wanted."""

@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Generic, Protocol, TypeVar, overload
 
+from simbus.rabbitmq.consumers import Consumer
+from simbus.rabbitmq.delays import DelayRouter
 from simbus.rabbitmq.errors import not_found
 from simbus.rabbitmq.fake.messages import Message, PublishedMessage, ReturnedMessage
 from simbus.rabbitmq.fields import compared_as_number
@@ -16,6 +18,7 @@ from simbus.rabbitmq.messages import Copy
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.topics import topic_matches
 from simbus.rabbitmq.virtual_host import VirtualHost
+from simbus.trace import elapsed
 
 M = TypeVar("M", PublishedMessage, ReturnedMessage)
 
@@ -126,10 +129,39 @@ def table(vhost: VirtualHost) -> list[str]:
     """The queues of a virtual host, a row each, in aligned columns."""
     rows = [("queue", "type", "ready", "unacked", "consumers")]
     for queue in vhost.queues.values():
-        consumers = ", ".join(c.tag + (f" (prefetch {c.prefetch})" if c.prefetch else "") for c in queue.consumers)
+        consumers = ", ".join(_about(consumer) for consumer in queue.consumers)
         rows.append((queue.name, queue.options.type, str(len(queue.ready)), str(queue.unsettled), consumers or "–"))
     wide = [max(len(row[column]) for row in rows) for column in range(4)]
     return [f"{n:<{wide[0]}}  {t:<{wide[1]}}  {r:>{wide[2]}}  {u:>{wide[3]}}  {c}" for n, t, r, u, c in rows]
+
+
+def _about(consumer: Consumer) -> str:
+    """``charge (prefetch 10, priority 5)``."""
+    notes = [f"{what} {number}" for what in ("prefetch", "priority") if (number := getattr(consumer, what))]
+    if consumer.waits:
+        notes.append("waits to be the single active one")
+    return consumer.tag + (f" ({', '.join(notes)})" if notes else "")
+
+
+def kept_back(vhost: VirtualHost) -> list[str]:
+    """What no row of the table shows: messages that exchanges delay, and dead letters that no queue takes."""
+    lines = [*_delayed(vhost), *_dying(vhost)]
+    return ["", *lines] if lines else []
+
+
+def _delayed(vhost: VirtualHost) -> Iterator[str]:
+    for exchange in vhost.exchanges.values():
+        router = exchange.router
+        if isinstance(router, DelayRouter) and router.next_due is not None:
+            wait = elapsed(router.next_due - vhost.node.now)
+            yield f"exchange {exchange.name} delays {router.kept}; the next goes on in {wait}"
+
+
+def _dying(vhost: VirtualHost) -> Iterator[str]:
+    for queue in vhost.queues.values():
+        if queue.dying:
+            wait = elapsed(min(dying.next_try for dying in queue.dying) - vhost.node.now)
+            yield f"queue {queue.name} keeps {len(queue.dying)} that no dead-letter queue takes; tried again in {wait}"
 
 
 class Messages(Sequence[M], Generic[M]):
