@@ -59,6 +59,35 @@ def test_a_reset_forgets_messages_and_leaves_applications_connected(shared):
         assert bodies == [b"from the second test"]
 
 
+def test_a_reset_forgets_what_exchanges_and_dead_letters_keep_back(shared):
+    arguments: dict[str, object] = {"x-queue-type": "quorum", "x-dead-letter-exchange": "", "x-dead-letter-routing-key": "late"}
+    arguments |= {"x-dead-letter-strategy": "at-least-once", "x-overflow": "reject-publish", "x-message-ttl": 1000}
+    with pika.BlockingConnection(pika.URLParameters(shared.url)) as application:
+        channel = application.channel()
+        channel.queue_declare("orders", durable=True, arguments=arguments)
+        for exchange, type in (("delays", "x-delayed-message"), ("recent", "x-recent-history")):
+            channel.exchange_declare(exchange, type, durable=True, arguments={"x-delayed-type": "fanout"})
+        shared.publish("", "orders")
+        shared.publish("recent", "")
+        shared.advance("2s")
+        shared.publish("delays", "", headers={"x-delay": 1000})
+        shared.reset()
+        assert "keeps" not in shared.state()
+        assert "delays 1" not in shared.state()
+        channel.queue_declare("late")
+        for exchange in ("delays", "recent"):
+            channel.queue_bind("late", exchange)
+        shared.advance("10min")
+        assert shared.queue("late") == []
+        shared.publish("delays", "", headers={"x-delay": 1000})
+        shared.advance("1s")
+        assert shared.queue("late").ready == 1
+        for name in ("orders", "late"):
+            channel.queue_delete(name)
+        for exchange in ("delays", "recent"):
+            channel.exchange_delete(exchange)
+
+
 def test_a_reset_deletes_what_the_test_declared_and_ends_its_handlers(shared):
     with pika.BlockingConnection(pika.URLParameters(shared.url)) as connection:
         connection.channel().queue_declare("orders")

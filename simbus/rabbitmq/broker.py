@@ -148,6 +148,8 @@ class Broker(Administration):
         for vhost in self._vhosts.values():
             for queue in vhost.queues.values():
                 vhost.empty(queue)
+            for exchange in vhost.exchanges.values():
+                exchange.router.empty()
 
     # Resource alarms
 

@@ -65,6 +65,12 @@ class DelayRouter(Router, Keeper):
         """Of the inner router; what is kept here is on disk."""
         self.inner.forget()
 
+    def empty(self) -> None:
+        """Here too."""
+        self._node.forget(self)
+        self._due.clear()
+        self.inner.empty()
+
     @property
     def kept(self) -> int:
         """How many messages it keeps."""

@@ -77,6 +77,10 @@ class Router(ABC):
     def forget(self) -> None:  # noqa: B027 - for those who keep messages
         """The broker restarts: what was kept in memory is gone."""
 
+    def empty(self) -> None:
+        """Every message is forgotten. No client can ask for this."""
+        self.forget()
+
 
 class Keeper(ABC):
     """What keeps a message on its way for later."""

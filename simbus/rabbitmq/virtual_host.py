@@ -480,10 +480,11 @@ class VirtualHost:
     def empty(self, queue: Queue) -> None:
         """Remove all that a queue holds, unacked too: settling that later means nothing. No client can ask for this."""
         self.purge(queue)
-        for copy in queue.unacked.values():
+        for copy in (*queue.unacked.values(), *(dying.copy for dying in queue.dying)):
             queue.ledger.purged += 1
             self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, "purged", ()))
         queue.unacked.clear()
+        queue.dying.clear()
         self.after_settling(queue)
 
     def delete(self, queue: Queue, cause: str = "deleted", why: str = "") -> int:

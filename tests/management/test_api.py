@@ -64,6 +64,11 @@ def asked(version, method, path, body=None, **more):
 # What follows from a request
 
 
+def test_a_node_that_answers_over_http_listens_for_amqp_too(rabbitmq, api):
+    assert api.get("/api/health/checks/protocol-listener/amqp") == {"protocol": "amqp", "status": "ok"}
+    assert api.get(f"/api/health/checks/port-listener/{rabbitmq.port}")["status"] == "ok"
+
+
 def test_a_message_published_over_http_reaches_a_real_client(rabbitmq, api):
     rabbitmq.declare_queue("q")
     with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as connection:

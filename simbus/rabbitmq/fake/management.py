@@ -34,6 +34,7 @@ class Management:
         """Host and port, which it listens at when it is first asked for; CannotListen when the port is taken."""
         with self._changing:
             if self._running is None:
+                self._network.address()  # health checks ask whether the node listens for AMQP, which a real one always does
                 self._running = self._start()
                 self._wanted = self._running.address  # the same again, when it is started anew
             return cast("tuple[str, int]", self._running.address)
