@@ -208,10 +208,10 @@ class Topology:
         if existing.is_stream:  # whatever the flags say, and without a count (observed)
             self.vhost.delete(existing)
             return 0
-        if if_unused and existing.consumers:
-            raise precondition_failed(f"{where} in use")
         if if_empty and existing.ready:
             raise precondition_failed(f"{where} not empty")
+        if if_unused and existing.consumers:
+            raise precondition_failed(f"{where} in use")
         return self.vhost.delete(existing)
 
     # Checks
