@@ -509,7 +509,7 @@ class Channel(Topology):
         When there was none before, all that is unacked counts, gets too, though those make no room when they are settled
         (rabbit_channel, and observed).
         """
-        counted = len(self.held) if self._limiter is None else self._limiter.held
+        counted = len(self.unacked) if self._limiter is None else self._limiter.held
         self._limiter = limiter = Limiter(prefetch_count, counted) if prefetch_count else None
         held = [entry.consumer for entry in self.held.values() if entry.consumer is not None]
         for consumer in (*self.consumers.values(), *held):
@@ -522,6 +522,8 @@ class Channel(Topology):
         Queues take turns, in the order of their consumers' tags; RabbitMQ wakes them in random order, so that none starves.
         """
         last = "" if self._limiter is None else self._limiter.last_resumed
+        if self._limiter is not None and not self._limiter.full:
+            self._limiter.suspended.clear()
         waiting = [self.consumers[tag] for tag in sorted(self.consumers, key=lambda tag: (tag <= last, tag))]
         for queue in dict.fromkeys(consumer.queue for consumer in waiting):
             held = {consumer: consumer.unacked for consumer in waiting if consumer.queue is queue}

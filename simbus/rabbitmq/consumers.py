@@ -12,12 +12,15 @@ from typing import Any
 class Limiter:
     """The prefetch that the consumers of a channel share (basic.qos with ``global``), and what they hold.
 
-    Consumers that need not acknowledge hold nothing, and get nothing while it is full (observed on 4.0.5).
+    Consumers that need not acknowledge hold nothing, and get nothing while it is full. A queue that tried in vain to deliver to
+    one of its consumers is ``suspended``: the others get nothing from it either until they are told to go on (rabbit_limiter,
+    rabbit_queue_consumers, and observed).
     """
 
     limit: int
     held: int = 0
     last_resumed: str = ""
+    suspended: set[Any] = field(default_factory=set)
 
     def release(self, groups: Sequence[Sequence[Any]]) -> None:
         """Deliveries were settled: those to consumers make room, also to such as it does not limit (rabbit_limiter)."""
@@ -26,8 +29,12 @@ class Limiter:
 
     @property
     def full(self) -> bool:
-        """Whether none of its consumers may get a delivery."""
+        """Whether no more may be held."""
         return self.held >= self.limit
+
+    def holds_back(self, consumer: "Consumer") -> bool:
+        """Whether this consumer may get no delivery now."""
+        return self.held >= self.limit or consumer.queue in self.suspended
 
 
 @dataclass(slots=True, eq=False)
@@ -61,7 +68,7 @@ class Consumer:
     @property
     def full(self) -> bool:
         """Whether it may get no delivery now."""
-        return self.unacked >= self.limit > 0 or (self.limiter is not None and self.limiter.full)
+        return self.unacked >= self.limit > 0 or (self.limiter is not None and self.limiter.holds_back(self))
 
     @property
     def ready(self) -> bool:

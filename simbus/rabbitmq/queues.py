@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
 from simbus.rabbitmq.arguments import QueueOptions
-from simbus.rabbitmq.consumers import Consumer, SingleActive
+from simbus.rabbitmq.consumers import Consumer, Limiter, SingleActive
 from simbus.rabbitmq.messages import Copy, Dying
 from simbus.rabbitmq.policies import NOTHING, Applied
 from simbus.rabbitmq.ready import ByPriority, Fifo, Quorum, Ready
@@ -272,7 +272,9 @@ class Queue:
         while rotation:
             consumer = rotation.popleft()
             limiter = consumer.limiter
-            if consumer.unacked >= consumer.limit > 0 or (limiter is not None and limiter.full):
+            if consumer.unacked >= consumer.limit > 0 or (limiter is not None and limiter.holds_back(consumer)):
+                if limiter is not None and limiter.full:
+                    limiter.suspended.add(self)
                 consumer.active = False
                 self._departures += 1
                 consumer.left = self._departures
@@ -300,6 +302,8 @@ class Queue:
         consumer.unacked -= 1
         if consumer.limiter is None and not consumer.active:
             self.rejoin(consumer)
+        elif not consumer.active and consumer.unacked + 1 == consumer.limit:
+            self._try_again(consumer.limiter)
         if consumer.cancelled and not consumer.unacked:
             self.holders -= 1
 
@@ -310,6 +314,13 @@ class Queue:
             if consumer is not None and most is not None and copy.delivery_count > most:
                 consumer.limit += 1
                 self.rejoin(consumer)
+
+    def _try_again(self, limiter: Limiter | None) -> None:
+        """One of those that share a prefetch has credit of its own again: whether there is room is seen when it is their turn."""
+        sharing = [other for other in self.consumers if other.limiter is limiter and not (other.active or other.waits)]
+        for consumer in sorted(sharing, key=lambda other: other.left):
+            if not consumer.unacked >= consumer.limit > 0:
+                self._join(consumer)
 
     def rejoin(self, consumer: Consumer) -> None:
         """A consumer that another's settlement, or a higher limit, has left with credit joins the rotation again."""

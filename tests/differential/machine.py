@@ -511,7 +511,10 @@ class Programs(RuleBasedStateMachine):
         owed = [(on, label) for on, labels in self.owed.items() for label, _ in labels]
         if owed:
             on, label = self.draw(*owed)
-            if self.theme is THEMES["streams"]:  # consumers of one channel get the same message in any order
+            consumers = {label.split("#")[0] for label, _ in self.owed[on]}
+            if len(consumers) > 1 and any(
+                self.types.values()
+            ):  # whose deliveries come first may be anyone's: a stream's, a quorum queue's
                 arguments.pop("multiple", None)
             self.say(on, method, delivery_tag=label, **arguments)
 
@@ -522,13 +525,17 @@ class Programs(RuleBasedStateMachine):
     # Modes and ends
 
     def policy(self, on: str) -> None:
-        """A policy for some queues or exchanges, or no longer."""
+        """A policy for some queues or exchanges, or no longer; of two with one priority, RabbitMQ takes any."""
         name = self.draw("p1", "p2")
         if self.chance(25):
             self.do({"http": f"DELETE /api/policies/{{vhost}}/{name}"})
             return
         definition = self.some(40, _POLICIES) or {"max-length": 1}
-        told = {"pattern": self.draw("^q1$", "^q", "^x", ".*"), "definition": definition, "priority": self.draw(0, 0, 1)}
+        told = {
+            "pattern": self.draw("^q1$", "^q", "^x", ".*"),
+            "definition": definition,
+            "priority": {"p1": self.draw(0, 2), "p2": 1}[name],
+        }
         self.do({"policy": name, **told, "apply-to": self.draw("queues", "queues", "all", "exchanges")})
 
     def confirm(self, on: str) -> None:
@@ -544,8 +551,12 @@ class Programs(RuleBasedStateMachine):
         self.say(on, "channel.close", reply_code=200)
 
     def end_connection(self) -> None:
-        """The end of a connection, with a word or without."""
-        number = self.draw(1, 2)
+        """The end of a connection, with a word or without.
+
+        Its channels end in any order, and what one gives back may reach another: not where both have consumers, or one swallows.
+        """
+        here = {on: no_ack for (on, _), no_ack in self.consumers.items() if on.startswith("1.")}
+        number = 2 if len(here) > 1 or any(here.values()) else self.draw(1, 2)
         if self.chance(50):
             self.say(f"{number}.0", "connection.close", reply_code=200)
         else:
