@@ -553,10 +553,12 @@ class Programs(RuleBasedStateMachine):
     def end_connection(self) -> None:
         """The end of a connection, with a word or without.
 
-        Its channels end in any order, and what one gives back may reach another: not where both have consumers, or one swallows.
+        Its channels end in any order, and what one gives back may reach another: not where both hold something or have
+        consumers, or one swallows.
         """
-        here = {on: no_ack for (on, _), no_ack in self.consumers.items() if on.startswith("1.")}
-        number = 2 if len(here) > 1 or any(here.values()) else self.draw(1, 2)
+        consumers = [(on, no_ack) for (on, _), no_ack in self.consumers.items() if on.startswith("1.")]
+        busy = {on for on, _ in consumers} | {on for on, owed in self.owed.items() if owed and on.startswith("1.")}
+        number = 2 if len(busy) > 1 or any(no_ack for _, no_ack in consumers) else self.draw(1, 2)
         if self.chance(50):
             self.say(f"{number}.0", "connection.close", reply_code=200)
         else:
