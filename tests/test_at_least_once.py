@@ -2,8 +2,8 @@
 
 import pytest
 
-from simbus.effects import Removed
-from tests.brokers import declare, ready, removed, walk
+from simbus.effects import Enqueued, Removed
+from tests.brokers import declare, publish, ready, removed, walk
 
 MINUTES = 60_000
 
@@ -17,7 +17,7 @@ def source(channel):
 
 def declare_source(channel, overflow="reject-publish", **arguments):
     to = {"dead_letter_exchange": "", "dead_letter_routing_key": "dead", "dead_letter_strategy": "at-least-once"}
-    declare(channel, "q", "quorum", overflow=overflow, **to, **arguments)
+    declare(channel, "q", "quorum", **{"overflow": overflow, **to, **arguments})
 
 
 def die(channel, *bodies):
@@ -92,3 +92,62 @@ def test_a_queue_that_is_deleted_takes_what_it_keeps_with_it(broker, source):
     assert removed(broker.take_effects()) == ["deleted"]
     walk(broker, 10 * MINUTES)
     broker.check()
+
+
+def test_what_arrived_is_noted_with_the_copies_that_it_became(broker, channel):
+    broker.advance(7)
+    declare_source(channel, dead_letter_exchange="amq.fanout")
+    for name in ("dead", "buried"):
+        declare(channel, name)
+        channel.queue_bind(name, "amq.fanout")
+    publish(channel, "q", "1")
+    channel.get("q")
+    broker.take_effects()
+    channel.reject(1, requeue=False)
+    assert broker.take_effects() == [
+        Enqueued(7, 1, 2, "dead", 1),
+        Enqueued(7, 1, 3, "buried", 1),
+        Removed(7, 1, 1, "q", "rejected", (2, 3)),
+    ]
+    publish(channel, "q", "2")
+    assert broker.take_effects()[1] == Enqueued(7, 2, 4, "q", 0)
+    broker.check()
+
+
+def test_one_queue_that_takes_it_does_not_get_it_again_for_one_that_refuses(broker, channel):
+    declare_source(channel, dead_letter_exchange="amq.fanout")
+    declare(channel, "dead")
+    declare(channel, "full", max_length=0, overflow="reject-publish")
+    for name in ("dead", "full"):
+        channel.queue_bind(name, "amq.fanout")
+    die(channel, "1")
+    walk(broker, 3 * MINUTES)
+    assert ready(channel, "dead") == "1"
+    assert removed(broker.take_effects()) == []
+    channel.queue_unbind("full", "amq.fanout")
+    walk(broker, 3 * MINUTES)
+    assert removed(broker.take_effects()) == ["rejected"]
+    broker.check()
+
+
+def test_it_waits_for_its_exchange_too(broker, channel):
+    declare_source(channel, dead_letter_exchange="later")
+    die(channel, "1")
+    declare(channel, "dead")
+    channel.exchange_declare("later", "fanout")
+    channel.queue_bind("dead", "later")
+    walk(broker, 3 * MINUTES)
+    assert ready(channel, "dead") == "1"
+    broker.check()
+
+
+def test_what_ends_in_a_cycle_is_kept_no_longer(broker, channel):
+    declare(channel, "dead", dead_letter_exchange="", dead_letter_routing_key="q", message_ttl=100)
+    declare_source(channel, message_ttl=100)
+    channel.publish("", "q", b"1")
+    walk(broker, 100)
+    broker.take_effects()
+    walk(broker, 1000)
+    assert removed(broker.take_effects()).count("expired") >= 1
+    assert not channel.vhost.queues["q"].dying
+    assert broker.next_deadline is None

@@ -31,6 +31,18 @@ def publish(channel, delay, body="1", key="k", mandatory=False, **headers):
     channel.publish("x", key, body.encode(), Properties(headers={"x-delay": delay, **headers}), mandatory=mandatory)
 
 
+def test_a_transaction_s_message_is_kept_from_the_commit_on(broker, delayed):
+    delayed.tx_select()
+    publish(delayed, 5000)
+    walk(broker, 3000)
+    delayed.tx_commit()
+    walk(broker, 4999)
+    assert ready(delayed, "q") == ""
+    walk(broker, 1)
+    assert ready(delayed, "q") == "1"
+    broker.check()
+
+
 def test_a_message_is_routed_when_its_delay_is_over(broker, delayed):
     publish(delayed, 5000)
     walk(broker, 4999)

@@ -54,6 +54,19 @@ def test_a_delivery_got_is_watched_as_one_consumed(broker, channel):
     assert timed_out(broker) == [TEXT.format(1000)]
 
 
+def test_a_channel_that_held_nothing_at_a_look_is_watched_again_when_it_gets_something(broker, channel):
+    declare(channel, "q", consumer_timeout=1000)
+    publish(channel, "q", "1 2")
+    get(channel, "q", 1)
+    channel.ack(1)
+    seconds(broker, 90)
+    assert broker.next_deadline is None
+    get(channel, "q", 1)
+    seconds(broker, 60)
+    assert channel.closed
+    broker.check()
+
+
 def test_a_timeout_of_a_minute_is_met_at_the_second_look(broker, channel):
     """Observed: at the first the delivery is not older than that."""
     declare(channel, "q", consumer_timeout=60_000)
