@@ -250,7 +250,7 @@ class Channel(Topology):
             self._transaction = Transaction()
 
     def tx_commit(self) -> None:
-        """Do what waits: the publishes first, then the settlements.
+        """Do what waits: the publishes first, then the settlements, the last of them first (observed).
 
         Raises:
             ChannelError: 406 outside a transaction; also, and then everything is done, when a queue refused a message or, in
@@ -258,7 +258,7 @@ class Channel(Topology):
         """
         waiting, self._transaction = self._open_transaction(), Transaction()
         accepted = [self._publish_late(*publish) for publish in waiting.publishes]
-        for how, held in waiting.settlements:
+        for how, held in reversed(waiting.settlements):
             groups = settled_together(dict(sorted(held.items())))
             if how == "ack":
                 self._acknowledge(groups)
