@@ -202,6 +202,8 @@ class Programs(RuleBasedStateMachine):
         self.counts: Counter[tuple[str, str]] = Counter()
         self.transactional: set[str] = set()
         self.prefetch: dict[str, int] = {}
+        self.shared: set[str] = set()  # channels whose consumers have, or had, a prefetch in common
+        self.sources: dict[tuple[str, str], str] = {}  # (channel, tag): queue
         self.types: dict[str, bool] = {}  # whether a name is of quorum queues
 
     def teardown(self) -> None:
@@ -315,6 +317,7 @@ class Programs(RuleBasedStateMachine):
         self.owed.pop(on, None)
         self.transactional.discard(on)
         self.prefetch.pop(on, None)
+        self.shared.discard(on)
         self.consumers = {key: no_ack for key, no_ack in self.consumers.items() if key[0] != on}
         for key in [key for key in self.counts if key[0] == on]:
             del self.counts[key]
@@ -458,7 +461,7 @@ class Programs(RuleBasedStateMachine):
         owed = {label.split("#")[0] for label, _ in self.owed.get(on, [])}  # 3.10 stumbles over a tag that is used again
         free = [tag for tag in TAGS if (on, tag) not in self.consumers and tag not in owed]
         if free:
-            queue = self.queue()
+            queue = self.draw(*sorted(self._sources(on) or {self.queue()})) if on in self.shared else self.queue()
             flags: Json = self.flags(8, "exclusive")
             if self._may_need_no_ack(on, queue):
                 flags |= self.flags(30, "no_ack")
@@ -472,7 +475,12 @@ class Programs(RuleBasedStateMachine):
                 flags["arguments"] = {"x-stream-offset": self.draw("first", "last", "next", 0, 1, 3)}
             tag = self.draw(*free)
             self.consumers[on, tag] = flags.get("no_ack", False)
+            self.sources[on, tag] = queue
             self.say(on, "basic.consume", queue=queue, consumer_tag=tag, **flags)
+
+    def _sources(self, on: str) -> set[str]:
+        """The queues of a channel's consumers."""
+        return {queue for (channel, tag), queue in self.sources.items() if channel == on and (on, tag) in self.consumers}
 
     def _may_need_no_ack(self, on: str, queue: str) -> bool:
         """Where a quorum queue's consumer without acknowledgements is no race.
@@ -491,6 +499,10 @@ class Programs(RuleBasedStateMachine):
     def qos(self, on: str) -> None:
         """A limit, for consumers to come or for all together."""
         count, flags = self.draw(0, 1, 1, 2, 3), self.flags(25, "global")
+        if len(self._sources(on)) > 1:  # of several queues, any is the first to go on
+            flags = {}
+        if flags:
+            self.shared.add(on)
         if not flags:
             self.prefetch[on] = count
         self.say(on, "basic.qos", prefetch_count=count, **flags)
