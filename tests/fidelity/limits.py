@@ -148,6 +148,12 @@ DIFFERENT = [
         "without effect",
         "a defect is not copied",
     ),
+    Different(
+        "what a lazy queue (`x-queue-mode`) of 3.10 dead-letters",
+        "has lost original-expiration in x-death, unless it was delivered at once",
+        "has kept it",
+        "a defect is not copied",
+    ),
     Different("a header that is a decimal, to a stream", "the connection is lost", "kept", "a defect is not copied"),
     Different(
         "a quorum queue of 3.10 that was full, after a purge and a policy that sets drop-head",
