@@ -164,7 +164,7 @@ class Crowd:
                 vhost.delete(queue)
             for exchange in list(vhost.exchanges.values()):
                 for binding in list(exchange.bindings.values()):
-                    exchange.unbind(binding)
+                    vhost.unbind(exchange, binding)
                 there = exchange.name in vhost.exchanges  # else it went with the last of its bindings
                 if there and exchange.name and not exchange.name.startswith("amq."):
                     vhost.delete_exchange(exchange)
