@@ -1,9 +1,8 @@
 """The optional arguments of queues: what RabbitMQ accepts, refuses and compares.
 
 Arguments arrive as AMQP tables with RabbitMQ's own names and units (``x-message-ttl`` in
-milliseconds) and leave as ``QueueOptions`` in nanoseconds and bytes. Wordings are those of
-RabbitMQ 4.0. An argument that RabbitMQ knows and simbus does not model yet is refused (540)
-rather than ignored: a fake must not pretend.
+milliseconds) and leave as ``QueueOptions`` in nanoseconds and bytes. Wordings are RabbitMQ's; what
+differs between versions is asked of the version.
 """
 
 import re

@@ -135,7 +135,7 @@ class Topology:
         Raises:
             ChannelError: 403 reserved name, 404 missing (passive), 405 another's exclusive queue, 406 other
                 properties than it has, or bad arguments.
-            ConnectionError: 540 for arguments that simbus does not model yet.
+            ConnectionError: 541 for a master locator that RabbitMQ 3.10 stumbles over.
         """
         self._check_open()
         name = without_line_ends(queue)

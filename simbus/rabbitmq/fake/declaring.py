@@ -50,7 +50,7 @@ class Declaring(Part):
         Raises:
             OptionError: for an option that is unknown, given twice or of the wrong kind.
             UnitError: for a time without a unit, or finer than a millisecond.
-            RabbitMQError: 403, 405, 406 or 540 as RabbitMQ refuses; 540 also for what simbus does not model yet.
+            RabbitMQError: 403, 405, 406 or 541 as RabbitMQ refuses.
         """
         name = without_line_ends(name)
         is_new = name not in self._vhost.queues
