@@ -338,8 +338,7 @@ class VirtualHost:
         node, letter = self.node, dying.letter
         if dying not in queue.dying:
             return
-        exchange = None if letter is None else self.exchanges.get(letter.exchange)
-        targets = () if exchange is None or letter is None else self.route(exchange, letter).queues
+        targets = () if letter is None else self._way_of(letter).queues
         for target in targets:
             if letter is not None and target.name not in dying.taken and self._takes(target, letter, dying):
                 dying.taken.add(target.name)
@@ -374,17 +373,19 @@ class VirtualHost:
         to, key = options.dead_letter_exchange, options.dead_letter_routing_key
         return None if to is None else dead_letter(copy.message, queue.name, cause, node.now, to, key, node.version)
 
+    def _way_of(self, letter: Message) -> Route:
+        """Where a dead letter goes now: nowhere without its exchange."""
+        exchange = self.exchanges.get(letter.exchange)
+        return NOWHERE if exchange is None else self.route(exchange, letter)
+
     def _dead_letter(self, queue: Queue, copy: Copy, cause: str) -> tuple[int, ...]:
         """Route a dead copy, put its children on the work list and answer their ids; none when it is lost."""
-        node, options = self.node, queue.options
-        exchange = None if options.dead_letter_exchange is None else self.exchanges.get(options.dead_letter_exchange)
-        if exchange is None:
-            return ()
+        node = self.node
         message = self._letter(queue, copy, cause)
         if message is None:
             return ()
         message.failures = self._failures(queue, copy, cause)
-        route = self.route(exchange, message)
+        route = self._way_of(message)
         self._keep(message, route)
         children = []
         for target in route.queues:
@@ -544,9 +545,7 @@ class VirtualHost:
     def lose(self, queue: Queue, copies: list[Copy], cause: str) -> None:
         """These copies of a queue are gone, without dead-lettering."""
         for copy in copies:
-            queue.ledger.removed[cause] = queue.ledger.removed.get(cause, 0) + 1
-            queue.ledger.discarded += 1
-            self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, cause, ()))
+            self._leave(queue, copy, cause, ())
 
     # Exchanges and bindings
 

@@ -1,17 +1,12 @@
 """The page's template, and what is put into it."""
 
-import ast
-import inspect
 import json
 from collections.abc import Iterator, Mapping
-from dataclasses import fields
-from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from jinja2 import Environment, StrictUndefined
 
-from simbus.rabbitmq.versions import V3_10, V4_0, Version
 from tests.differential.__main__ import RUNS
 from tests.differential.transcripts import Transcript, all_transcripts
 from tests.differential.worlds import RELEASES
@@ -19,6 +14,7 @@ from tests.fidelity.limits import DIFFERENT, NOT_MODELLED
 from tests.management.comparison import DIFFERENCES
 from tests.mutants import all_mutants
 from tests.mutation import RESULTS
+from tests.versions import Row, rows
 
 FOLDER = Path(__file__).resolve().parent
 RECORDED = FOLDER.parent / "management" / "recorded"
@@ -30,14 +26,6 @@ class Behaviour(NamedTuple):
 
     sentence: str
     releases: list[str]
-
-
-class Row(NamedTuple):
-    """A row of the table of versions."""
-
-    meaning: str
-    v4_0: str
-    v3_10: str
 
 
 def rendered() -> str:
@@ -83,12 +71,10 @@ def _by_area(transcripts: list[Transcript]) -> dict[str, list[Behaviour]]:
 
 
 def _version_rows() -> Iterator[Row]:
-    """A row for each field but the name, with the meaning that stands beside it."""
-    meanings = _meanings()
-    for field in fields(Version):
-        if field.name != "name":
-            values = _apart(getattr(V4_0, field.name), getattr(V3_10, field.name))
-            yield Row(_cell(meanings[field.name]), *map(_shown, values))
+    """The rows of the table of versions, as they are shown."""
+    for row in rows():
+        v4_0, v3_10 = map(_shown, _apart(row.v4_0, row.v3_10))
+        yield Row(row.name, _cell(row.meaning), v4_0, v3_10)
 
 
 def _apart(one: Any, other: Any) -> tuple[Any, Any]:
@@ -100,17 +86,6 @@ def _apart(one: Any, other: Any) -> tuple[Any, Any]:
     if isinstance(one, tuple | frozenset):
         return sorted(set(one) - set(other)), sorted(set(other) - set(one))
     return one, other
-
-
-def _meanings() -> dict[str, str]:
-    """The strings that follow the fields of ``Version`` in its source; Python itself forgets them."""
-    [told] = ast.parse(inspect.getsource(Version)).body
-    assert isinstance(told, ast.ClassDef)
-    return {
-        ast.unparse(field.target): ast.literal_eval(meaning.value)
-        for field, meaning in pairwise(told.body)
-        if isinstance(field, ast.AnnAssign) and isinstance(meaning, ast.Expr)
-    }
 
 
 def _shown(value: object) -> str:

@@ -3,6 +3,7 @@
 from functools import partial
 from typing import Any
 
+from simbus.rabbitmq.administration import policy_value
 from simbus.rabbitmq.management.calls import Call, operating
 from simbus.rabbitmq.management.http import CREATED, NO_CONTENT, Response, bad_request, object_not_found
 from simbus.rabbitmq.management.listing import Item
@@ -47,14 +48,8 @@ def _delete(call: Call, *, operator: bool) -> Response:
 
 
 def _show(vhost: VirtualHost, policy: Policy) -> Item:
-    return {
-        "apply-to": policy.apply_to,
-        "definition": dict(policy.definition),
-        "name": policy.name,
-        "pattern": policy.pattern,
-        "priority": policy.priority,
-        "vhost": vhost.name,
-    }
+    shown = {**policy_value(policy), "name": policy.name, "vhost": vhost.name}
+    return dict(sorted(shown.items()))
 
 
 list_policies, list_operator_policies = partial(_list, operator=False), partial(_list, operator=True)
