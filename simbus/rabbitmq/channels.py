@@ -193,9 +193,8 @@ class Channel(Topology):
                 or BCC, or a direct reply wanted where none is consumed.
             ConnectionError: 540 for ``immediate``, which RabbitMQ has not.
         """
-        if self.closed:
+        if self.closed or immediate:
             self._check_open()
-        if immediate:
             raise not_implemented("immediate=true")
         vhost = self.vhost
         target = vhost.exchanges.get(exchange)
@@ -214,6 +213,8 @@ class Channel(Topology):
             self._transaction.publishes.append(Publish(message, route, mandatory))
             return 0
         accepted = vhost.publish(message, route, self.number, mandatory)
+        if vhost.is_unfinished:
+            vhost.finish()
         if self._confirming:
             self._confirmed += 1
             vhost.node.effects.append(Confirmed(vhost.node.now, message.id, self.number, self._confirmed, accepted))
@@ -250,7 +251,7 @@ class Channel(Topology):
             self._transaction = Transaction()
 
     def tx_commit(self) -> None:
-        """Do what waits: the publishes first, then the settlements, the last of them first (observed).
+        """Do what waits: the publishes first, then the settlements; what dies of them is dead-lettered behind all publishes.
 
         Raises:
             ChannelError: 406 outside a transaction; also, and then everything is done, when a queue refused a message or, in
@@ -258,7 +259,7 @@ class Channel(Topology):
         """
         waiting, self._transaction = self._open_transaction(), Transaction()
         accepted = [self._publish_late(*publish) for publish in waiting.publishes]
-        for how, held in reversed(waiting.settlements):
+        for how, held in waiting.in_turn():
             groups = settled_together(dict(sorted(held.items())))
             if how == "ack":
                 self._acknowledge(groups)
@@ -281,11 +282,13 @@ class Channel(Topology):
 
     def _publish_late(self, message: Message, route: Route, mandatory: bool) -> bool:
         """Publish at the commit what was routed before it; False when the commit is to be refused for it."""
-        left = route_to((queue for queue in route.queues if not queue.gone), route.keepers)
-        gone = len(left.queues) < len(route.queues)
-        accepted = self.vhost.publish(message, left, self.number, mandatory and not gone)
-        if gone and self.vhost.node.version.commits_need_their_queues:
-            accepted = False
+        gone = False
+        if self.vhost.node.version.commits_need_their_queues:
+            left = route_to((queue for queue in route.queues if not queue.gone), route.keepers)
+            gone = len(left.queues) < len(route.queues)
+        else:
+            left = self.vhost.found_again(message, route)
+        accepted = self.vhost.publish(message, left, self.number, mandatory and not gone) and not gone
         if not message.exchange:
             self.vhost.reply(message)
         return accepted
@@ -498,7 +501,10 @@ class Channel(Topology):
                 vhost.remove(queue, copy, "rejected")
         if queue.single is not None:
             queue.single.settled(requeued=requeue)
-        vhost.serve_returned(queue)
+        if requeue or queue.is_quorum:
+            vhost.serve_returned(queue)
+        else:  # nothing came, so a classic queue looks at no limit and no time to live (rabbit_amqqueue_process, and observed)
+            vhost.serve(queue)
         vhost.after_settling(queue)
 
     # The prefetch that all consumers of the channel share

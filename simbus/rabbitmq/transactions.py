@@ -5,6 +5,7 @@ delivery that was settled is taken from the channel at once, and its queue hears
 until then it is unacked there and keeps its consumer's credit. (All observed on 4.0.5.)
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -36,6 +37,21 @@ class Transaction:
             self.settlements[-1][1].update(held)
         else:
             self.settlements.append((how, held))
+
+    def in_turn(self) -> Iterator[tuple[Settlement, Held]]:
+        """The settlements as queues hear of them at the commit, which sends all of them at once.
+
+        That is in their order, but a classic queue takes what is acknowledged before anything else that waits for it
+        (the priorities of rabbit_amqqueue_process, and observed).
+        """
+        first: Held = {}
+        later: list[tuple[Settlement, Held]] = []
+        for how, held in self.settlements:
+            overtaking = {tag: entry for tag, entry in held.items() if how == "ack" and entry.queue.is_classic}
+            first |= overtaking
+            later.append((how, {tag: entry for tag, entry in held.items() if tag not in overtaking}))
+        yield "ack", first
+        yield from later
 
     @property
     def held(self) -> Held:

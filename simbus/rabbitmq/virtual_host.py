@@ -107,6 +107,11 @@ class VirtualHost:
         route = self._by_name[name] = Route((queue,), (name,))
         return route
 
+    def found_again(self, message: Message, route: Route) -> Route:
+        """Where the names lead by now that a message was routed to before: the default exchange takes any for a queue's."""
+        names = route.names if message.exchange else message.routing_keys
+        return route_to((self.queues[name] for name in names if name in self.queues), route.keepers)
+
     def _walk(self, first: Exchange, message: Message) -> Route:
         """Go on from exchange to exchange, once to each; paths can be circular.
 
@@ -131,7 +136,10 @@ class VirtualHost:
         return () if other is None else (other,)
 
     def publish(self, message: Message, route: Route, channel: int, mandatory: bool) -> bool:
-        """Number a message and enqueue a copy in each queue of its route; False when any of them refuses it."""
+        """Number a message and enqueue a copy in each queue of its route; False when any of them refuses it.
+
+        ``finish`` must follow if then anything ``is_unfinished``.
+        """
         node = self.node
         node.messages = message.id = node.messages + 1
         node.effects.append(Published(node.now, message.id, route.names, message))
@@ -152,8 +160,6 @@ class VirtualHost:
             node.unroutable += 1
         if mandatory and not route.queues:
             node.effects.append(Returned(node.now, message.id, channel, message))
-        if self._work:
-            self.finish()
         return not refused
 
     def duplicate(self, queue: str, message: Message) -> None:
@@ -182,6 +188,11 @@ class VirtualHost:
                 channel, consumer_tag = self.requesters[key]
                 to = key, channel.number, consumer_tag, channel.coming_tag
                 self.node.effects.append(Delivered(self.node.now, message.id, 0, *to, 1, message))
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether dead-lettering left something to do."""
+        return bool(self._work or self._dying)
 
     def finish(self) -> None:
         """Enqueue what dead-lettering left to do, and what that leaves to do, until nothing is left."""
@@ -319,7 +330,9 @@ class VirtualHost:
         if queue.is_quorum:
             self._drop_expired(queue)
             self.serve(queue)
+            before, self._work = self._work, deque()
             self.trim(queue)
+            self._work += before  # letters of what came back too often come after those of what had no room (observed)
         else:
             self.trim(queue)
             self.serve(queue)

@@ -169,7 +169,7 @@ THEMES = {
         ),
     ),
     "confirms": Theme((_LIMITS, _DEATHS), weights=(("confirm", 12), ("publish_with_properties", 14))),
-    # Not of quorum queues: what a commit settles there may overtake what it publishes.
+    # Not of quorum queues, nor with a shared prefetch (see ``qos``): what a commit settles there may overtake what it publishes.
     "transactions": Theme((_LIMITS, _DEATHS), quorum=0, weights=(("transact", 16),)),
     "ends": Theme((_DEATHS,), weights=(("close_channel", 5), ("end_connection", 5), ("delete", 3), ("declare", 8))),
     "mistakes": Theme(weights=(("err", 12), ("declare", 8))),
@@ -204,7 +204,9 @@ class Programs(RuleBasedStateMachine):
         self.prefetch: dict[str, int] = {}
         self.shared: set[str] = set()  # channels whose consumers have, or had, a prefetch in common
         self.sources: dict[tuple[str, str], str] = {}  # (channel, tag): queue
+        self.ranked: set[str] = set()  # queues of which a consumer had a priority
         self.types: dict[str, bool] = {}  # whether a name is of quorum queues
+        self.spent: set[str] = set()  # names of queues that were deleted while something was owed, see tests/fidelity/limits.py
 
     def teardown(self) -> None:
         self.player.close()
@@ -303,6 +305,7 @@ class Programs(RuleBasedStateMachine):
             self.exchanges.add(step["exchange"])
         elif "gone" in event:
             self.queues.pop(event["queue"], None)
+            self.spent |= {event["queue"]} if any(self.owed.values()) else set()
         elif method == "tx.select-ok":
             self.transactional.add(on)
 
@@ -332,14 +335,16 @@ class Programs(RuleBasedStateMachine):
     def declare(self) -> None:
         """A new queue, or now and then one that is there, as it is or otherwise."""
         on = self.draw(*CHANNELS)
-        new = [name for name in QUEUES if name not in self.queues]
+        free = [name for name in QUEUES if name not in self.spent]
+        new = [name for name in free if name not in self.queues]
         if not new or self.chance(20):
             known = self.queues.get(self.queue())
             if known is not None and self.chance(50):
                 self.do(known | {"on": on})
                 return
-            new = list(QUEUES)
-        self._declare(on, self.draw(*new))
+            new = free
+        if new:
+            self._declare(on, self.draw(*new))
 
     def _declare(self, on: str, queue: str) -> None:
         """A name is of one type in a program: a channel of a real broker that knew it as another stumbles (541)."""
@@ -438,16 +443,33 @@ class Programs(RuleBasedStateMachine):
 
     def publish_with_properties(self, on: str) -> None:
         """A message with whatever a message may have."""
-        exchange = self.exchange("", "", "", "")
+        alone = self._letters_may_overtake()
+        exchange = "" if alone else self.exchange("", "", "", "")
         key = self.draw(*KEYS) if exchange else self.queue()
         properties = self.some(25, _PROPERTIES)
+        if alone and properties.get("headers") in COPIES:
+            del properties["headers"]
         if self.theme is THEMES["time"] and self.chance(40):
             properties["expiration"] = str(SHORT)
         told = {"exchange": exchange, "routing_key": key} | self.flags(40, "mandatory")
         self.say(on, "basic.publish", **told, properties=properties, body=self.body())
 
+    def _letters_may_overtake(self) -> bool:
+        """Whether a message should reach one queue only.
+
+        A channel gives a message to classic queues and then to quorum queues: what one of the former drops may arrive in
+        one of the latter before the message itself.
+        """
+        told = [step.get("arguments", {}) for step in self.queues.values()]
+        quorum = any(arguments.get("x-queue-type") == "quorum" for arguments in told)
+        dead_letters = any("x-dead-letter-exchange" in of for of in told if of.get("x-queue-type") != "quorum")
+        return quorum and (dead_letters or self.theme is THEMES["policies"])
+
     def publish_to_exchange(self, on: str) -> None:
         """A message for whom it concerns."""
+        if self._letters_may_overtake():
+            self.publish(on)
+            return
         properties = {"headers": self.draw(*HEADERS)}
         key = self.draw(*KEYS)
         self.say(on, "basic.publish", exchange=self.exchange(), routing_key=key, properties=properties, body=self.body())
@@ -467,6 +489,7 @@ class Programs(RuleBasedStateMachine):
                 flags |= self.flags(30, "no_ack")
             if self.chance(30 if self.theme is THEMES["consumers"] else 6):
                 flags["arguments"] = {"x-priority": self.draw(-1, 0, 1, 5)}
+                self.ranked.add(queue)
             if self.theme is THEMES["streams"] and self.chance(90):
                 if not self.prefetch.get(on):
                     self.prefetch[on] = self.draw(1, 2, 5)
@@ -499,7 +522,7 @@ class Programs(RuleBasedStateMachine):
     def qos(self, on: str) -> None:
         """A limit, for consumers to come or for all together."""
         count, flags = self.draw(0, 1, 1, 2, 3), self.flags(25, "global")
-        if len(self._sources(on)) > 1:  # of several queues, any is the first to go on
+        if len(self._sources(on)) > 1 or self.theme is THEMES["transactions"]:  # of several queues, any is the first to go on
             flags = {}
         if flags:
             self.shared.add(on)
@@ -528,7 +551,18 @@ class Programs(RuleBasedStateMachine):
                 self.types.values()
             ):  # whose deliveries come first may be anyone's: a stream's, a quorum queue's
                 arguments.pop("multiple", None)
+            if arguments.get("requeue") and (on, label.split("#")[0]) in self.sources and self._may_step_down(on, label):
+                arguments["requeue"] = False
             self.say(on, method, delivery_tag=label, **arguments)
+
+    def _may_step_down(self, on: str, label: str) -> bool:
+        """Whether it is of a single active consumer of a quorum queue, which may give way to one of a higher priority.
+
+        If it requeues, nobody is active until something happens, of which simbus knows not all, see tests/fidelity/limits.py.
+        """
+        queue = self.sources[on, label.split("#", maxsplit=1)[0]]
+        alone = self.queues.get(queue, {}).get("arguments", {}).get("x-single-active-consumer", False)
+        return bool(alone) and self._is_quorum(queue) and queue in self.ranked
 
     def recover(self, on: str) -> None:
         """All that is unacked comes back."""

@@ -64,6 +64,18 @@ DIFFERENT = [
         "in the order of their tags, taking turns",
         MOODY,
     ),
+    Different(
+        "a settlement of a delivery whose queue was deleted, and declared anew",
+        "may settle another delivery, of the new queue (4.0.5)",
+        "nothing happens",
+        "a defect that no program can rely on",
+    ),
+    Different(
+        "no single active consumer of a quorum queue, after one that steps down has requeued",
+        "until an acknowledgement, a consumer, or the end of a channel that has published there",
+        "until an acknowledgement, or a consumer",
+        "the third is by chance",
+    ),
     Different("a persistent message's confirm", "when it is on disk", "at once", "there is no disk"),
     Different(
         "a direct reply in a transaction",
