@@ -9,7 +9,7 @@ from typing import Any
 
 from simbus.rabbitmq.access import EVERYTHING, PasswordHash, Permissions, TopicPermission, User, Users
 from simbus.rabbitmq.arguments import QUEUE_TYPES
-from simbus.rabbitmq.channels import Connection
+from simbus.rabbitmq.connections import Connection
 from simbus.rabbitmq.effective import apply_policies
 from simbus.rabbitmq.errors import ConnectionError, NoSuch, ValidationFailed  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.limits import check_user_limits, check_vhost_limits

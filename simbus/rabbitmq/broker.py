@@ -19,7 +19,8 @@ from simbus.rabbitmq import restarts
 from simbus.rabbitmq.access import PasswordHash, Users
 from simbus.rabbitmq.administration import Administration
 from simbus.rabbitmq.chance import Draw, fixed_sequence
-from simbus.rabbitmq.channels import Channel, Connection
+from simbus.rabbitmq.channels import Channel
+from simbus.rabbitmq.connections import Connection
 from simbus.rabbitmq.consumers import Consumer
 from simbus.rabbitmq.delays import DelayRouter
 from simbus.rabbitmq.effective import effective_options

@@ -1,24 +1,23 @@
-"""Connections and channels: AMQP's methods as verbs, and RabbitMQ's refusals.
+"""Channels: AMQP's methods as verbs, and RabbitMQ's refusals.
 
 A channel checks what a client asks, with RabbitMQ's wording, and then calls the moves of its
 virtual host. A refused verb raises before anything changes; the caller then closes the channel
 or the connection with the same verb as a client would, which requeues.
 
 A verb names its arguments as AMQP does; arguments of queues are AMQP tables in RabbitMQ's units.
-Here are publishing, transactions, consuming and settling; a channel's part that declares is in ``topology``.
+Here are transactions, consuming and settling; a channel's part that declares is in ``topology``, that which publishes in
+``publishing``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, NamedTuple
 
 from simbus.effects import Delivered
-from simbus.rabbitmq.access import Permissions
 from simbus.rabbitmq.arguments import check_consumer_arguments
-from simbus.rabbitmq.carbon_copies import more_keys, without_bcc
 from simbus.rabbitmq.consumers import Consumer, Limiter
-from simbus.rabbitmq.effects import ChannelTimedOut, Confirmed, ConsumerEnded, ConsumerStarted
+from simbus.rabbitmq.effects import ChannelTimedOut, ConsumerEnded, ConsumerStarted
 from simbus.rabbitmq.errors import (
     ChannelError,
     ConnectionError,  # noqa: A004 - AMQP's word
@@ -28,16 +27,16 @@ from simbus.rabbitmq.errors import (
     precondition_failed,
     resource_locked,
 )
-from simbus.rabbitmq.messages import NO_PROPERTIES, Copy, Message, MoreKeys, Properties, ttl_of, with_expiration
+from simbus.rabbitmq.exchanges import NO_ARGUMENTS
+from simbus.rabbitmq.messages import Copy, Message
+from simbus.rabbitmq.publishing import Publishing
 from simbus.rabbitmq.queues import MOST_HELD, Queue
-from simbus.rabbitmq.routing import Exchange, Route, route_to
-from simbus.rabbitmq.streams import FILTER_VALUE, Stream, check_filter_value, check_not_stream, check_returns
+from simbus.rabbitmq.routing import Route, route_to
+from simbus.rabbitmq.streams import Stream, check_not_stream, check_returns
 from simbus.rabbitmq.timeouts import NEVER, Watch, timed_out
-from simbus.rabbitmq.topology import Topology
-from simbus.rabbitmq.transactions import Publish, Settlement, Transaction
+from simbus.rabbitmq.transactions import Settlement, Transaction
 from simbus.rabbitmq.unacked import Held, Unacked, queue_by_queue, settled_together
-from simbus.rabbitmq.versions import Version
-from simbus.rabbitmq.virtual_host import DIRECT_REPLY_TO, NO_ARGUMENTS, Requester, VirtualHost
+from simbus.rabbitmq.virtual_host import DIRECT_REPLY_TO, Requester
 
 
 class GetOk(NamedTuple):
@@ -48,66 +47,17 @@ class GetOk(NamedTuple):
 
 
 @dataclass(slots=True, eq=False)
-class Connection:
-    """A client's connection to one vhost; exclusive queues live as long as it does.
-
-    ``name`` is for people; ``admit`` refuses (530) a channel too many. One that ``impersonates`` may name any user in messages.
-    """
-
-    vhost: VirtualHost
-    permissions: Permissions
-    name: str = ""
-    admit: Callable[[], None] = lambda: None
-    impersonates: bool = False
-    channels: dict[int, "Channel"] = field(default_factory=dict)
-    closed: bool = False
-
-    @property
-    def user(self) -> str:
-        """The name of the user who opened it."""
-        return self.permissions.user
-
-    def open_channel(self, client_number: int = 1) -> "Channel":
-        """Open a channel; its ``number`` is unique in the whole broker, that of the client is for people."""
-        if self.closed:
-            raise ConnectionError(504, "the connection is closed")
-        self.admit()
-        self.vhost.node.channels += 1
-        channel = Channel(self, self.vhost, self.vhost.node.channels, self.permissions, client_number=client_number)
-        self.channels[channel.number] = channel
-        return channel
-
-    def close(self) -> None:
-        """Close every channel and delete the connection's exclusive queues."""
-        self.close_channels()
-        for queue in list(self.vhost.queues.values()):
-            if queue.owner is self:
-                self.vhost.delete(queue)
-
-    def close_channels(self) -> None:
-        """The first half of closing: what the channels hold goes back to its queues."""
-        self.closed = True
-        for channel in list(self.channels.values()):
-            channel.close()
-
-
-@dataclass(slots=True, eq=False)
-class Channel(Topology):
-    """A channel of a connection: the verbs of AMQP 0-9-1. Those of exchanges and queues are ``Topology``'s."""
+class Channel(Publishing):
+    """A channel of a connection: the verbs of AMQP 0-9-1."""
 
     consumers: dict[str, Consumer] = field(default_factory=dict)
     unacked: Held = field(default_factory=dict)
     prefetch_count: int = 0
     client_number: int = 1
     closed_for: ChannelError | None = None
-    _patience: int = NEVER
     _watch: Watch = field(init=False)
     _delivery_tag: int = 0
-    _confirming: bool = False
-    _confirmed: int = 0
-    _transaction: Transaction | None = None
     _limiter: Limiter | None = None
-    _replies_as: str = ""
 
     def close(self) -> None:
         """End its consumers, forget its transaction and requeue what it holds; closing twice is harmless."""
@@ -146,11 +96,6 @@ class Channel(Topology):
     # What it is asked about
 
     @property
-    def confirming(self) -> bool:
-        """Whether it is in confirm mode."""
-        return self._confirming
-
-    @property
     def transactional(self) -> bool:
         """Whether it is in a transaction."""
         return self._transaction is not None
@@ -171,74 +116,6 @@ class Channel(Topology):
         self._check_open()
         if not active:
             raise not_implemented("active=false")
-
-    # Publishing
-
-    def publish(
-        self,
-        exchange: str,
-        routing_key: str,
-        body: bytes = b"",
-        properties: Properties = NO_PROPERTIES,
-        *,
-        mandatory: bool = False,
-        immediate: bool = False,
-    ) -> int:
-        """Publish a message; its id in the ledger, or 0 in a transaction, where it has none yet.
-
-        In confirm mode ``Confirmed`` is the last effect, but for direct replies.
-
-        Raises:
-            ChannelError: 404 no such exchange, 403 internal exchange or no permission, 406 bad expiration, user_id, size, CC
-                or BCC, or a direct reply wanted where none is consumed.
-            ConnectionError: 540 for ``immediate``, which RabbitMQ has not.
-        """
-        if self.closed or immediate:
-            self._check_open()
-            raise not_implemented("immediate=true")
-        vhost = self.vhost
-        target = vhost.exchanges.get(exchange)
-        if target is None or target.internal or len(body) > vhost.node.version.max_message_size or self.permissions.limited:
-            target = self._check_target(exchange, body)
-        ttl = keys = None
-        if properties is not NO_PROPERTIES:
-            properties, ttl, keys = self._accepted(properties)
-        message = Message(0, exchange, routing_key, properties, body, ttl, keys)
-        if self.permissions.topics:
-            self._check_topics(target, message)
-        route = vhost.route(target, message)
-        if properties.headers and FILTER_VALUE in properties.headers:
-            check_filter_value(properties.headers[FILTER_VALUE], route.queues, vhost.node.version)
-        if self._transaction is not None:
-            self._transaction.publishes.append(Publish(message, route, mandatory))
-            return 0
-        accepted = vhost.publish(message, route, self.number, mandatory)
-        if vhost.is_unfinished:
-            vhost.finish()
-        if self._confirming:
-            self._confirmed += 1
-            vhost.node.effects.append(Confirmed(vhost.node.now, message.id, self.number, self._confirmed, accepted))
-        if vhost.requesters and not exchange:
-            vhost.reply(message)
-        return message.id
-
-    def lose_publish(self) -> None:
-        """A message arrives and is lost by the broker: it is routed nowhere, and nacked in confirm mode.
-
-        RabbitMQ: "basic.nack will only be delivered if an internal error occurs in the Erlang process responsible for a
-        queue". No client can ask for this.
-        """
-        node = self.vhost.node
-        if self._confirming:
-            self._confirmed += 1
-            node.effects.append(Confirmed(node.now, 0, self.number, self._confirmed, ack=False))
-
-    def confirm_select(self) -> None:
-        """Have every publish from now on confirmed, numbered from 1; 406 in a transactional channel."""
-        self._check_open()
-        if self._transaction is not None:
-            raise precondition_failed("cannot switch from tx to confirm mode")
-        self._confirming = True
 
     # Transactions
 
@@ -396,12 +273,6 @@ class Channel(Topology):
         self.vhost.requesters.pop(self._replies_as, None)
         self._replies_as = ""
 
-    def _reply_name(self) -> str:
-        """What a request says instead of the common name, so that the reply finds its way."""
-        if not self._replies_as:
-            raise precondition_failed("fast reply consumer does not exist")
-        return self._replies_as
-
     # Settling
 
     def ack(self, delivery_tag: int, *, multiple: bool = False) -> None:
@@ -549,34 +420,26 @@ class Channel(Topology):
     def _watch_over(self, queue: Queue) -> None:
         """A delivery of this queue may have to be settled before all that the channel holds."""
         node = self.vhost.node
-        if self._patience == NEVER:
-            self._watch.since = node.now
-        self._patience = queue.patience
-        node.watch(self._watch, self._watch.first(node.now + queue.patience, node.now))
+        node.watch(self._watch, self._watch.begin(queue.patience, node.now))
 
     def _sweep(self) -> None:
         """Close the channel if its oldest delivery is overdue; else look again when another may be."""
-        node = self.vhost.node
-        if not self.unacked:
-            self._patience = NEVER
-            return
-        oldest = next(iter(self.unacked.values()))
-        if self._watch.due(oldest) <= node.now:
-            self._time_out(oldest.queue.patience)
+        timeout = self._watch.overdue(self.unacked, self.vhost.node.now)
+        if timeout is None:
+            self._look_again()
         else:
-            self._patience = min(entry.queue.patience for entry in self.unacked.values())
-            node.watch(self._watch, self._watch.next(self.unacked, node.now))
+            self._time_out(timeout)
 
     def watch_anew(self) -> None:
         """The timeouts of queues have changed, also for what the channel holds already."""
+        self._watch.changed = self.vhost.node.now
+        self._look_again()
+
+    def _look_again(self) -> None:
         node = self.vhost.node
-        self._watch.changed = node.now
-        patience = min((entry.queue.patience for entry in self.unacked.values()), default=NEVER)
-        if patience < NEVER:
-            if self._patience == NEVER:
-                self._watch.since = node.now
-            self._patience = patience
-            node.watch(self._watch, self._watch.next(self.unacked, node.now))
+        at = self._watch.again(self.unacked, node.now)
+        if at is not None:
+            node.watch(self._watch, at)
 
     def _time_out(self, timeout: int) -> None:
         error = self.closed_for = precondition_failed(timed_out(self.client_number, timeout))
@@ -596,7 +459,7 @@ class Channel(Topology):
         """Note a delivery that is not taken out of its queue, which is a stream; its delivery tag."""
         tag = self._delivery_tag = self._delivery_tag + 1
         self.unacked[tag] = Unacked(queue, copy, consumer)
-        if queue.patience < self._patience:
+        if queue.patience < self._watch.patience:
             self._watch_over(queue)
         return tag
 
@@ -607,7 +470,7 @@ class Channel(Topology):
         queue.unacked[copy.id] = copy
         if consumer is None:
             queue.holders += 1
-        if queue.patience < self._patience:
+        if queue.patience < self._watch.patience:
             self._watch_over(queue)
         return tag
 
@@ -643,48 +506,6 @@ class Channel(Topology):
 
     # Checks
 
-    def _check_target(self, exchange: str, body: bytes) -> Exchange:
-        check_message_size(len(body), self.vhost.node.version)
-        self.permissions.check("write", "exchange", exchange)
-        target = self._exchange(exchange)
-        if target.internal:
-            raise access_refused(f"cannot publish to internal exchange '{exchange}' in vhost '{self.vhost.name}'")
-        return target
-
-    def _check_topics(self, target: Exchange, message: Message) -> None:
-        if target.type == "topic":
-            with_cc = self.vhost.node.version.topic_permissions_cover_cc
-            for key in message.routing_keys if with_cc else (message.routing_key,):
-                self.permissions.check_topic("write", target.name, key)
-
-    def _accepted(self, properties: Properties) -> tuple[Properties, int | None, MoreKeys | None]:
-        """The properties that go with the message, the nanoseconds of ``expiration``, and the keys in CC and BCC."""
-        if properties.reply_to == DIRECT_REPLY_TO:
-            properties = replace(properties, reply_to=self._reply_name())
-        ttl, keys = self._check_properties(properties)
-        if ttl is not None and self.vhost.node.version.expiration_is_rewritten:
-            properties = with_expiration(properties, ttl)
-        return without_bcc(properties), ttl, keys
-
-    def _check_properties(self, properties: Properties) -> tuple[int | None, MoreKeys | None]:
-        """The nanoseconds of ``expiration``, if there is one, and the keys in CC and BCC."""
-        version, mode = self.vhost.node.version, properties.delivery_mode
-        user_first = version.user_id_is_checked_first
-        if user_first:
-            self._check_user(properties)
-        ttl = None if properties.expiration is None else ttl_of(properties.expiration)
-        keys = more_keys(properties.headers) if properties.headers else None
-        if not user_first:
-            self._check_user(properties)
-        if version.checks_delivery_mode and mode not in (None, 1, 2):
-            raise precondition_failed(f"invalid message: {{delivery_mode_unknown,{mode}}}")
-        return ttl, keys
-
-    def _check_user(self, properties: Properties) -> None:
-        user_id, user = properties.user_id, self.permissions.user
-        if user_id is not None and user_id != user and not self.connection.impersonates:
-            raise precondition_failed(f"user_id property set to '{user_id}' but authenticated user was '{user}'")
-
     def _check_consume(self, source: Queue, no_ack: bool, exclusive: bool, arguments: Mapping[str, Any]) -> None:
         where = f"queue '{source.name}' in vhost '{self.vhost.name}'"
         check_consumer_arguments(arguments, source.name, source.options.type, self.vhost.name, self.vhost.node.version)
@@ -710,12 +531,6 @@ class Channel(Topology):
         node = self.vhost.node
         node.effects.append(ConsumerEnded(node.now, self.vhost.name, queue.name, consumer.tag))
         return queue
-
-
-def check_message_size(size: int, version: Version) -> None:
-    """Refuse (406) a message of more octets than the version takes."""
-    if size > version.max_message_size:
-        raise precondition_failed(f"message size {size} is larger than configured max size {version.max_message_size}")
 
 
 def _unknown_delivery_tag(tag: int) -> ChannelError:

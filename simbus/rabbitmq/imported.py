@@ -15,7 +15,7 @@ from simbus import dialect
 from simbus.errors import ScenarioError, SimbusError
 from simbus.rabbitmq.access import EVERYTHING, PasswordHash, Permissions
 from simbus.rabbitmq.broker import Broker
-from simbus.rabbitmq.channels import Connection
+from simbus.rabbitmq.connections import Connection
 from simbus.rabbitmq.definitions import OPERATOR_POLICY, field, names_vhosts, objects, read_definitions
 from simbus.rabbitmq.options import declare_topology
 from simbus.rabbitmq.versions import V4_0

@@ -22,14 +22,41 @@ SWEEP = MINUTE
 class Watch:
     """A look at a channel: ``number`` orders the channels, ``at`` is when, and ``sweep`` what is done then.
 
-    ``since`` is when it began to count the minutes, ``changed`` when a policy may last have changed the timeouts of queues.
+    ``patience`` is the shortest timeout of what the channel holds, or longer than that: what comes with a shorter one has to
+    ``begin`` the watch. ``since`` is when it began to count the minutes, ``changed`` when a policy may last have changed the
+    timeouts of queues.
     """
 
     number: int
     sweep: Callable[[], None]
     at: int | None = None
+    patience: int = NEVER
     since: int = 0
     changed: int = 0
+
+    def begin(self, patience: int, now: int) -> int:
+        """When to look after a delivery has come with a shorter timeout than all others."""
+        if self.patience == NEVER:
+            self.since = now
+        self.patience = patience
+        return self.first(now + patience, now)
+
+    def again(self, unacked: Mapping[int, Any], now: int) -> int | None:
+        """When to look next, at all that is held; never when nothing has a timeout."""
+        patience = min((entry.queue.patience for entry in unacked.values()), default=NEVER)
+        if patience == NEVER:
+            self.patience = NEVER
+            return None
+        self.begin(patience, now)
+        return min(self.first(entry.copy.delivered_at + entry.queue.patience, now) for entry in unacked.values())
+
+    def overdue(self, unacked: Mapping[int, Any], now: int) -> int | None:
+        """The timeout of the oldest delivery, when it is to be found overdue now."""
+        if not unacked:
+            return None
+        oldest = next(iter(unacked.values()))
+        timeout: int = oldest.queue.patience
+        return timeout if self.due(oldest) <= now else None
 
     def first(self, overdue: int, after: int) -> int:
         """The first sweep after a time that finds overdue what is so from ``overdue`` on.
@@ -44,10 +71,6 @@ class Watch:
         """The sweep that will find a delivery overdue."""
         delivered_at: int = entry.copy.delivered_at
         return self.first(delivered_at + entry.queue.patience, max(delivered_at, self.changed))
-
-    def next(self, unacked: Mapping[int, Any], now: int) -> int:
-        """The first sweep from now on that may find one of these overdue."""
-        return min(self.first(entry.copy.delivered_at + entry.queue.patience, now) for entry in unacked.values())
 
 
 def timed_out(channel: int, timeout: int) -> str:

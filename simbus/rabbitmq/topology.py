@@ -23,13 +23,14 @@ from simbus.rabbitmq.effective import apply_to_exchange, apply_to_queue
 from simbus.rabbitmq.effects import QueueDeclared
 from simbus.rabbitmq.errors import ConnectionError, access_refused, not_found, not_implemented, precondition_failed  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.exchange_types import check_binding, check_exchange_arguments, check_exchange_type
+from simbus.rabbitmq.exchanges import NO_ARGUMENTS
 from simbus.rabbitmq.fields import name_in
 from simbus.rabbitmq.limits import check_queues
 from simbus.rabbitmq.policies import ALTERNATE_EXCHANGE
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routing import Binding, Exchange
 from simbus.rabbitmq.streams import Stream, check_not_stream
-from simbus.rabbitmq.virtual_host import DIRECT_REPLY_TO, NO_ARGUMENTS, VirtualHost
+from simbus.rabbitmq.virtual_host import DIRECT_REPLY_TO, VirtualHost
 
 
 class QueueDeclareOk(NamedTuple):

@@ -39,7 +39,7 @@ class Version:
     unknown_exchange_type: int
     """The reply code for an exchange type that there is not: 406 closes the channel, 503 the connection."""
     commits_need_their_queues: bool
-    """Whether tx.commit is refused (406), all else done, when a publish's queue was deleted; or (False) looks for names by then."""
+    """Whether tx.commit is refused (406), all else done, when a publish's queue was deleted; else names are looked up anew."""
     foreign_arguments_are_sorted: bool
     """Whether of several arguments for other types of queues a classic queue names the first by its letters, or by its place."""
     leader_locators: tuple[str, ...]

@@ -7,7 +7,7 @@ from typing import Any
 from urllib.parse import quote
 
 from simbus.effects import Effect
-from simbus.rabbitmq.channels import Connection
+from simbus.rabbitmq.connections import Connection
 from simbus.rabbitmq.management.api import respond
 from simbus.rabbitmq.management.driver import Client, Listener
 from simbus.rabbitmq.management.http import Request

@@ -36,10 +36,12 @@ from simbus.rabbitmq.amqp.methods import BY_NAME, Method
 from simbus.rabbitmq.amqp.operations import Driver as BrokersDriver
 from simbus.rabbitmq.amqp.operations import Scene, name_when_said
 from simbus.rabbitmq.amqp.verbs import VERBS
-from simbus.rabbitmq.channels import Channel, Connection, check_message_size
+from simbus.rabbitmq.channels import Channel
+from simbus.rabbitmq.connections import Connection
 from simbus.rabbitmq.effects import ChannelClosed, ChannelTimedOut, Confirmed, ConsumerCancelled, Returned
 from simbus.rabbitmq.errors import ChannelError, RabbitMQError
 from simbus.rabbitmq.messages import NO_PROPERTIES, Properties
+from simbus.rabbitmq.publishing import check_message_size
 from simbus.rabbitmq.versions import Version
 
 _CLOSE, _CLOSE_OK = BY_NAME["channel.close"], BY_NAME["channel.close-ok"]

@@ -44,7 +44,8 @@ from simbus.rabbitmq.amqp.operations import (
     name_when_said,
 )
 from simbus.rabbitmq.amqp.particulars import Particulars
-from simbus.rabbitmq.channels import Channel, Connection
+from simbus.rabbitmq.channels import Channel
+from simbus.rabbitmq.connections import Connection
 from simbus.rabbitmq.effects import ConnectionClosed, ConnectionOpened, ConnectionRefused
 from simbus.rabbitmq.errors import RabbitMQError
 from simbus.units import SECOND

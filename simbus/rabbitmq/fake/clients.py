@@ -14,7 +14,8 @@ from simbus.clock import VirtualClock
 from simbus.effects import Delivered, Effect, Published
 from simbus.errors import HandlerFailed
 from simbus.rabbitmq.broker import Broker
-from simbus.rabbitmq.channels import Channel, Connection
+from simbus.rabbitmq.channels import Channel
+from simbus.rabbitmq.connections import Connection
 from simbus.rabbitmq.effects import ConsumerCancelled
 from simbus.rabbitmq.errors import ConnectionError, RabbitMQError, precondition_failed  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.fake.handlers import Coroutines, Handler, HandlerRaised, check_signature, leaves_at_once

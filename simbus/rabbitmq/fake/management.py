@@ -8,7 +8,7 @@ from typing import Any, cast
 from simbus.clock import VirtualClock
 from simbus.effects import Effect
 from simbus.rabbitmq.amqp.session import Session
-from simbus.rabbitmq.channels import Connection
+from simbus.rabbitmq.connections import Connection
 from simbus.rabbitmq.fake.network import Network
 from simbus.rabbitmq.management.driver import Address, Client, Listener
 

@@ -13,7 +13,7 @@ from simbus.effects import Effect
 from simbus.rabbitmq.amqp.faults import Injector
 from simbus.rabbitmq.amqp.session import Session
 from simbus.rabbitmq.broker import Broker
-from simbus.rabbitmq.channels import Connection
+from simbus.rabbitmq.connections import Connection
 from simbus.rabbitmq.effects import Unblocked
 from simbus.server import Server
 

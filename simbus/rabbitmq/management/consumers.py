@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from simbus.rabbitmq.channels import Channel, Connection
+from simbus.rabbitmq.channels import Channel
+from simbus.rabbitmq.connections import Connection
 from simbus.rabbitmq.consumers import Consumer
 from simbus.rabbitmq.exported import in_json
 from simbus.rabbitmq.management.calls import Call, without

@@ -9,7 +9,8 @@ from typing import Any, NamedTuple, Protocol
 
 from simbus.effects import Effect
 from simbus.rabbitmq.broker import Broker
-from simbus.rabbitmq.channels import Channel, Connection
+from simbus.rabbitmq.channels import Channel
+from simbus.rabbitmq.connections import Connection
 
 
 class Address(NamedTuple):
