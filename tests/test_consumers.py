@@ -143,6 +143,21 @@ def test_the_end_of_a_channel_gives_back_consumer_by_consumer(version, expected)
     broker.check()
 
 
+@on_both("quorum_serves_by_consumer", {"4.0": "D1 D3 A2 A4", "3.10": "D1 A2 D3 A4"})
+def test_what_a_quorum_queue_has_for_its_consumers_comes_consumer_by_consumer(version, expected):
+    broker = Broker(version=version)
+    channel = new_channel(broker)
+    declare(channel, "q", "quorum")
+    publish(channel, "q", "1 2 3 4")
+    holder = new_channel(broker)
+    holder.consume("q", "D")
+    holder.consume("q", "A")
+    broker.take_effects()
+    holder.nack(0, multiple=True)
+    assert delivered(broker.take_effects()) == expected
+    broker.check()
+
+
 @on_both("dead_letters_count_failures", {"4.0": [(True, 1), (True, 1)], "3.10": [(False, 0), (True, 1)]})
 def test_a_message_that_a_quorum_queue_saw_rejected_has_been_delivered_before(version, expected):
     with RabbitMQ(version=version) as rabbitmq:

@@ -22,6 +22,7 @@ def apply_policies(vhost: VirtualHost) -> None:
     for queue in list(vhost.queues.values()):
         if not queue.gone:
             apply_to_queue(vhost, queue)
+    vhost.finish()  # what has to go arrives where the new policies hold already (observed)
 
 
 def apply_to_exchange(vhost: VirtualHost, exchange: Exchange) -> None:
@@ -32,7 +33,7 @@ def apply_to_exchange(vhost: VirtualHost, exchange: Exchange) -> None:
 
 
 def apply_to_queue(vhost: VirtualHost, queue: Queue) -> None:
-    """Have a queue heed what applies to it now, and do what follows."""
+    """Have a queue heed what applies to it now, and do what follows; ``finish`` must too, when the queue is not a new one."""
     version = vhost.node.version
     applied = vhost.policies.of_queue(queue.name, queue.options.type, version)
     if applied != queue.applied:
@@ -55,4 +56,4 @@ def _reconfigure(vhost: VirtualHost, queue: Queue, options: QueueOptions) -> Non
     vhost.trim(queue)
     queue.lease_ends = None
     vhost.renew_lease(queue)
-    vhost.dispatch(queue)
+    vhost.serve(queue)

@@ -86,6 +86,8 @@ class Version:
     """Whether a quorum queue takes messages of priority 5 and more before others, two to one."""
     quorum_returns_by_age: bool
     """Whether what a channel's consumers held comes back by their age, and what it got last; or all by tag."""
+    quorum_serves_by_consumer: bool
+    """Whether a quorum queue hands out what there is consumer by consumer, by age; or message by message."""
     dead_letters_count_failures: bool
     """Whether a message that a quorum queue saw rejected counts as delivered before in the quorum queue that gets it then."""
     queues_have_consumer_timeouts: bool
@@ -118,6 +120,8 @@ class Version:
     """Whether a publish or get over HTTP looks for vhost, exchange and queue before it tries: 404, and no verb's refusal."""
     http_queue_actions: Sequence[str]
     """What ``POST /api/queues/<vhost>/<name>/actions`` takes."""
+    http_bulk_delete_knows_all: bool
+    """Whether ``POST /api/users/bulk-delete`` stops (400) at a user that there is not."""
     http_default_queue_type: str
     """What the management API calls the default queue type of a virtual host that was made without one."""
     http_omits: Mapping[str, Sequence[str]]
@@ -200,6 +204,7 @@ V4_0 = Version(
     fewest_priorities=1,
     delivery_limit_gives_credit=False,
     quorum_priorities=True,
+    quorum_serves_by_consumer=True,
     quorum_returns_by_age=True,
     dead_letters_count_failures=True,
     queues_have_consumer_timeouts=True,
@@ -217,6 +222,7 @@ V4_0 = Version(
     http_login_failed="Not_Authorized",
     http_looks_first=True,
     http_queue_actions=(),
+    http_bulk_delete_knows_all=False,
     http_default_queue_type="classic",
     http_omits={
         "paths": ("health/checks/node-is-mirror-sync-critical",),
@@ -281,6 +287,7 @@ V3_10 = Version(
     fewest_priorities=0,
     delivery_limit_gives_credit=True,
     quorum_priorities=False,
+    quorum_serves_by_consumer=False,
     quorum_returns_by_age=False,
     dead_letters_count_failures=False,
     queues_have_consumer_timeouts=False,
@@ -298,6 +305,7 @@ V3_10 = Version(
     http_login_failed="Login failed",
     http_looks_first=False,
     http_queue_actions=("sync", "cancel_sync"),
+    http_bulk_delete_knows_all=True,
     http_default_queue_type="undefined",
     http_omits={
         "paths": (

@@ -87,6 +87,8 @@ _PROPERTIES: dict[str, Sequence[Any]] = {
     "correlation_id": ("c",),
 }
 
+_FULL = {"x-max-length", "x-max-length-bytes", "x-delivery-limit"}  # what may make a queue dead-letter when something comes back
+
 MISTAKES: tuple[Json, ...] = (
     {"method": "basic.ack", "delivery_tag": 77},
     {"method": "basic.nack", "delivery_tag": 0, "multiple": False},
@@ -179,6 +181,13 @@ THEMES = {
 }
 
 
+def _ends(on: str, step: Json, events: Sequence[Json]) -> bool:
+    """Whether that channel has come to its end in that step."""
+    closes = ("channel.close", "channel.close-ok")
+    ended = {event["on"][0] for event in events if "end" in event} | {str(step.get("drop", ""))}
+    return on[0] in ended or any(event.get("on") == on and event.get("method") in closes for event in events)
+
+
 class Programs(RuleBasedStateMachine):
     """Draws a program, and says it to simbus step by step.
 
@@ -193,6 +202,7 @@ class Programs(RuleBasedStateMachine):
         self.player = Player(Simbus(self.judge.version))
         self.steps: list[Json] = []
         self.expected: Observed = []
+        self.over = False
         self.messages = 0
         self.waits = 0
         self.queues: dict[str, Json] = {}  # what was declared, and is there for all that is known
@@ -226,7 +236,7 @@ class Programs(RuleBasedStateMachine):
 
     @rule(number=NUMBERS)
     def step(self, number: int) -> None:
-        if self.judge.hopeless(self.expected):
+        if self.over or self.judge.hopeless(self.expected):
             return
         self.random = Random(f"{self.salt} {len(self.steps)} {number}")  # noqa: S311
         kind = self.draw(*self.kinds)
@@ -274,12 +284,29 @@ class Programs(RuleBasedStateMachine):
 
     def do(self, step: Json) -> None:
         """Do one step."""
+        held = {on: {queue for _, queue in self._held(on)} for on in self.owed}
         self.steps.append(step)
         events = self.player.step(step)
+        if any(self._crosses(queues) for on, queues in held.items() if _ends(on, step, events)):
+            self.steps.pop()
+            self.over = True
+            return
         self.expected.append(events)
         self._settled(step)
         for event in events:
             self._heard(step, event)
+
+    def _held(self, on: str) -> list[tuple[str, str]]:
+        """The deliveries that a channel owes, and where they are from as far as that is known."""
+        return [(label, self.sources.get((on, label.split("#")[0]), "")) for label, _ in self.owed.get(on, [])]
+
+    def _crosses(self, held: set[str]) -> bool:
+        """Whether the end of a channel that holds something of these queues is a race.
+
+        Each of them takes back what was its own, and may then dead-letter to another, which may or may not have done so.
+        """
+        told = [self.queues.get(queue, {}).get("arguments", {}) for queue in held]
+        return len(held) > 1 and any("x-dead-letter-exchange" in of and _FULL & of.keys() for of in told)
 
     def _settled(self, step: Json) -> None:
         if step.get("method") not in ("basic.ack", "basic.nack", "basic.reject"):

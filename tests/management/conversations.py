@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 VHOST = "management"
+MESSAGE = {"properties": {}, "payload": "m", "payload_encoding": "string"}
 V = "/management"  # the virtual host as a part of a path
 
 
@@ -525,6 +526,7 @@ CONVERSATIONS: dict[str, list[Ask | Client]] = {
         delete("/api/user-limits/anna/max-channels"),
         get("/api/user-limits/anna"),
         post("/api/users/bulk-delete", {"users": ["bert", "carl"]}),
+        post("/api/users/bulk-delete", {"users": ["nobody"]}),
         post("/api/users/bulk-delete", {}),
         get("/api/users/bert"),
         delete("/api/users/anna"),
@@ -588,6 +590,24 @@ CONVERSATIONS: dict[str, list[Ask | Client]] = {
         *(delete(f"/api/queues{V}/of-monitoring", user=user) for user in ("untagged", "management")),
         *(delete(f"/api/users/{user}") for user in ("monitoring", "policymaker", "management", "untagged")),
         delete(f"/api/policies{V}/p"),
+    ],
+    "too many connections": [
+        put(f"/api/queues{V}/q", {}),
+        put(f"/api/vhost-limits{V}/max-connections", {"value": 0}),
+        post(
+            f"/api/exchanges{V}/amq.default/publish",
+            {"properties": {}, "routing_key": "q", "payload": "m", "payload_encoding": "string"},
+        ),
+        post(f"/api/queues{V}/q/get", {"count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"}),
+        put(f"/api/queues{V}/p", {}),
+        post(f"/api/bindings{V}/e/amq.direct/q/q", {}),
+        delete(f"/api/queues{V}/q/contents"),
+        delete(f"/api/queues{V}/q"),
+        put(f"/api/vhost-limits{V}/max-connections", {"value": 1}),
+        post(
+            f"/api/exchanges{V}/amq.default/publish",
+            {"properties": {}, "routing_key": "p", "payload": "m", "payload_encoding": "string"},
+        ),
     ],
     "policies": [
         put(f"/api/policies{V}/short", {"pattern": "^q", "definition": {"max-length": 5}, "priority": 1, "apply-to": "queues"}),

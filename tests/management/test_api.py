@@ -229,6 +229,11 @@ def test_the_type_stands_among_a_queues_arguments(version, expected):
     assert asked(version, "GET", "/api/queues/%2F/q")[1]["arguments"] == expected
 
 
+@on_both("http_bulk_delete_knows_all", {"4.0": 204, "3.10": 400})
+def test_of_several_users_one_that_there_is_not_may_end_their_deletion(version, expected):
+    assert asked(version, "POST", "/api/users/bulk-delete", {"users": ["nobody"]})[0] == expected
+
+
 @on_both("http_default_queue_type", {"4.0": "classic", "3.10": "undefined"})
 def test_a_vhost_has_a_default_queue_type(version, expected):
     assert asked(version, "GET", "/api/vhosts/%2F")[1]["default_queue_type"] == expected

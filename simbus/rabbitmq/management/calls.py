@@ -8,7 +8,7 @@ from typing import Any
 
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
-from simbus.rabbitmq.errors import ChannelError, NoSuch, RabbitMQError, ValidationFailed
+from simbus.rabbitmq.errors import ChannelError, ConnectionError, NoSuch, RabbitMQError, ValidationFailed  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.management.driver import Driver
 from simbus.rabbitmq.management.http import (
     HttpError,
@@ -101,14 +101,17 @@ class Call:
 
     @contextmanager
     def channel(self) -> Iterator[Channel]:
-        """A channel of the user's in the virtual host of the path, for one verb; its refusals are answered with their code."""
-        with self._connected() as channel, _refusals(_with_code):
+        """A channel of the user's in the virtual host of the path, for one verb; its refusals are answered with their code.
+
+        For RabbitMQ this is a connection like any other, which may be one too many (observed on 4.0.5 and 3.10.8).
+        """
+        with self._connected(counted=True) as channel, _refusals(_with_code):
             yield channel
 
     @contextmanager
     def declaring(self) -> Iterator[Channel]:
         """The same for verbs that declare, bind and delete, whose refusals are answered without it."""
-        with self._connected() as channel, _refusals(_without_code):
+        with self._connected(counted=False) as channel, _refusals(_without_code):
             yield channel
 
     def check_vhost(self) -> None:
@@ -117,10 +120,17 @@ class Call:
             raise not_found("vhost_not_found")
 
     @contextmanager
-    def _connected(self) -> Iterator[Channel]:
+    def _connected(self, *, counted: bool) -> Iterator[Channel]:
         self.check_vhost()
-        connection = self.broker.open_connection(self.names["vhost"], self.user, "the management API")
-        channel = connection.open_channel()
+        try:
+            connection = self.broker.open_connection(self.names["vhost"], self.user, "the management API", counted=counted)
+        except ConnectionError:
+            raise access_refused() from None
+        try:
+            channel = connection.open_channel()
+        except ConnectionError:
+            connection.close()
+            raise access_refused() from None
         try:
             yield channel
         finally:

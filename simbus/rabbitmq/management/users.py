@@ -60,10 +60,12 @@ def delete_user(call: Call) -> Response:
 
 
 def delete_users(call: Call) -> Response:
-    """Delete several; unknown ones are passed over."""
+    """Delete several, one after the other; unknown ones are passed over, or end it, by version."""
     for name in call.body("users")["users"]:
         if name in {user.name for user in call.broker.users}:
             _delete(call, name)
+        elif call.version.http_bulk_delete_knows_all:
+            raise bad_request(["no_such_user", name])
     return NO_CONTENT
 
 
