@@ -12,6 +12,7 @@ _OK: Item = {"status": "ok"}
 _SINGLE = {"reason": "single node cluster", "status": "ok"}
 _UNITS = ("days", "weeks", "months", "years")
 _PROTOCOLS = {"amqp091": "amqp", "amqp0.9.1": "amqp", "amqp-0-9-1": "amqp", "amqps": "amqp/ssl", "https": "http/ssl"}
+_RESOURCES = {"low on disk": "disk space"}  # what health checks call it (observed on 4.0.5 and 3.10.8)
 _NO_LISTENER = "No active listener"
 
 
@@ -30,7 +31,8 @@ def local_alarms(call: Call) -> Item | Response:
 
 
 def _alarms(call: Call, reason: str) -> Item | Response:
-    resources = [{"node": call.node, "resource": alarm.removeprefix("low on ")} for alarm in sorted(call.broker.alarms)]
+    short = [_RESOURCES.get(alarm, alarm.removeprefix("low on ")) for alarm in sorted(call.broker.alarms)]
+    resources = [{"node": call.node, "resource": resource} for resource in short]
     return _failed(reason, alarms=resources) if resources else _OK
 
 
