@@ -53,15 +53,16 @@ def test_a_consumer_of_replies_without_a_tag_is_given_one(channel):
     assert channel.consume(COMMON, no_ack=True).startswith("amq.ctag-")
 
 
-def test_a_reply_in_a_transaction_is_given_at_the_commit(broker, channel, service):
+def test_a_reply_in_a_transaction_does_not_wait_for_the_commit(broker, channel, service):
     channel.consume(COMMON, "replies", no_ack=True)
     name = request(channel, service)
     service.tx_select()
+    broker.take_effects()
     service.publish("", name, b"reply")
     service.publish("amq.fanout", name, b"no reply")
-    broker.take_effects()
-    service.tx_commit()
     assert replies(broker) == [("replies", 1, b"reply")]
+    service.tx_commit()
+    assert replies(broker) == []
 
 
 def test_a_mandatory_reply_is_delivered_and_returned_as_well(broker, channel, service):

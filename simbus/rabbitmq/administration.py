@@ -99,6 +99,7 @@ class Administration:
         for queue in list(vhost.queues.values()):
             vhost.delete(queue)
         vhost.exchanges.clear()
+        self._node.forget_vhost(name)
         self._users.forget_vhost(name)
         del self._vhosts[name]
         return closed

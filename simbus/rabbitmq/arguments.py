@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from decimal import Decimal
+from math import floor, isfinite
 from typing import Any
 
 from simbus.rabbitmq.errors import internal_error, precondition_failed
@@ -358,8 +359,9 @@ def _max_priority(most: int | None, version: Version) -> int | None:
 
 def _delivery_limit(arguments: Mapping[str, Any], version: Version) -> int | None:
     limit = arguments.get("x-delivery-limit", version.delivery_limit)
-    if not isinstance(limit, int):  # any other value is accepted and means none (observed)
-        return None
+    if isinstance(limit, bool) or not isinstance(limit, int | float) or not isfinite(limit):
+        return None  # any other value is accepted and means none (observed)
+    limit = floor(limit)
     return None if limit < 0 and version.negative_is_unlimited else limit
 
 

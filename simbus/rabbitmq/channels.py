@@ -128,7 +128,9 @@ class Channel(Publishing):
             self._transaction = Transaction()
 
     def tx_commit(self) -> None:
-        """Do what waits: the publishes first, then the settlements; what dies of them is dead-lettered behind all publishes.
+        """Do what waits: the publishes, then what of the settlements overtakes, then the others.
+
+        What dies of the publishes is dead-lettered behind all of them (all observed).
 
         Raises:
             ChannelError: 406 outside a transaction; also, and then everything is done, when a queue refused a message or, in
@@ -136,15 +138,20 @@ class Channel(Publishing):
         """
         waiting, self._transaction = self._open_transaction(), Transaction()
         accepted = [self._publish_late(*publish) for publish in waiting.publishes]
-        for how, held in waiting.in_turn():
-            groups = settled_together(dict(sorted(held.items())))
-            if how == "ack":
-                self._acknowledge(groups)
-            else:
-                self._return(groups, requeue=how == "requeue")
+        self._settle("ack", waiting.overtaking)
+        for how, held in waiting.behind:
+            self._settle(how, held)
         self._go_on()
         if not all(accepted):
             raise precondition_failed("partial tx completion")
+
+    def _settle(self, how: Settlement, held: Held) -> None:
+        """At the commit."""
+        groups = settled_together(dict(sorted(held.items())))
+        if how == "ack":
+            self._acknowledge(groups)
+        else:
+            self._return(groups, requeue=how == "requeue")
 
     def tx_rollback(self) -> None:
         """Forget the publishes; what was settled is unacked again, and has to be settled anew."""
@@ -165,10 +172,7 @@ class Channel(Publishing):
             gone = len(left.queues) < len(route.queues)
         else:
             left = self.vhost.found_again(message, route)
-        accepted = self.vhost.publish(message, left, self.number, mandatory and not gone) and not gone
-        if not message.exchange:
-            self.vhost.reply(message)
-        return accepted
+        return self.vhost.publish(message, left, self.number, mandatory and not gone) and not gone
 
     # Consuming
 
@@ -228,12 +232,12 @@ class Channel(Publishing):
         """End a consumer; what it holds stays unacked. An unknown tag is no error."""
         self._check_open()
         consumer = self.consumers.get(consumer_tag)
-        if consumer is not None:
+        if self._replies_as and self.vhost.requesters[self._replies_as].consumer_tag == consumer_tag:
+            self._stop_replies()
+        elif consumer is not None:
             queue = self._end(consumer)
             self.vhost.after_consumer(queue)
             self.vhost.dispatch(queue)  # there may be another single active one
-        elif self._replies_as and self.vhost.requesters[self._replies_as].consumer_tag == consumer_tag:
-            self._stop_replies()
 
     def get(self, queue: str = "", *, no_ack: bool = False) -> GetOk | None:
         """Take one message, or None when nothing is ready; 405 of a quorum queue that serves a single active consumer."""
@@ -259,10 +263,11 @@ class Channel(Publishing):
     # Direct replies: to a name that stands for this channel's consumer of them, without a queue
 
     def _consume_replies(self, consumer_tag: str, no_ack: bool) -> str:
-        if self._replies_as:
-            raise precondition_failed("reply consumer already set")
+        self._check_open()
         if not no_ack:
             raise precondition_failed("reply consumer cannot acknowledge")
+        if self._replies_as:
+            raise precondition_failed("reply consumer already set")
         node = self.vhost.node
         tag = consumer_tag or node.new_name("amq.ctag")
         self._replies_as = node.new_name(f"{DIRECT_REPLY_TO}.of")

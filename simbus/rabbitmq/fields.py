@@ -72,11 +72,6 @@ def name_in(value: Any) -> Any:
     return value.decode("utf-8", "surrogateescape") if isinstance(value, LongString) else value
 
 
-def same_field(one: Any, other: Any) -> bool:
-    """Equality of two field-table values: types must agree, integers of any width are equal."""
-    return bool(frozen(one) == frozen(other))
-
-
 def compared(value: Any) -> object:
     """As :func:`frozen`, for headers and what bindings ask of them.
 

@@ -83,6 +83,11 @@ class Node:
             heapify(self.deadlines)
             sleeper.wake_at = None
 
+    def forget_vhost(self, vhost: str) -> None:
+        """Wake nobody there any more, exchanges that keep messages least of all."""
+        for sleeper in [sleeper for _, _, sleeper in self.deadlines if sleeper.vhost == vhost]:
+            self.forget(sleeper)
+
     def watch(self, watch: Watch, at: int) -> None:
         """Look at a channel's deliveries at that time; an earlier look that was asked for stands, and then asks again."""
         if watch.at is None or at < watch.at:

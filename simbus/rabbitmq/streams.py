@@ -181,7 +181,7 @@ class Stream(Queue):
         """What a consumer reads next; what it does not want it passes over."""
         while (copy := self.log.at(reader.offset)) is not None:
             reader.offset = copy.position + 1
-            if reader.wants is None or copy.message.headers.get(FILTER_VALUE, _UNFILTERED) in reader.wants:
+            if reader.wants is None or _filter_value(copy) in reader.wants:
                 return copy
         return None
 
@@ -218,6 +218,12 @@ def check_returns(queues: Iterable[Queue], version: Version) -> None:
         for queue in queues:
             if not queue.gone:
                 check_not_stream(queue, "basic.nack and basic.reject")
+
+
+def _filter_value(copy: Copy) -> object:
+    """What a message is filtered by: a text, or nothing; a dead letter may bring anything else, which is nothing too."""
+    value = copy.message.headers.get(FILTER_VALUE, _UNFILTERED)
+    return value if isinstance(value, str) else _UNFILTERED
 
 
 def check_filter_value(value: object, queues: Iterable[Queue], version: Version) -> None:

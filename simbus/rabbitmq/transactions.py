@@ -38,20 +38,22 @@ class Transaction:
         else:
             self.settlements.append((how, held))
 
-    def in_turn(self) -> Iterator[tuple[Settlement, Held]]:
-        """The settlements as queues hear of them at the commit, which sends all of them at once.
+    @property
+    def overtaking(self) -> Held:
+        """Acknowledgements to classic queues, which take them before the other settlements.
 
-        That is in their order, but a classic queue takes what is acknowledged before anything else that waits for it
-        (the priorities of rabbit_amqqueue_process, and observed).
+        A commit sends all at once, and they have the priority (rabbit_amqqueue_process, and observed); whether they overtake its
+        publishes, too, is a race.
         """
-        first: Held = {}
-        later: list[tuple[Settlement, Held]] = []
+        acks = [held for how, held in self.settlements if how == "ack"]
+        return {tag: entry for held in acks for tag, entry in held.items() if entry.queue.is_classic}
+
+    @property
+    def behind(self) -> Iterator[tuple[Settlement, Held]]:
+        """The other settlements, in order."""
+        first = self.overtaking
         for how, held in self.settlements:
-            overtaking = {tag: entry for tag, entry in held.items() if how == "ack" and entry.queue.is_classic}
-            first |= overtaking
-            later.append((how, {tag: entry for tag, entry in held.items() if tag not in overtaking}))
-        yield "ack", first
-        yield from later
+            yield how, {tag: entry for tag, entry in held.items() if tag not in first}
 
     @property
     def held(self) -> Held:

@@ -79,13 +79,13 @@ def deaths_in(entries: Iterable[Table]) -> tuple[Death, ...]:
 
 
 def _death(entry: Table) -> Death:
-    time, count = entry.get("time"), entry.get("count")
+    time, count, keys = entry.get("time"), entry.get("count"), entry.get("routing-keys")
     return Death(
         queue=str(entry.get("queue", "")),
         reason=str(entry.get("reason", "")),
         count=count if isinstance(count, int) else 1,
         time=int(time.timestamp()) if isinstance(time, datetime) else 0,
         exchange=str(entry.get("exchange", "")),
-        routing_keys=tuple(entry.get("routing-keys", ())),
+        routing_keys=tuple(keys) if isinstance(keys, list | tuple) else (),
         original_expiration=entry.get("original-expiration"),
     )

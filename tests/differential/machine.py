@@ -171,7 +171,7 @@ THEMES = {
         ),
     ),
     "confirms": Theme((_LIMITS, _DEATHS), weights=(("confirm", 12), ("publish_with_properties", 14))),
-    # Not of quorum queues, nor with a shared prefetch (see ``qos``): what a commit settles there may overtake what it publishes.
+    # Not of quorum queues, nor with a prefetch (see ``qos``): what a commit settles there may overtake what it publishes.
     "transactions": Theme((_LIMITS, _DEATHS), quorum=0, weights=(("transact", 16),)),
     "ends": Theme((_DEATHS,), weights=(("close_channel", 5), ("end_connection", 5), ("delete", 3), ("declare", 8))),
     "mistakes": Theme(weights=(("err", 12), ("declare", 8))),
@@ -548,8 +548,10 @@ class Programs(RuleBasedStateMachine):
 
     def qos(self, on: str) -> None:
         """A limit, for consumers to come or for all together."""
+        if self.theme is THEMES["transactions"]:
+            return
         count, flags = self.draw(0, 1, 1, 2, 3), self.flags(25, "global")
-        if len(self._sources(on)) > 1 or self.theme is THEMES["transactions"]:  # of several queues, any is the first to go on
+        if len(self._sources(on)) > 1:  # of several queues, any is the first to go on
             flags = {}
         if flags:
             self.shared.add(on)
@@ -593,6 +595,8 @@ class Programs(RuleBasedStateMachine):
 
     def recover(self, on: str) -> None:
         """All that is unacked comes back."""
+        if any(queue and self._may_step_down(on, label) for label, queue in self._held(on)):
+            return
         self.say(on, self.draw("basic.recover", "basic.recover-async"), requeue=True)
 
     # Modes and ends

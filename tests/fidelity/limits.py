@@ -78,12 +78,6 @@ DIFFERENT = [
     ),
     Different("a persistent message's confirm", "when it is on disk", "at once", "there is no disk"),
     Different(
-        "a direct reply in a transaction",
-        "delivered when it is published",
-        "delivered at the commit",
-        "as all that is published in one",
-    ),
-    Different(
         "memory and disk alarms, credit flow", "when resources are short", "when the test calls `block()`", "the test decides"
     ),
     Different(

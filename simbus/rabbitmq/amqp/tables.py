@@ -27,9 +27,6 @@ DEEPEST = 100
 _LENGTH = Struct(">I")
 _DECIMAL = Struct(">BI")
 _SECONDS = Struct(">Q")
-_SIGNED_INT = Struct(">i")
-_LONG = Struct(">q")
-_DOUBLE = Struct(">d")
 _SMALLEST_INT, _LARGEST_INT = -(1 << 31), (1 << 31) - 1
 _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
 _LATEST = 253_402_300_799  # the last second of the year 9999
