@@ -446,6 +446,7 @@ class VirtualHost(Exchanges):
             copy = queue.pop()
             queue.ledger.purged += 1
             self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, "purged", ()))
+        queue.ready.clear()
         return count
 
     def empty(self, queue: Queue) -> None:
