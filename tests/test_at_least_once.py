@@ -3,7 +3,7 @@
 import pytest
 
 from simbus.effects import Enqueued, Removed
-from tests.brokers import declare, publish, ready, removed, walk
+from tests.brokers import declare, publish, ready, refused, removed, walk
 
 MINUTES = 60_000
 
@@ -151,3 +151,40 @@ def test_what_ends_in_a_cycle_is_kept_no_longer(broker, channel):
     assert removed(broker.take_effects()).count("expired") >= 1
     assert not channel.vhost.queues["q"].dying
     assert broker.next_deadline is None
+
+
+def test_publishers_go_on_when_what_was_kept_has_arrived(broker, channel):
+    declare_source(channel, max_length=1)
+    publish(channel, "q", "1 2 3 4", expiration="1000")
+    assert refused(broker.take_effects()) == 2
+    declare(channel, "dead")
+    walk(broker, 3 * MINUTES + 1000)
+    broker.check()
+    assert (ready(channel, "q"), ready(channel, "dead")) == ("", "1 2")
+    publish(channel, "q", "5")
+    assert ready(channel, "q") == "5"
+
+
+def test_publishers_go_on_when_what_was_kept_is_forgotten(broker, channel):
+    declare_source(channel, max_length=1)
+    publish(channel, "q", "1 2 3", expiration="1000")
+    walk(broker, 1000)
+    broker.empty()
+    broker.check()
+    publish(channel, "q", "4")
+    assert ready(channel, "q") == "4"
+
+
+def test_what_is_kept_counts_with_its_bytes_until_it_has_arrived(broker, channel):
+    declare_source(channel, max_length_bytes=10)
+    die(channel, "seven..", "eleven.....")
+    queue = channel.vhost.queues["q"]
+    assert queue.dying_bytes == 18
+    publish(channel, "q", "1 2")
+    assert ready(channel, "q") == "1"
+    declare(channel, "dead")
+    walk(broker, 3 * MINUTES)
+    broker.check()
+    assert queue.dying_bytes == 0
+    publish(channel, "q", "3")
+    assert ready(channel, "q") == "1 3"

@@ -298,6 +298,7 @@ def _check_ready(queue: Queue, now: int) -> None:
     if queue.options.overflow == "drop-head":
         assert not queue.over_limit(), f"{queue.name}: over its limit"
     queue.ready.check()
+    queue.check_limits()
     assert len(ready) == len(queue.ready), f"{queue.name}: ready copies are counted"
     assert not ready or ready[0] is queue.ready[0], f"{queue.name}: the head comes first"
     if ready and ready[0].expires_at is not None and queue.options.max_priority is None:  # else one may come too late

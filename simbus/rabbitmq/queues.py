@@ -55,6 +55,7 @@ class Queue:
     Its ``lease_ends`` (x-expires) unless it is in use.
     Of a queue for a ``single`` active consumer the others wait. ``ranked`` once a consumer came with a priority; ``holders``
     counts what gets hold, and consumers that have ended and still hold something.
+    Those ``dying``, by the ids of their copies, count toward its limits until they have arrived.
     Its ``patience`` is how long a delivery may stay unacked: the node's, unless an argument or a policy says another.
     It is ``deserted`` when a consumer has gone without basic.cancel and none has come since: one may well come back.
     """
@@ -78,7 +79,8 @@ class Queue:
     holders: int = 0
     patience: int = NEVER
     default_patience: int = NEVER
-    dying: list[Dying] = field(default_factory=list)
+    dying: dict[int, Dying] = field(default_factory=dict)
+    dying_bytes: int = 0
     ledger: Ledger = field(default_factory=Ledger)
     wake_at: int | None = None
     lease_ends: int | None = None
@@ -105,8 +107,7 @@ class Queue:
         self.options = options
         self.patience = self.default_patience if options.consumer_timeout is None else options.consumer_timeout
         self.limited = options.max_length is not None or options.max_length_bytes is not None
-        if self._stopped and not self._exceeds(len(self.ready), self.ready_bytes, LOW_WATERMARK):
-            self._stopped.clear()
+        self._let_publishers_go_on()
 
     @property
     def is_quorum(self) -> bool:
@@ -172,9 +173,20 @@ class Queue:
         """Take the head."""
         copy = self.ready.popleft()
         self.ready_bytes -= len(copy.message.body)
-        if self._stopped and not self._exceeds(len(self.ready), self.ready_bytes, LOW_WATERMARK):
-            self._stopped.clear()
+        if self._stopped:
+            self._let_publishers_go_on()
         return copy
+
+    def keep_dying(self, dying: Dying) -> None:
+        """A copy is dead, and stays until it has arrived."""
+        self.dying[dying.copy.id] = dying
+        self.dying_bytes += len(dying.copy.message.body)
+
+    def let_go(self, dying: Dying) -> None:
+        """A dying copy leaves."""
+        del self.dying[dying.copy.id]
+        self.dying_bytes -= len(dying.copy.message.body)
+        self._let_publishers_go_on()
 
     def retain(self, wanted: Callable[[Copy], bool]) -> list[Copy]:
         """Keep these of the ready copies of a classic queue; the others, which are no longer there."""
@@ -231,12 +243,16 @@ class Queue:
     @property
     def next_try(self) -> int | None:
         """When a dead letter is tried again that a queue has not taken."""
-        return min((dying.next_try for dying in self.dying), default=None)
+        return next((dying.next_try for dying in self.dying.values()), None)  # all are tried again together, so in this order
+
+    def _let_publishers_go_on(self) -> None:
+        """If it has drained to the low watermark."""
+        if self._stopped and not self._exceeds(len(self.ready), self.ready_bytes, LOW_WATERMARK):
+            self._stopped.clear()
 
     def _exceeds(self, count: int, size: int, part: float = 1) -> bool:
         length, length_bytes = self.options.max_length, self.options.max_length_bytes
-        if self.dying:  # they count
-            count, size = count + len(self.dying), size + sum(len(dying.copy.message.body) for dying in self.dying)
+        count, size = count + len(self.dying), size + self.dying_bytes
         too_many = length is not None and count > int(length * part)
         return too_many or (length_bytes is not None and size > int(length_bytes * part))
 
@@ -339,6 +355,15 @@ class Queue:
         if consumer.active:
             consumer.active = False
             self.rotation.remove(consumer)
+
+    def check_limits(self) -> None:
+        """Assert that what is dying is counted, and that publishers wait only as long as it has not drained."""
+        dying = self.dying.values()
+        assert self.dying_bytes == sum(len(each.copy.message.body) for each in dying), f"{self.name}: bytes of what is dying"
+        tries = [each.next_try for each in dying]
+        assert tries == sorted(tries), f"{self.name}: the first that is dying is tried again first"
+        full = self._exceeds(len(self.ready), self.ready_bytes, LOW_WATERMARK)
+        assert full or not self._stopped, f"{self.name}: has drained and lets nobody go on"
 
     def forget_publishers(self) -> None:
         """No channel that was told to stop is there any more."""

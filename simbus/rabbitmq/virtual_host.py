@@ -288,7 +288,7 @@ class VirtualHost(Exchanges):
         """A copy leaves for one of the dead-letter reasons; it is dead-lettered or else discarded."""
         if queue.options.dead_letters_at_least_once:
             dying = Dying(copy, cause, self._letter(queue, copy, cause), self.node.now)
-            queue.dying.append(dying)
+            queue.keep_dying(dying)
             self._dying.append((queue, dying))
         else:
             self._leave(queue, copy, cause, self._dead_letter(queue, copy, cause))
@@ -296,7 +296,7 @@ class VirtualHost(Exchanges):
     def _try(self, queue: Queue, dying: Dying) -> None:
         """Hand a dead letter to the queues that it reaches now; without any, or when one refuses it, it is tried again later."""
         node, letter = self.node, dying.letter
-        if dying not in queue.dying:
+        if dying.copy.id not in queue.dying:
             return
         targets: Sequence[Queue] = ()
         if letter is not None:
@@ -307,7 +307,7 @@ class VirtualHost(Exchanges):
                 target.name for target in targets if target.name not in dying.taken and self._takes(target, letter, dying)
             }
         if targets and all(target.name in dying.taken for target in targets):
-            queue.dying.remove(dying)
+            queue.let_go(dying)
             self._leave(queue, dying.copy, dying.cause, dying.children)
         else:
             dying.next_try = node.now + RETRY_AFTER
@@ -424,7 +424,7 @@ class VirtualHost(Exchanges):
         next_try = queue.next_try
         if next_try is not None:
             if next_try <= self.node.now:
-                self._dying.extend((queue, dying) for dying in queue.dying)
+                self._dying.extend((queue, dying) for dying in queue.dying.values())
             else:
                 self.node.wake(queue, next_try)
         self._drop_expired(queue)
@@ -452,11 +452,13 @@ class VirtualHost(Exchanges):
     def empty(self, queue: Queue) -> None:
         """Remove all that a queue holds, unacked too: settling that later means nothing. No client can ask for this."""
         self.purge(queue)
-        for copy in (*queue.unacked.values(), *(dying.copy for dying in queue.dying)):
+        dying = list(queue.dying.values())
+        for copy in (*queue.unacked.values(), *(each.copy for each in dying)):
             queue.ledger.purged += 1
             self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, "purged", ()))
         queue.unacked.clear()
-        queue.dying.clear()
+        for each in dying:
+            queue.let_go(each)
         self.after_settling(queue)
 
     def delete(self, queue: Queue, cause: str = "deleted", why: str = "") -> int:
@@ -472,14 +474,16 @@ class VirtualHost(Exchanges):
         self._unbind_from_all(queue)
         for consumer in list(queue.consumers):
             self.cancel(consumer)
-        for copy in [*queue.ready, *queue.unacked.values(), *(dying.copy for dying in queue.dying)]:
+        dying = list(queue.dying.values())
+        for copy in [*queue.ready, *queue.unacked.values(), *(each.copy for each in dying)]:
             queue.ledger.deleted += 1
             self.node.effects.append(Removed(self.node.now, copy.message.id, copy.id, queue.name, cause, ()))
         self.node.effects.append(QueueDeleted(self.node.now, self.name, queue.name, why or cause))
         queue.ready.clear()
         queue.unacked.clear()
-        queue.dying.clear()
         queue.ready_bytes = 0
+        for each in dying:
+            queue.let_go(each)
         return count
 
     def cancel(self, consumer: Consumer) -> None:

@@ -159,8 +159,8 @@ def _delayed(vhost: VirtualHost) -> Iterator[str]:
 
 def _dying(vhost: VirtualHost) -> Iterator[str]:
     for queue in vhost.queues.values():
-        if queue.dying:
-            wait = elapsed(min(dying.next_try for dying in queue.dying) - vhost.node.now)
+        if queue.next_try is not None:
+            wait = elapsed(queue.next_try - vhost.node.now)
             yield f"queue {queue.name} keeps {len(queue.dying)} that no dead-letter queue takes; tried again in {wait}"
 
 
