@@ -184,7 +184,7 @@ def test_a_queue_with_many_uses_has_one_wake_up(broker, channel):
         channel.publish("", "q", b"")
         channel.get("q", no_ack=True)
         walk(broker, 3)
-    assert len(broker.vhost().node.deadlines) == 1
+    assert len(broker.vhost().node.deadlines.entries) == 1
 
 
 def test_a_queue_of_that_name_starts_anew(broker, leased, type):

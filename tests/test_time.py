@@ -1,10 +1,13 @@
 """Time is told to the broker: never backwards, never past its deadline, and it asks for no more wake-ups than queues."""
 
+from dataclasses import dataclass
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from simbus.rabbitmq.broker import Broker
+from simbus.rabbitmq.wakeups import Wakeups
 from simbus.units import MILLISECOND
 from tests.brokers import consumer, declare, delivered, get, new_channel, publish, ready, removed, walk
 
@@ -151,8 +154,7 @@ def assert_deadlines(broker):
     if heads:
         assert broker.next_deadline is not None
         assert broker.now < broker.next_deadline <= min(heads)
-    entries = [queue.name for _, _, queue in broker.vhost().node.deadlines]
-    assert len(entries) == len(set(entries))
+    broker.vhost().node.deadlines.check()
 
 
 def test_ten_thousand_messages_with_a_time_need_one_entry(broker, channel):
@@ -161,7 +163,7 @@ def test_ten_thousand_messages_with_a_time_need_one_entry(broker, channel):
         channel.publish("", "q", b"")
         channel.get("q", no_ack=True)
         channel.publish("", "q", b"")
-    assert len(broker.vhost().node.deadlines) == 1
+    assert len(broker.vhost().node.deadlines.entries) == 1
 
 
 def test_the_walk_lets_a_retry_through_a_delay_queue_return_each_time(broker, channel):
@@ -186,3 +188,40 @@ def test_time_is_an_int_and_nothing_like_it(broker, now):
     with pytest.raises(TypeError, match="int of nanoseconds"):
         broker.advance(now)
     assert broker.now == 0
+
+
+def test_what_waits_no_longer_is_kept_beside_as_many_that_do_at_most(broker, channel):
+    names = [str(number) for number in range(1000)]
+    for name in names:
+        declare(channel, name, expires=1000 + int(name))
+    for name in names[1:]:
+        channel.queue_delete(name)
+        broker.vhost().node.deadlines.check()
+    assert len(broker.vhost().node.deadlines.entries) <= 2
+    walk(broker, 1000)
+    assert not broker.vhost().queues
+    assert broker.next_deadline is None
+
+
+@dataclass(eq=False)
+class Sleeping:
+    index: int
+    wake_at: int | None = None
+
+
+def test_a_wake_up_that_is_forgotten_and_asked_for_again_comes_once():
+    """As that of an exchange which is emptied and keeps the like again."""
+    sleepers = [Sleeping(index) for index in range(4)]
+    wakeups = Wakeups()
+    for sleeper in sleepers:
+        wakeups.wake(sleeper, 10 - sleeper.index)
+    for at in (10, 20, 10, 5, 10):
+        wakeups.forget(sleepers[0])
+        wakeups.wake(sleepers[0], at)
+        wakeups.check()
+    woken = []
+    while (sleeper := wakeups.due(10)) is not None:
+        woken.append(sleeper.index)
+        wakeups.check()
+    assert woken == [3, 2, 1, 0]
+    assert wakeups.entries == []

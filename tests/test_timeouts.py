@@ -1,10 +1,13 @@
 """The delivery acknowledgement timeout, as 4.0.5 and 3.10.8 were observed to keep it."""
 
+import gc
+
 import pika
 import pytest
 
 from simbus import RabbitMQ
 from simbus.rabbitmq.broker import Broker
+from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.effects import ChannelTimedOut
 from simbus.rabbitmq.errors import ChannelError
 from simbus.units import MINUTE, SECOND
@@ -210,3 +213,18 @@ def test_the_clock_is_exact(broker, channel):
     broker.advance(5 * SECOND)
     get(channel, "q", 1)
     assert broker.next_deadline == 65 * SECOND
+
+
+def test_a_channel_that_is_closed_is_not_kept_for_the_sake_of_what_it_held(broker, channel):
+    declare(channel, "q")
+    publish(channel, "q", "1 2")
+    get(channel, "q", 1)
+    for _ in range(100):
+        holder = consumer(broker, "q", "A", prefetch=1)
+        holder.connection.close()
+        broker.check()
+    broker.take_effects()
+    gc.collect()
+    there = [each for each in gc.get_objects() if isinstance(each, Channel) and each.vhost is channel.vhost]
+    assert len(there) <= 3  # itself, the last, and one that may stand behind it
+    assert broker.next_deadline == 30 * MINUTE

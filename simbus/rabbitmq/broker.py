@@ -81,9 +81,9 @@ class Broker(Administration):
     @property
     def next_deadline(self) -> int | None:
         """When it wants to be woken: may be early, never late; None if never."""
-        deadlines, sweep = self._node.deadlines, self._node.next_sweep
-        if sweep is None or (deadlines and deadlines[0][0] <= sweep):
-            return deadlines[0][0] if deadlines else None
+        deadline, sweep = self._node.deadlines.next, self._node.sweeps.next
+        if sweep is None or (deadline is not None and deadline <= sweep):
+            return deadline
         return sweep
 
     # Connections
@@ -201,9 +201,9 @@ class Broker(Administration):
         if deadline is not None and now > deadline:
             raise ValueError(f"{now} is past the next deadline {deadline}: advance to the deadline first")
         node.now = now
-        while (sleeper := node.due()) is not None:
+        while (sleeper := node.deadlines.due(now)) is not None:
             self._vhosts[sleeper.vhost].wake(sleeper)
-        while (watch := node.due_watch()) is not None:
+        while (watch := node.sweeps.due(now)) is not None:
             watch.sweep()
 
     def take_effects(self) -> list[Effect]:
@@ -217,8 +217,9 @@ class Broker(Administration):
         node = self._node
         queues = [queue for vhost in self._vhosts.values() for queue in vhost.queues.values()]
         assert node.messages == node.unroutable + node.refused + node.routed, "published = unroutable + refused + routed"
-        waking = [sleeper for _, _, sleeper in node.deadlines]
-        assert len({sleeper.index for sleeper in waking}) == len(waking), "at most one wake-up per sleeper"
+        node.deadlines.check()
+        node.sweeps.check()
+        waking = [sleeper for at, _, sleeper in node.deadlines.entries if sleeper.wake_at == at]
         assert not any(queue.gone for queue in waking if isinstance(queue, Queue)), "no wake-up for a queue that is gone"
         for vhost in self._vhosts.values():
             _check_bindings(vhost)

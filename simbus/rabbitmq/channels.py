@@ -64,7 +64,7 @@ class Channel(Publishing):
         if self.closed:
             return
         self.closed = True
-        self._watch.at = None
+        self.vhost.node.sweeps.forget(self._watch)
         del self.connection.channels[self.number]
         self._stop_replies()
         queues = self.stop_consuming()
@@ -425,7 +425,7 @@ class Channel(Publishing):
     def _watch_over(self, queue: Queue) -> None:
         """A delivery of this queue may have to be settled before all that the channel holds."""
         node = self.vhost.node
-        node.watch(self._watch, self._watch.begin(queue.patience, node.now))
+        node.sweeps.wake(self._watch, self._watch.begin(queue.patience, node.now))
 
     def _sweep(self) -> None:
         """Close the channel if its oldest delivery is overdue; else look again when another may be."""
@@ -444,7 +444,7 @@ class Channel(Publishing):
         node = self.vhost.node
         at = self._watch.again(self.unacked, node.now)
         if at is not None:
-            node.watch(self._watch, at)
+            node.sweeps.wake(self._watch, at)
 
     def _time_out(self, timeout: int) -> None:
         error = self.closed_for = precondition_failed(timed_out(self.client_number, timeout))
@@ -455,7 +455,7 @@ class Channel(Publishing):
     def check_watch(self) -> None:
         """Assert that the channel is looked at as soon as its oldest delivery is overdue."""
         for entry in list(self.unacked.values())[:1]:
-            at = self._watch.at
+            at = self._watch.wake_at
             assert entry.queue.patience >= NEVER or (at is not None and at <= self._watch.due(entry)), f"{self.number}: unwatched"
 
     # What the virtual host calls

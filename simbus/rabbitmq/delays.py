@@ -55,7 +55,7 @@ class DelayRouter(Router, Keeper):
         self._kept += 1
         heappush(self._due, (until, self._kept, message))
         self._node.effects.append(Delayed(self._node.now, message.id, self.exchange, until))
-        self._node.wake(self, until)
+        self._node.deadlines.wake(self, until)
 
     def greeting(self, binding: Binding) -> Iterator[Message]:
         """Of the inner router."""
@@ -67,7 +67,7 @@ class DelayRouter(Router, Keeper):
 
     def empty(self) -> None:
         """Here too."""
-        self._node.forget(self)
+        self._node.deadlines.forget(self)
         self._due.clear()
         self.inner.empty()
 
@@ -88,7 +88,7 @@ class DelayRouter(Router, Keeper):
             message = heappop(self._due)[2]
             taken.append(message.with_headers({**message.headers, DELAY: Long(-delay_of(message.headers))}))
         if self._due:
-            self._node.wake(self, self._due[0][0])
+            self._node.deadlines.wake(self, self._due[0][0])
         return taken
 
 

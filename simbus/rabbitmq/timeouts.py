@@ -20,16 +20,16 @@ SWEEP = MINUTE
 
 @dataclass(slots=True, eq=False)
 class Watch:
-    """A look at a channel: ``number`` orders the channels, ``at`` is when, and ``sweep`` what is done then.
+    """A look at a channel: ``index`` orders the channels, ``wake_at`` is when, and ``sweep`` what is done then.
 
     ``patience`` is the shortest timeout of what the channel holds, or longer than that: what comes with a shorter one has to
     ``begin`` the watch. ``since`` is when it began to count the minutes, ``changed`` when a policy may last have changed the
     timeouts of queues.
     """
 
-    number: int
+    index: int
     sweep: Callable[[], None]
-    at: int | None = None
+    wake_at: int | None = None
     patience: int = NEVER
     since: int = 0
     changed: int = 0

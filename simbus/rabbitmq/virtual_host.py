@@ -24,7 +24,7 @@ from simbus.rabbitmq.effects import ConsumerCancelled, QueueDeleted, Returned
 from simbus.rabbitmq.exchanges import Exchanges
 from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.messages import Copy, Dying, Message
-from simbus.rabbitmq.node import Sleeper
+from simbus.rabbitmq.node import Dated
 from simbus.rabbitmq.policies import Policies
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routing import NOWHERE, Binding, Exchange, Route
@@ -311,7 +311,7 @@ class VirtualHost(Exchanges):
             self._leave(queue, dying.copy, dying.cause, dying.children)
         else:
             dying.next_try = node.now + RETRY_AFTER
-            node.wake(queue, dying.next_try)
+            node.deadlines.wake(queue, dying.next_try)
 
     def _takes(self, target: Queue, letter: Message, dying: Dying) -> bool:
         if goes_in_circles(letter, target.name, dying.cause):
@@ -391,11 +391,11 @@ class VirtualHost(Exchanges):
             if expires_at is None:
                 return
             if expires_at > now:
-                self.node.wake(queue, expires_at)
+                self.node.deadlines.wake(queue, expires_at)
                 return
             self.remove(queue, queue.pop(), "expired")
 
-    def wake(self, sleeper: Sleeper) -> None:
+    def wake(self, sleeper: Dated) -> None:
         """The time that it asked for has come."""
         if isinstance(sleeper, Queue):
             self._wake_queue(sleeper)
@@ -420,13 +420,13 @@ class VirtualHost(Exchanges):
             if unused_until <= self.node.now:
                 self.delete(queue, why="expires")
                 return
-            self.node.wake(queue, unused_until)
+            self.node.deadlines.wake(queue, unused_until)
         next_try = queue.next_try
         if next_try is not None:
             if next_try <= self.node.now:
                 self._dying.extend((queue, dying) for dying in queue.dying.values())
             else:
-                self.node.wake(queue, next_try)
+                self.node.deadlines.wake(queue, next_try)
         self._drop_expired(queue)
         self.finish()
 
@@ -437,7 +437,7 @@ class VirtualHost(Exchanges):
         expires = queue.options.expires
         if expires is not None and not queue.gone:
             queue.lease_ends = self.node.now + expires
-            self.node.wake(queue, queue.lease_ends)
+            self.node.deadlines.wake(queue, queue.lease_ends)
 
     def purge(self, queue: Queue) -> int:
         """Remove what is ready, without dead-lettering; the number removed."""
@@ -470,7 +470,7 @@ class VirtualHost(Exchanges):
         del self.queues[queue.name]
         self._by_name.pop(queue.name, None)
         queue.gone = True
-        self.node.forget(queue)
+        self.node.deadlines.forget(queue)
         self._unbind_from_all(queue)
         for consumer in list(queue.consumers):
             self.cancel(consumer)
