@@ -840,3 +840,24 @@ def test_acknowledging_up_to_each_of_very_many_deliveries_does_not_look_at_all_o
     for tag in range(1, many + 1):
         channel.ack(tag, multiple=True)
     assert not channel.unacked
+
+
+def test_a_quorum_queue_forgets_a_publisher_that_has_gone(broker, channel):
+    declare(channel, "q", "quorum", max_length=1, overflow="reject-publish")
+    for _ in range(100):
+        publisher = new_channel(broker)
+        publish(publisher, "q", "1 2 3")
+        publisher.close()
+        broker.check()
+    assert not channel.vhost.queues["q"].publishers
+    assert not channel.vhost.published_to
+    assert ready(channel, "q") == "1 2"
+
+
+def test_a_publisher_forgets_a_quorum_queue_that_has_gone(broker, channel):
+    for _ in range(100):
+        declare(channel, "q", "quorum", max_length=1, overflow="reject-publish")
+        assert fill(channel, "q", "1 2 3") == "1+ 2+ 3-"
+        channel.queue_delete("q")
+        broker.check()
+    assert channel.vhost.published_to == {channel.number: set()}

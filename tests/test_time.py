@@ -212,7 +212,7 @@ class Sleeping:
 def test_a_wake_up_that_is_forgotten_and_asked_for_again_comes_once():
     """As that of an exchange which is emptied and keeps the like again."""
     sleepers = [Sleeping(index) for index in range(4)]
-    wakeups = Wakeups()
+    wakeups: Wakeups[Sleeping] = Wakeups()
     for sleeper in sleepers:
         wakeups.wake(sleeper, 10 - sleeper.index)
     for at in (10, 20, 10, 5, 10):
@@ -220,8 +220,8 @@ def test_a_wake_up_that_is_forgotten_and_asked_for_again_comes_once():
         wakeups.wake(sleepers[0], at)
         wakeups.check()
     woken = []
-    while (sleeper := wakeups.due(10)) is not None:
-        woken.append(sleeper.index)
+    while (due := wakeups.due(10)) is not None:
+        woken.append(due.index)
         wakeups.check()
     assert woken == [3, 2, 1, 0]
     assert wakeups.entries == []

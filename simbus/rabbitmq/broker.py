@@ -257,7 +257,9 @@ class Broker(Administration):
                     if entry.copy.id in entry.queue.unacked:  # else the queue is gone, or was emptied
                         held[entry.queue.index].add(entry.copy.id)
                 holders.update(_holders(channel))
+        numbers = {number for connection in self._connections for number in connection.channels}
         for queue in queues:
+            assert queue.publishers <= numbers, f"{queue.name}: its publishers are channels that are open"
             assert queue.holders == holders[queue.index], f"{queue.name}: counts who holds something"
             assert held[queue.index] == set(queue.unacked), f"{queue.name}: unacked copies are those that channels hold"
 

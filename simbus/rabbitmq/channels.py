@@ -65,6 +65,7 @@ class Channel(Publishing):
             return
         self.closed = True
         self.vhost.node.sweeps.forget(self._watch)
+        self.vhost.forget_publisher(self.number)
         del self.connection.channels[self.number]
         self._stop_replies()
         queues = self.stop_consuming()

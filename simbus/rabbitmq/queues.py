@@ -56,6 +56,8 @@ class Queue:
     Of a queue for a ``single`` active consumer the others wait. ``ranked`` once a consumer came with a priority; ``holders``
     counts what gets hold, and consumers that have ended and still hold something.
     Those ``dying``, by the ids of their copies, count toward its limits until they have arrived.
+    The ``publishers`` of a quorum queue are the channels that it may have to tell to stop; of all queues of the virtual host,
+    ``published_to`` has those that know a channel so.
     Its ``patience`` is how long a delivery may stay unacked: the node's, unless an argument or a policy says another.
     It is ``deserted`` when a consumer has gone without basic.cancel and none has come since: one may well come back.
     """
@@ -88,7 +90,8 @@ class Queue:
     limited: bool = False
     deserted: bool = False
     applied: Applied = NOTHING
-    _publishers: set[int] = field(default_factory=set)
+    publishers: set[int] = field(default_factory=set)
+    published_to: dict[int, set["Queue"]] = field(default_factory=dict, repr=False)
     _stopped: set[int] = field(default_factory=set)
     _positions: int = 0
     _departures: int = 0
@@ -166,8 +169,8 @@ class Queue:
         copy.position = self._positions
         self.ready.append(copy)
         self.ready_bytes += len(copy.message.body)
-        if self._publishers and self.over_limit():
-            self._stopped |= self._publishers
+        if self.publishers and self.over_limit():
+            self._stopped |= self.publishers
 
     def pop(self) -> Copy:
         """Take the head."""
@@ -214,8 +217,8 @@ class Queue:
         else:
             self.ready = self.ready.put_back(copies)
         self.ready_bytes += sum(len(copy.message.body) for copy in copies)
-        if self._publishers and self.over_limit():
-            self._stopped |= self._publishers
+        if self.publishers and self.over_limit():
+            self._stopped |= self.publishers
 
     # Limits: of ready copies only, bytes of bodies only
 
@@ -230,11 +233,20 @@ class Queue:
             return False
         if not self.is_quorum:
             return self._exceeds(len(self.ready) + 1, self.ready_bytes + len(copy.message.body))
-        if channel and channel not in self._publishers:
-            self._publishers.add(channel)
-            if self.over_limit():
-                self._stopped.add(channel)
+        if channel and channel not in self.publishers:
+            self._meet(channel)
         return channel in self._stopped
+
+    def _meet(self, channel: int) -> None:
+        self.publishers.add(channel)
+        self.published_to.setdefault(channel, set()).add(self)
+        if self.over_limit():
+            self._stopped.add(channel)
+
+    def forget_publisher(self, channel: int) -> None:
+        """A channel has ended."""
+        self.publishers.discard(channel)
+        self._stopped.discard(channel)
 
     def over_limit(self) -> bool:
         """Whether more is ready than the limits allow."""
@@ -363,9 +375,5 @@ class Queue:
         tries = [each.next_try for each in dying]
         assert tries == sorted(tries), f"{self.name}: the first that is dying is tried again first"
         full = self._exceeds(len(self.ready), self.ready_bytes, LOW_WATERMARK)
+        assert self._stopped <= self.publishers, f"{self.name}: whom it told to stop is a publisher"
         assert full or not self._stopped, f"{self.name}: has drained and lets nobody go on"
-
-    def forget_publishers(self) -> None:
-        """No channel that was told to stop is there any more."""
-        self._publishers.clear()
-        self._stopped.clear()

@@ -22,7 +22,6 @@ def restart(vhost: VirtualHost) -> None:
             del vhost.exchanges[exchange.name]
     for queue in list(vhost.queues.values()):
         if queue.durable:
-            queue.forget_publishers()
             if not queue.is_quorum:  # which writes every message, and when it was used
                 vhost.renew_lease(queue)
                 vhost.lose(queue, queue.retain(_is_persistent), CAUSE)

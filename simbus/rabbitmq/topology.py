@@ -332,6 +332,7 @@ class Topology:
             auto_delete=auto_delete,
             owner=self.connection if exclusive else None,
             default_patience=node.consumer_timeout,
+            published_to=self.vhost.published_to,
         )
         self.vhost.queues[queue.name] = queue
         client = self.connection.name

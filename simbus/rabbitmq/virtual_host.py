@@ -52,6 +52,7 @@ class VirtualHost(Exchanges):
     requesters: dict[str, Requester] = field(default_factory=dict)
     policies: Policies = field(default_factory=Policies)
     limits: dict[str, int] = field(default_factory=dict)
+    published_to: dict[int, set[Queue]] = field(default_factory=dict)
     description: str = ""
     tags: tuple[str, ...] = ()
     default_queue_type: str | None = None
@@ -165,6 +166,11 @@ class VirtualHost(Exchanges):
             if dropped or len(queue.ready) == 1 or queue.is_quorum:
                 self._drop_expired(queue)
         return True
+
+    def forget_publisher(self, channel: int) -> None:
+        """A channel has ended: no queue has to tell it anything more."""
+        for queue in self.published_to.pop(channel, ()):
+            queue.forget_publisher(channel)
 
     def _refuse(self, queue: Queue, copy: Copy) -> None:
         queue.ledger.refused += 1
@@ -472,6 +478,8 @@ class VirtualHost(Exchanges):
         queue.gone = True
         self.node.deadlines.forget(queue)
         self._unbind_from_all(queue)
+        for channel in queue.publishers:
+            self.published_to[channel].discard(queue)
         for consumer in list(queue.consumers):
             self.cancel(consumer)
         dying = list(queue.dying.values())
