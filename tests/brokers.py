@@ -4,6 +4,9 @@ A queue is written as the tables of RabbitMQ's observed behaviour write it: ``1*
 that are ready, head first, and ``*`` marks one that has been delivered before. Nothing here asserts.
 """
 
+import sys
+from collections.abc import Callable
+
 from simbus.effects import Delivered, Refused, Removed
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.messages import Properties
@@ -90,3 +93,21 @@ def snapshot(broker, vhost="/"):
     exchanges = {name: (exchange.type, list(exchange.bindings)) for name, exchange in host.exchanges.items()}
     node = host.node
     return queues, exchanges, node.messages, node.copies, len(node.effects), broker.next_deadline
+
+
+def steps(verb: Callable[[], object]) -> int:
+    """How many instructions Python executes in it: costs without a clock. What C does in one of them is not counted."""
+    count, before = 0, sys.gettrace()
+
+    def trace(frame, event, _argument):
+        nonlocal count
+        frame.f_trace_opcodes = True
+        count += event == "opcode"
+        return trace
+
+    sys.settrace(trace)
+    try:
+        verb()
+    finally:
+        sys.settrace(before)
+    return count

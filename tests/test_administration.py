@@ -10,6 +10,7 @@ from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.errors import ChannelError, ConnectionError, NoSuch, ValidationFailed  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.messages import Properties
 from simbus.rabbitmq.versions import VERSIONS
+from tests.brokers import steps
 from tests.versions import on_both
 from tests.wire import Wire
 
@@ -362,3 +363,19 @@ def test_what_an_operator_has_set_outlives_a_restart(broker):
     channel = bob(broker)
     assert "queue limit" in refusal(lambda: channel.queue_declare("q"))
     assert "user connection limit" in refusal(lambda: bob(broker), ConnectionError)
+
+
+def test_connections_are_in_the_order_of_their_opening_until_they_close(broker):
+    connections = [broker.open_connection() for _ in range(4)]
+    connections[1].close()
+    connections[1].close()
+    later = broker.open_connection()
+    assert broker.connections == [connections[0], *connections[2:], later]
+    broker.check()
+
+
+def test_who_connects_does_not_look_at_those_who_came_before(broker):
+    first = steps(broker.open_connection)
+    for _ in range(100):
+        broker.open_connection()
+    assert steps(broker.open_connection) == first

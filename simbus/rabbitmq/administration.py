@@ -27,7 +27,7 @@ class Administration:
     _node: Node
     _vhosts: dict[str, VirtualHost]
     _users: Users
-    _connections: list[Connection]
+    _connections: dict[Connection, None]
     global_parameters: dict[str, Any]
 
     @property
@@ -112,7 +112,6 @@ class Administration:
     @property
     def connections(self) -> list[Connection]:
         """Those that are open, in the order of their opening."""
-        self._connections = [connection for connection in self._connections if not connection.closed]
         return list(self._connections)
 
     # Users

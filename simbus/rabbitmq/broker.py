@@ -68,7 +68,7 @@ class Broker(Administration):
         self._node = Node(now=now, version=version_of(version), consumer_timeout=timeout, draw=draw or fixed_sequence())
         self._vhosts = {name: VirtualHost(name, self._node) for name in vhosts}
         self._users = Users.almighty(users, self._vhosts, self._node.version)
-        self._connections: list[Connection] = []
+        self._connections: dict[Connection, None] = {}  # in the order of their opening
         self._alarms: set[str] = set()
         self.global_parameters = dict(self.version.global_parameters)
         self.started = now
@@ -104,20 +104,25 @@ class Broker(Administration):
         if permissions is None:
             raise ConnectionError(530, f"access to vhost '{vhost}' refused for user '{user}'")
         admit = partial(self._admit_channel, user) if counted else _admit_all
-        connection = Connection(host, permissions, name, admit, known is not None and "impersonator" in known.tags)
-        self._connections = [*self.connections, connection]
+        impersonates = known is not None and "impersonator" in known.tags
+        connection = Connection(host, permissions, name, admit, self._forget_connection, impersonates)
+        self._connections[connection] = None
         return connection
 
+    def _forget_connection(self, connection: Connection) -> None:
+        del self._connections[connection]
+
     def _check_limits(self, vhost: VirtualHost, user: str) -> None:
-        """Refuse (530) one connection too many."""
-        others = self._counted_connections()
-        check_connections(vhost.name, vhost.limits, user, sum(other.vhost is vhost for other in others))
+        """Refuse (530) one connection too many; connections are counted only where there is a limit."""
+        if vhost.limits:
+            there = sum(other.vhost is vhost for other in self._counted_connections())
+            check_connections(vhost.name, vhost.limits, user, there)
         known = self._users.users.get(user)
-        if known is not None:
-            check_connections_of(known, sum(other.user == user for other in others))
+        if known is not None and known.limits:
+            check_connections_of(known, sum(other.user == user for other in self._counted_connections()))
 
     def _counted_connections(self) -> list[Connection]:
-        return [connection for connection in self.connections if connection.admit is not _admit_all]
+        return [connection for connection in self._connections if connection.admit is not _admit_all]
 
     def _admit_channel(self, user: str) -> None:
         """Refuse (530) a user one channel too many; all connections of the user count."""
@@ -236,7 +241,8 @@ class Broker(Administration):
         self._check_watches()
 
     def _check_watches(self) -> None:
-        """Whoever holds something is looked at in time."""
+        """Whoever holds something is looked at in time, and connections are those that are open."""
+        assert not any(connection.closed for connection in self._connections), "a connection that is closed is forgotten"
         channels = [channel for connection in self._connections for channel in connection.channels.values()]
         for channel in channels:
             channel.check_watch()

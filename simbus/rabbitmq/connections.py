@@ -13,13 +13,15 @@ from simbus.rabbitmq.virtual_host import VirtualHost
 class Connection:
     """A client's connection to one vhost; exclusive queues live as long as it does.
 
-    ``name`` is for people; ``admit`` refuses (530) a channel too many. One that ``impersonates`` may name any user in messages.
+    ``name`` is for people; ``admit`` refuses (530) a channel too many, and ``leave`` hears that it is closed.
+    One that ``impersonates`` may name any user in messages.
     """
 
     vhost: VirtualHost
     permissions: Permissions
     name: str = ""
     admit: Callable[[], None] = lambda: None
+    leave: Callable[["Connection"], None] = lambda _connection: None
     impersonates: bool = False
     channels: dict[int, Channel] = field(default_factory=dict)
     closed: bool = False
@@ -48,6 +50,8 @@ class Connection:
 
     def close_channels(self) -> None:
         """The first half of closing: what the channels hold goes back to its queues."""
-        self.closed = True
+        if not self.closed:
+            self.closed = True
+            self.leave(self)
         for channel in list(self.channels.values()):
             channel.close()
