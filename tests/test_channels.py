@@ -9,6 +9,7 @@ from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.effects import ConsumerCancelled
 from simbus.rabbitmq.errors import ChannelError, ConnectionError, RabbitMQError  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.unacked import Unacked
 from simbus.rabbitmq.versions import V4_0
 from tests.brokers import TYPES, consumer, declare, delivered, get, new_channel, publish, ready, removed, snapshot, tags_of, walk
 
@@ -602,6 +603,28 @@ def test_tags_belong_to_a_channel_and_gets_without_ack_use_one_up(broker, channe
     assert refusal_of(lambda c: c.ack(2), new_channel(broker)).reply_code == 406
     channel.ack(2)
     assert refusal_of(lambda c: c.ack(2), channel).reply_code == 406
+
+
+class Unwalked(dict[int, Unacked]):
+    """Deliveries that nobody may walk over: a dict does not forget where those were that have left it."""
+
+    def __iter__(self):
+        raise AssertionError("walked over")
+
+
+def test_who_acknowledges_all_up_to_each_delivery_does_not_walk_over_those_before(broker, channel):
+    declare(channel, "q")
+    publish(channel, "q", " ".join("1" * 20))
+    channel.unacked = Unwalked()
+    channel.get("q", no_ack=True)
+    get(channel, "q", 18)
+    for tag in range(2, 20, 3):
+        channel.ack(tag, multiple=True)
+    assert len(channel.unacked) == 2
+    channel.get("q")
+    channel.nack(0, multiple=True)
+    assert len(channel.unacked) == 0
+    assert ready(channel, "q") == "1* 1* 1*"
 
 
 def test_a_multiple_nack_with_an_unknown_tag_settles_nothing(broker, channel):

@@ -144,6 +144,27 @@ def test_settlements_wait_for_the_commit_and_the_delivery_tag_is_used_up(broker,
     broker.check()
 
 
+def test_after_a_rollback_all_up_to_a_delivery_are_those_that_it_gave_back_too(broker, admin, channel):
+    declare(admin, "q")
+    publish(admin, "q", "1 2 3 4")
+    get(channel, "q", 3)
+    channel.ack(1)
+    channel.tx_commit()
+    channel.ack(2, multiple=True)
+    channel.ack(0, multiple=True)
+    channel.tx_rollback()
+    broker.check()
+    get(channel, "q", 1)
+    channel.ack(3, multiple=True)
+    channel.tx_commit()
+    assert list(channel.unacked) == [4]
+    channel.tx_rollback()
+    channel.ack(0, multiple=True)
+    channel.tx_commit()
+    assert list(channel.unacked) == []
+    broker.check()
+
+
 def test_a_rollback_makes_settled_deliveries_unacked_again(broker, admin, channel):
     declare(admin, "q")
     publish(admin, "q", "1 2 3")

@@ -245,7 +245,7 @@ class Broker(Administration):
         assert not any(connection.closed for connection in self._connections), "a connection that is closed is forgotten"
         channels = [channel for connection in self._connections for channel in connection.channels.values()]
         for channel in channels:
-            channel.check_watch()
+            channel.check()
 
     def _check_policies(self, queue: Queue) -> None:
         """What a queue heeds is what a fresh look at its policies says."""
