@@ -9,7 +9,7 @@ import pytest
 from simbus import RabbitMQ
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.errors import ChannelError
-from tests.brokers import declare, delivered, get, new_channel, publish, ready
+from tests.brokers import declare, delivered, get, new_channel, publish, ready, steps
 from tests.versions import on_both
 
 
@@ -187,4 +187,34 @@ def test_how_much_a_consumer_may_hold_after_it_gave_back_a_message_once_too_ofte
     broker.take_effects()
     publish(channel, "q", "2 3 4 5")
     assert delivered(broker.take_effects()) == expected
+    broker.check()
+
+
+@pytest.mark.parametrize("type", ["classic", "quorum"])
+def test_the_single_active_consumer_acknowledges_without_a_look_at_those_who_wait(broker, channel, type):
+    declare(channel, "q", type, single_active_consumer=True)
+    active = consumer(broker, "active", 1)
+    consumer(broker, "0", 1)
+    publish(channel, "q", "1 2 3")
+    active.ack(1)
+    alone = steps(lambda: active.ack(2))
+    for number in range(1, 50):
+        consumer(broker, str(number), 1)
+    publish(channel, "q", "4")
+    assert 0 < steps(lambda: active.ack(3)) < alone + 40
+    broker.check()
+
+
+def test_a_shared_prefetch_for_which_nobody_waits_costs_no_more_than_a_look_at_each_consumer(broker):
+    def costs(consumers):
+        channel = new_channel(broker)
+        channel.qos(consumers, global_=True)
+        for _ in range(consumers):
+            channel.consume(channel.queue_declare().queue)
+        channel.publish("", channel.queue_declare().queue)
+        channel.get()
+        return steps(lambda: channel.ack(1))
+
+    twenty, forty, eighty = costs(20), costs(40), costs(80)
+    assert 0 < eighty - forty == 2 * (forty - twenty)
     broker.check()

@@ -417,9 +417,13 @@ class Channel(Publishing):
         last = "" if self._limiter is None else self._limiter.last_resumed
         if self._limiter is not None and not self._limiter.full:
             self._limiter.suspended.clear()
-        waiting = [self.consumers[tag] for tag in sorted(self.consumers, key=lambda tag: (tag <= last, tag))]
-        for queue in dict.fromkeys(consumer.queue for consumer in waiting):
-            held = {consumer: consumer.unacked for consumer in waiting if consumer.queue is queue}
+        if all(consumer.active for consumer in self.consumers.values()):
+            return  # their queues have nothing for them
+        waiting: dict[Queue, list[Consumer]] = {}
+        for tag in sorted(self.consumers, key=lambda tag: (tag <= last, tag)):
+            waiting.setdefault(self.consumers[tag].queue, []).append(self.consumers[tag])
+        for queue, consumers in waiting.items():
+            held = {consumer: consumer.unacked for consumer in consumers}
             for consumer in sorted(held, key=lambda consumer: consumer.left):
                 queue.rejoin(consumer)
             self.vhost.dispatch(queue)

@@ -107,13 +107,16 @@ class SingleActive:
         self._activate()
 
     def settled(self, *, requeued: bool = False) -> None:
-        """The queue's consumers hold less: an active one that was to step down, and holds nothing now, does so."""
+        """The queue's consumers hold less: an active one that was to step down, and holds nothing now, does so.
+
+        As long as one is active no other may take over that could not do so before.
+        """
         if not self.displaces:
             return
         active = self.active
         if active is not None and active.waits and not active.unacked:
             self.active = None
-        if not requeued:
+        if not requeued and self.active is None:
             self._activate()
 
     def _activate(self) -> None:
