@@ -180,11 +180,33 @@ def test_what_is_kept_counts_with_its_bytes_until_it_has_arrived(broker, channel
     die(channel, "seven..", "eleven.....")
     queue = channel.vhost.queues["q"]
     assert queue.dying_bytes == 18
-    publish(channel, "q", "1 2")
-    assert ready(channel, "q") == "1"
+    publish(channel, "q", "1")
+    assert refused(broker.take_effects()) == 1
     declare(channel, "dead")
     walk(broker, 3 * MINUTES)
     broker.check()
     assert queue.dying_bytes == 0
-    publish(channel, "q", "3")
-    assert ready(channel, "q") == "1 3"
+    publish(channel, "q", "2")
+    assert ready(channel, "q") == "2"
+
+
+def test_what_is_rejected_and_kept_stops_publishers_at_once(broker, channel):
+    declare_source(channel, max_length=2)
+    for _ in range(3):
+        publish(channel, "q", "1")
+        channel.get("q")
+    channel.nack(0, multiple=True, requeue=False)
+    publish(channel, "q", "2 3")
+    assert refused(broker.take_effects()) == 2
+    broker.check()
+
+
+def test_what_expires_and_is_kept_lets_no_publisher_go_on(broker, channel):
+    declare_source(channel, max_length=5)
+    publish(channel, "q", "1 2 3 4 5 6 7", expiration="1000")
+    assert refused(broker.take_effects()) == 1
+    channel.get("q", no_ack=True)
+    walk(broker, 1000)
+    publish(channel, "q", "8 9")
+    assert refused(broker.take_effects()) == 2
+    broker.check()

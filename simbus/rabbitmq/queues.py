@@ -172,11 +172,11 @@ class Queue:
         if self.publishers and self.over_limit():
             self._stopped |= self.publishers
 
-    def pop(self) -> Copy:
-        """Take the head."""
+    def pop(self, *, stays: bool = False) -> Copy:
+        """Take the head; one that stays, because it is dying, counts on."""
         copy = self.ready.popleft()
         self.ready_bytes -= len(copy.message.body)
-        if self._stopped:
+        if self._stopped and not stays:
             self._let_publishers_go_on()
         return copy
 
@@ -184,6 +184,8 @@ class Queue:
         """A copy is dead, and stays until it has arrived."""
         self.dying[dying.copy.id] = dying
         self.dying_bytes += len(dying.copy.message.body)
+        if self.publishers and self.over_limit():
+            self._stopped |= self.publishers
 
     def let_go(self, dying: Dying) -> None:
         """A dying copy leaves."""

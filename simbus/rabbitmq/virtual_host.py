@@ -399,7 +399,7 @@ class VirtualHost(Exchanges):
             if expires_at > now:
                 self.node.deadlines.wake(queue, expires_at)
                 return
-            self.remove(queue, queue.pop(), "expired")
+            self.remove(queue, queue.pop(stays=queue.options.dead_letters_at_least_once), "expired")
 
     def wake(self, sleeper: Dated) -> None:
         """The time that it asked for has come."""
