@@ -528,7 +528,7 @@ class Programs(RuleBasedStateMachine):
             self.say(on, "basic.consume", queue=queue, consumer_tag=tag, **flags)
 
     def _spent_tags(self, on: str) -> set[str]:
-        """Tags over which 3.10 stumbles when they are used again: of deliveries that are owed, and of quorum queues' consumers."""
+        """Tags over which 3.10 stumbles when they are used again: of what is owed, and of quorum queues' consumers."""
         owed = {label.split("#")[0] for label, _ in self.owed.get(on, [])}
         if self.judge.version != "3.10":
             return owed
