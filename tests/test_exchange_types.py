@@ -92,6 +92,7 @@ def test_an_exchange_without_bindings_routes_nowhere(channel, type):
         (["a 1", "a 3", "b 1"], {"a": 1500, "b": 1500}),  # only the first binding of a queue counts
         (["a 3", "a 1", "b 1"], {"a": 2250, "b": 750}),
         (["a 1", "b 1000000000"], {"b": 3000}),
+        (["a 1", "b " + "9" * 5000], {"b": 3000}),
     ],
 )
 def test_a_weight_is_a_share(channel, bindings, expected):
@@ -195,6 +196,7 @@ def test_what_cannot_be_hashed_is_refused_to_a_new_exchange_only(channel, argume
         ("1.5", 'The binding key must be an integer: <<"1.5">>'),
         (" 1", 'The binding key must be an integer: <<" 1">>'),
         ("1_0", 'The binding key must be an integer: <<"1_0">>'),
+        ("-" + "9" * 5000, "The binding key must be greater than 0"),
     ],
 )
 def test_a_binding_key_that_is_no_weight_is_refused(channel, weight, text):

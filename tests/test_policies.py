@@ -456,6 +456,7 @@ def test_predeclared_exchanges_heed_policies_and_the_default_one_does_not(shop):
         ({"delivery-limit": "x"}, '<<"x">> is not a valid delivery limit'),
         ({"dead-letter-strategy": "x"}, '<<"x">> is not a valid dead letter strategy'),
         ({"max-age": "1X"}, '<<"1X">> is not a valid max age'),
+        ({"max-age": "0D"}, '<<"0D">> is not a valid max age'),
         ({"queue-mode": "x"}, '<<"x">> is not a valid queue-mode value'),
         ({"queue-version": 3}, "3 is not a valid queue-version value"),
         ({"alternate-exchange": 5}, "5 is not a valid alternate exchange name"),
@@ -502,6 +503,21 @@ def test_what_a_policy_applies_to_is_one_of_a_few_words(version, expected):
 @on_both("policy_targets", {"4.0": True, "3.10": False})
 def test_policies_for_one_type_of_queue_are_of_4_0(version, expected, word):
     assert accepts(Shop(version), {"message-ttl": 5}, apply_to=word) == expected
+
+
+def test_a_policy_that_is_refused_is_not_there(shop):
+    """RabbitMQ stumbles over this one (500)."""
+    stream = shop.declare("log", "stream", max_age="1D")
+    with pytest.raises(ValidationFailed):
+        shop.policy({"max-age": "٣D"})
+    assert shop.broker.vhost().policies.policies == {}
+    assert stream.options.max_age == 86_400 * SECOND
+
+
+def test_of_two_ages_the_shorter_holds_however_long_the_other_is(shop):
+    stream = shop.declare("log", "stream", max_age="1D")
+    shop.policy({"max-age": "9" * 5000 + "D"})
+    assert stream.options.max_age == 86_400 * SECOND
 
 
 def test_all_that_is_wrong_is_told_the_definition_first():

@@ -12,6 +12,8 @@ from simbus.rabbitmq.messages import Properties
 from simbus.units import MILLISECOND
 from tests.brokers import TYPES, consumer, declare, delivered, get, new_channel, publish, ready, refused, removed, tags_of, walk
 
+DIGITS = "7" * 5000  # more than Python reads
+
 both_types = pytest.mark.parametrize("type", TYPES)
 
 
@@ -128,6 +130,9 @@ def test_the_expiration_stays_in_the_properties_of_a_delivery(channel, type):
         ("1.5", '{leftover_string,".5"}'),
         ("5 ", '{leftover_string," "}'),
         ("315360000001", "{value_too_large,315360000001}"),
+        (DIGITS, f"{{value_too_large,{DIGITS}}}"),
+        (f"-00{DIGITS}", f"{{value_negative,-{DIGITS}}}"),
+        (f"{DIGITS}s", '{leftover_string,"s"}'),
     ],
 )
 def test_an_expiration_that_is_no_time_is_refused_even_without_a_queue(broker, channel, expiration, why):

@@ -15,12 +15,13 @@ from simbus.errors import NotIdle, ScenarioError, UnitError
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.errors import ChannelError, ConnectionError, RabbitMQError  # noqa: A004 - AMQP's word
-from simbus.rabbitmq.fields import Long
+from simbus.rabbitmq.fields import Long, LongString
 from simbus.rabbitmq.messages import Properties
 from tests.brokers import declare, delivered, new_channel, publish, removed, walk
 from tests.versions import on_both
 
 STREAM = "s"
+DIGITS = "9" * 5000  # more than Python reads
 
 
 @pytest.fixture(params=["4.0", "3.10"])
@@ -138,6 +139,30 @@ def test_an_interval_counts_from_now(broker, channel):
     reader(broker, "A", offset="2m")
     reader(broker, "B", offset="1h")
     assert read(broker) == "Ab Ac Ba Bb Bc"
+
+
+@pytest.mark.parametrize("age", [f"{DIGITS}Y", "99999999999999999999999999D"])
+def test_an_age_may_have_any_number_of_digits(broker, channel, age):
+    """Both versions take them all (observed)."""
+    declare(channel, STREAM, "stream", max_age=age)
+    publish(channel, STREAM, "a")
+    walk(broker, 60_000)
+    reader(broker, offset=age)
+    assert read(broker) == "Aa"
+
+
+@pytest.mark.parametrize("age", ["", "D", "٣D", "+3D", LongString(b"\xff")])
+def test_rabbitmq_stumbles_over_an_age_without_a_number(channel, age):
+    with pytest.raises(ConnectionError) as refused:
+        declare(channel, STREAM, "stream", max_age=age)
+    assert refused.value.reply_code == 541
+
+
+@pytest.mark.parametrize("age", ["0D", "7", "7x", "7D ", LongString(b"7\xff")])
+def test_what_is_no_age_is_refused(channel, age):
+    with pytest.raises(ChannelError) as refused:
+        declare(channel, STREAM, "stream", max_age=age)
+    assert refused.value.reply_text.endswith("invalid arg 'x-max-age' for queue 's' in vhost '/': invalid_max_age")
 
 
 def test_an_offset_in_the_future_is_waited_for(broker, channel):

@@ -5,7 +5,6 @@ milliseconds) and leave as ``QueueOptions`` in nanoseconds and bytes. Wordings a
 differs between versions is asked of the version.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -27,16 +26,15 @@ from simbus.rabbitmq.fields import (
     name_in,
 )
 from simbus.rabbitmq.messages import LONGEST_TTL_MS
+from simbus.rabbitmq.numerals import age, is_whole
 from simbus.rabbitmq.timeouts import NEVER
 from simbus.rabbitmq.versions import Version
-from simbus.units import MILLISECOND, SECOND
+from simbus.units import MILLISECOND
 
 _ON_FAILOVER = "x-cancel-on-ha-failover"
 _LEADER_LOCATOR, _MASTER_LOCATOR = "x-queue-leader-locator", "x-queue-master-locator"
 _SEGMENT_SIZE = "x-stream-max-segment-size-bytes"
 _SEGMENT, _LARGEST_SEGMENT = 500_000_000, 3_000_000_000  # bytes
-_INTERVAL = re.compile(r"(\d*)(.*)", re.ASCII | re.DOTALL)
-_INTERVALS = {"Y": 365 * 86_400, "M": 30 * 86_400, "D": 86_400, "h": 3_600, "m": 60, "s": 1}  # seconds
 
 QUEUE_TYPES = ("classic", "quorum", "stream")
 OVERFLOWS = ("drop-head", "reject-publish", "reject-publish-dlx")
@@ -160,7 +158,7 @@ def _positive(value: Any) -> str | None:
 
 
 def _age(value: Any) -> str | None:
-    return _text(value) or ("invalid_max_age" if interval(value) is None else None)
+    return _text(value) or ("invalid_max_age" if interval(name_in(value)) is None else None)
 
 
 def interval(text: str) -> int | None:
@@ -169,10 +167,9 @@ def interval(text: str) -> int | None:
     Raises:
         ConnectionError: 541 when it does not begin with a number.
     """
-    number, unit = _INTERVAL.fullmatch(text).groups()  # type: ignore[union-attr] # which matches anything
-    if not number:
+    if not is_whole(text[:1]):
         raise internal_error()
-    return int(number) * _INTERVALS[unit] * SECOND if int(number) and unit in _INTERVALS else None
+    return age(text)
 
 
 def _anything(value: object) -> str | None:  # noqa: ARG001 - one signature for the table

@@ -14,6 +14,7 @@ from simbus.rabbitmq.errors import internal_error
 from simbus.rabbitmq.fields import Byte, Long, Timestamp
 from simbus.rabbitmq.messages import Message
 from simbus.rabbitmq.node import Node
+from simbus.rabbitmq.numerals import is_whole, whole
 from simbus.rabbitmq.routing import Binding, Keeper, Route, Router
 from simbus.units import MILLISECOND
 
@@ -100,14 +101,14 @@ def delay_of(headers: Mapping[str, Any]) -> int:
     """
     value = headers.get(DELAY)
     if isinstance(value, str | bytes):
-        value = _whole(value)
+        value = _number_in(value)
     if not isinstance(value, int | float) or isinstance(value, bool | Byte | Timestamp):
         return 0
     return int(value) if 1 <= value <= LONGEST_DELAY_MS else 0
 
 
-def _whole(text: str | bytes) -> int:
-    digits = text[1:] if text[:1] in ("+", "-", b"+", b"-") else text
-    if not (digits.isdigit() and digits.isascii()):
+def _number_in(value: str | bytes) -> int:
+    text = value if isinstance(value, str) else value.decode("utf-8", "surrogateescape")
+    if not is_whole(text):
         raise internal_error()
-    return int(text)
+    return whole(text)

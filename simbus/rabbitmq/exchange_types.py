@@ -3,7 +3,6 @@
 Those of RabbitMQ's plug-ins are there without being enabled. What is refused is told in RabbitMQ's words.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,7 @@ from simbus.rabbitmq.errors import ConnectionError, RabbitMQError, internal_erro
 from simbus.rabbitmq.fields import compared, compared_as_number
 from simbus.rabbitmq.headers import Image, check_match_argument
 from simbus.rabbitmq.node import Node
+from simbus.rabbitmq.numerals import is_whole, whole
 from simbus.rabbitmq.plugin_routers import (
     HASH_HEADER,
     HASH_PROPERTY,
@@ -74,9 +74,9 @@ def _check_hashed_part(arguments: Arguments) -> None:
 
 
 def _check_weight(destination: Destination, routing_key: str, arguments: Arguments) -> None:  # noqa: ARG001 - one signature
-    if not re.fullmatch(r"[+-]?[0-9]+", routing_key):
+    if not is_whole(routing_key):
         raise precondition_failed(f"The binding key must be an integer: {_binary(routing_key)}")
-    if int(routing_key) <= 0:
+    if whole(routing_key) <= 0:
         raise precondition_failed("The binding key must be greater than 0")
 
 

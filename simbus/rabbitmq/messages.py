@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any, NamedTuple
 
 from simbus.rabbitmq.errors import precondition_failed
+from simbus.rabbitmq.numerals import significant, whole
 from simbus.units import MILLISECOND
 
 # x-message-ttl and expiration may not exceed ten years of 365 days (rabbit_misc:check_expiry).
@@ -157,13 +158,13 @@ def ttl_of(expiration: str) -> int:
     length = next((i for i, c in enumerate(digits) if c not in "0123456789"), len(digits))
     if not length:
         raise precondition_failed(f"invalid expiration '{expiration}': no_integer")
-    milliseconds = int(digits[:length]) * (-1 if expiration.startswith("-") else 1)
+    milliseconds = whole(expiration[: len(expiration) - len(digits) + length])
     if rest := digits[length:]:
         raise precondition_failed(f"invalid expiration '{expiration}': {{leftover_string,\"{rest}\"}}")
     if milliseconds < 0:
-        raise precondition_failed(f"invalid expiration '{expiration}': {{value_negative,{milliseconds}}}")
+        raise precondition_failed(f"invalid expiration '{expiration}': {{value_negative,-{significant(digits)}}}")
     if milliseconds > LONGEST_TTL_MS:
-        raise precondition_failed(f"invalid expiration '{expiration}': {{value_too_large,{milliseconds}}}")
+        raise precondition_failed(f"invalid expiration '{expiration}': {{value_too_large,{significant(digits)}}}")
     return milliseconds * MILLISECOND
 
 

@@ -7,7 +7,6 @@ What a value may be is the broker's business (``arguments``), in the broker's wo
 units and kinds are read. Nothing here holds state.
 """
 
-import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -17,11 +16,11 @@ from typing import Any, TypedDict, Unpack
 from simbus.dialect import Topology
 from simbus.errors import ScenarioError, SimbusError, UnitError
 from simbus.rabbitmq.channels import Channel
+from simbus.rabbitmq.numerals import age
 from simbus.rabbitmq.topology import QueueDeclareOk
 from simbus.units import MILLISECOND, SECOND, duration, size
 
 _PLACES = ("first", "last", "next")  # in a stream
-_RABBITMQS_AGE = re.compile(r"\d+[YMDhms]")  # "M" is a month
 
 
 class OptionError(SimbusError, TypeError):
@@ -98,7 +97,7 @@ def milliseconds(value: object, what: str) -> int:
 
 def _age(value: object, what: str) -> str:
     """RabbitMQ's whole seconds; a text that it can read itself, such as ``7D``, is left as it is."""
-    if isinstance(value, str) and _RABBITMQS_AGE.fullmatch(value):
+    if isinstance(value, str) and age(value) is not None:
         return value
     whole, rest = divmod(duration(value, what), SECOND)
     if rest:

@@ -17,6 +17,7 @@ from typing import Any
 from simbus.rabbitmq.chance import Draw
 from simbus.rabbitmq.fields import frozen
 from simbus.rabbitmq.messages import Message
+from simbus.rabbitmq.numerals import whole
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routers import FanoutRouter
 from simbus.rabbitmq.routing import NOWHERE, Binding, Exchange, Identity, Keeper, Route, Router, route_to
@@ -59,7 +60,7 @@ class ConsistentHashRouter(Router):
 
     def add(self, binding: Binding) -> None:
         """Give a new destination its buckets, behind all others."""
-        self._buckets.setdefault(binding.identity[:2], (int(binding.routing_key), binding.destination))
+        self._buckets.setdefault(binding.identity[:2], (whole(binding.routing_key), binding.destination))
         self._ring = None
 
     def remove(self, binding: Binding) -> None:

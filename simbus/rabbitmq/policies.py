@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from simbus.rabbitmq.numerals import age
 from simbus.rabbitmq.patterns import found_in
 from simbus.rabbitmq.versions import Version
 
@@ -132,12 +133,7 @@ def _smaller_unless_unlimited(policy: Any, other: Any) -> Any:
 
 def _younger(policy: str, other: Any) -> Any:
     """Of two ages such as ``7D`` the shorter one."""
-    return min(policy, other, key=age_in_seconds) if isinstance(other, str) else policy
-
-
-def age_in_seconds(age: str) -> int:
-    """The seconds in RabbitMQ's ``7D``: a number, and Y, M, D, h, m or s."""
-    return int(age[:-1]) * {"Y": 31_536_000, "M": 2_592_000, "D": 86_400, "h": 3_600, "m": 60, "s": 1}[age[-1]]
+    return min(policy, other, key=lambda text: age(text) or 0) if isinstance(other, str) else policy
 
 
 _LIMITS: Mapping[str, Callable[[Any, Any], Any]] = {

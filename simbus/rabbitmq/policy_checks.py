@@ -10,6 +10,7 @@ from typing import Any
 
 from simbus.rabbitmq.arguments import OVERFLOWS, is_modelled
 from simbus.rabbitmq.errors import ValidationFailed, not_implemented
+from simbus.rabbitmq.numerals import age
 from simbus.rabbitmq.patterns import compiled
 from simbus.rabbitmq.policies import ALTERNATE_EXCHANGE, Policy
 from simbus.rabbitmq.terms import pairs, term
@@ -110,7 +111,7 @@ def _is_text(value: Any) -> bool:
 
 
 def _is_age(value: Any) -> bool:
-    return isinstance(value, str) and re.fullmatch(r"\d+[YMDhms]", value) is not None
+    return isinstance(value, str) and age(value) is not None
 
 
 def _is_anything(_value: Any) -> bool:
