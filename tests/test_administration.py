@@ -194,6 +194,30 @@ def test_a_routing_key_needs_a_topic_permission_where_there_is_one(topics, broke
         topics.publish(exchange, "other")
 
 
+@pytest.mark.parametrize(
+    ("act", "pattern"),
+    [
+        (lambda channel, key: channel.publish("t", key, b"1"), ("^{username}$", ".*")),
+        (lambda channel, key: channel.queue_bind("q", "t", key), (".*", "^{username}$")),
+    ],
+)
+def test_rabbitmq_stumbles_over_a_name_that_makes_no_pattern(topics, broker, act, pattern):
+    broker.add_user("a(b", "x")
+    broker.set_permissions("a(b", "shop", ".*", ".*", ".*")
+    broker.set_topic_permissions("a(b", "shop", "t", *pattern)
+    channel = broker.open_connection("shop", "a(b").open_channel()
+    assert refusal(lambda: act(channel, "a(b"), ConnectionError) == "541 INTERNAL_ERROR"
+    broker.check()
+
+
+@pytest.mark.parametrize("pattern", ["a{4294967296}", "(" * 20_000, "("])
+def test_a_permission_is_a_regular_expression(broker, pattern):
+    with pytest.raises(ValueError, match="a permission is a regular expression"):
+        broker.set_permissions("bob", "shop", pattern, ".*", ".*")
+    with pytest.raises(ValueError, match="a permission is a regular expression"):
+        broker.set_topic_permissions("bob", "shop", "amq.topic", pattern)
+
+
 def test_a_binding_to_a_topic_exchange_needs_one_too_before_anyone_looks_for_the_queue(topics, broker):
     topics.queue_bind("q", "t", "a.#")
     topics.queue_bind("q", "d", "zz")

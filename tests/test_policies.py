@@ -481,12 +481,20 @@ def test_what_is_no_policy_is_refused_in_rabbitmq_s_words(shop, definition, text
         ("(", '{"missing )",1}'),
         ("*", '{"nothing to repeat",0}'),
         ("[", '{"missing terminating ] for character class",1}'),
+        ("a{4294967296}", '{"number too big in {} quantifier",8}'),
     ],
 )
 def test_a_pattern_is_a_regular_expression(shop, pattern, text):
     with pytest.raises(ValidationFailed) as refused:
         shop.policy({"message-ttl": 5}, pattern)
     assert refused.value.reason == f"pattern should be regular expression but is invalid: {text}"
+
+
+@pytest.mark.parametrize("depth", [2000, 20_000])
+def test_a_pattern_may_be_too_complicated(shop, depth):
+    with pytest.raises(ValidationFailed) as refused:
+        shop.policy({"message-ttl": 5}, "(" * depth + ")" * depth)
+    assert '"regular expression is too complicated"' in refused.value.reason
 
 
 FIVE = "one of: 'queues', 'classic_queues',  'quorum_queues', 'streams', 'exchanges', or 'all'"

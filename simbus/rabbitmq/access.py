@@ -14,7 +14,7 @@ from hashlib import new as new_hash
 from hashlib import sha256
 from typing import NamedTuple
 
-from simbus.rabbitmq.errors import ChannelError, NoSuch, access_refused
+from simbus.rabbitmq.errors import ChannelError, NoSuch, access_refused, internal_error
 from simbus.rabbitmq.patterns import compiled, found_in
 from simbus.rabbitmq.versions import V4_0, Version
 
@@ -124,13 +124,17 @@ class Permissions:
             raise self._refused(operation, f"{kind} '{_resource(kind, name)}'")
 
     def check_topic(self, operation: str, exchange: str, routing_key: str) -> None:
-        """Refuse (403) a routing key that the user may not use at a topic exchange."""
+        """Refuse (403) a routing key that the user may not use at a topic exchange; 541 when its names make no pattern."""
         permission = self.topics.get(exchange)
-        if permission is not None and not _allows(self._expanded(getattr(permission, operation)), routing_key):
+        if permission is not None and not self._allows_topic(getattr(permission, operation), routing_key):
             raise self._refused(operation, f"topic '{routing_key}' in exchange '{exchange}'")
 
-    def _expanded(self, pattern: str) -> str:
-        return pattern.replace("{username}", self.user).replace("{vhost}", self.vhost)
+    def _allows_topic(self, pattern: str, routing_key: str) -> bool:
+        """RabbitMQ puts names into the pattern as they are, and stumbles (541) over what is no pattern then (observed)."""
+        try:
+            return _allows(pattern.replace("{username}", self.user).replace("{vhost}", self.vhost), routing_key)
+        except re.error:
+            raise internal_error() from None
 
     def _refused(self, operation: str, what: str) -> ChannelError:
         access = f"{operation} access" if self.version.refusals_name_the_operation else "access"

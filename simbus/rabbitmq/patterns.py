@@ -8,6 +8,8 @@ refused as invalid.
 import re
 from functools import lru_cache
 
+from simbus.rabbitmq.numerals import whole
+
 _CLASSES = {
     "alnum": "0-9A-Za-z",
     "alpha": "A-Za-z",
@@ -23,6 +25,7 @@ _CLASSES = {
     "word": "\\w",
     "xdigit": "0-9A-Fa-f",
 }
+_MOST_REPETITIONS = 2**16 - 1
 _PERLS = re.compile(rf"\[:({'|'.join(_CLASSES)}):\]|\\Q(.*?)(?:\\E|$)|(\\z)|\(\?<(?=[A-Za-z_])|(\\.)", re.DOTALL)
 
 
@@ -33,8 +36,20 @@ def found_in(pattern: str, name: str) -> bool:
 
 @lru_cache(512)
 def compiled(pattern: str) -> "re.Pattern[bytes]":
-    """The pattern as Python's; re.error for one that is none."""
-    return re.compile(_octets(_PERLS.sub(_as_python, pattern)))
+    """The pattern as Python's; re.error for one that is none, or that is too much for either language."""
+    try:
+        return re.compile(_octets(_PERLS.sub(_as_python, pattern)))
+    except OverflowError:
+        raise re.error("number too big in {} quantifier", pattern, _too_big(pattern)) from None
+    except RecursionError:
+        raise re.error("regular expression is too complicated", pattern) from None
+
+
+def _too_big(pattern: str) -> int:
+    """Behind the digit that makes a count of repetitions larger than Perl's library takes."""
+    counts = re.finditer(r"[0-9]+", pattern)
+    ends = (found.start() + n for found in counts for n in range(5, len(found[0]) + 1) if whole(found[0][:n]) > _MOST_REPETITIONS)
+    return next(ends, 0)
 
 
 def _as_python(found: "re.Match[str]") -> str:

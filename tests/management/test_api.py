@@ -4,7 +4,7 @@ import json
 import socket
 from base64 import b64encode
 from http.client import HTTPConnection
-from urllib.parse import urlsplit
+from urllib.parse import quote, urlsplit
 
 import pika
 import pytest
@@ -59,6 +59,15 @@ def asked(version, method, path, body=None, **more):
             return api.ask(method, path, body, **more)
         finally:
             api.close()
+
+
+@pytest.mark.parametrize("pattern", ["a{4294967296}", "(" * 20_000, "("])
+def test_what_is_no_regular_expression_is_refused(rabbitmq, api, pattern):
+    rabbitmq.declare_queue("q")
+    status, body = api.ask("PUT", "/api/permissions/%2F/guest", {"configure": pattern, "write": ".*", "read": ".*"})
+    assert (status, body["reason"][:2]) == (400, ["invalid_regexp", pattern])
+    answer = api.ask("GET", f"/api/queues?page=1&use_regex=true&name={quote(pattern)}")
+    assert answer == (400, {"error": "bad_request", "reason": "Pagination parameters are invalid"})
 
 
 # What follows from a request
