@@ -371,6 +371,31 @@ def test_parameters_of_what_is_not_there_are_refused(broker, component, text):
     assert refusal(lambda: broker.set_parameter(component, "shop", "x", value), ValidationFailed) == text
 
 
+@pytest.mark.parametrize("component", ["vhost-limits", "operator_policy"])
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(5, "n not a list 5"), (None, "n not a list null"), ("a", 'n not a list <<"a">>'), ([1], "Unrecognised terms [1] in n")],
+)
+def test_a_parameter_that_is_no_object_is_refused(broker, component, value, text):
+    """Of an operator policy that is a list RabbitMQ tells what is missing besides."""
+    assert refusal(lambda: broker.set_parameter(component, "shop", "n", value), ValidationFailed) == text
+    assert broker.parameters() == []
+
+
+@pytest.mark.parametrize("value", [{}, []])
+def test_all_that_is_missing_in_an_operator_policy_is_told(broker, value):
+    with pytest.raises(ValidationFailed) as refused:
+        broker.set_parameter("operator_policy", "shop", "n", value)
+    assert refused.value.reason.splitlines() == [f'Key "{key}" not found in n' for key in ("definition", "pattern", "priority")]
+
+
+@pytest.mark.parametrize("limits", [5, None, "max-queues", [1]])
+def test_limits_that_are_no_object_are_refused(broker, limits):
+    for act in (lambda: broker.set_vhost_limits("shop", limits), lambda: broker.set_user_limits("bob", limits)):
+        refusal(act, ValidationFailed)
+    assert (broker.vhost("shop").limits, broker.user("bob").limits) == ({}, {})
+
+
 def test_global_parameters_are_kept(broker):
     broker.set_global_parameter("mine", {"a": [1, None, True]})
     broker.restart()

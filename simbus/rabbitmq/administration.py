@@ -16,7 +16,7 @@ from simbus.rabbitmq.limits import check_user_limits, check_vhost_limits
 from simbus.rabbitmq.node import Node
 from simbus.rabbitmq.policies import Policy
 from simbus.rabbitmq.policy_checks import check_policy
-from simbus.rabbitmq.terms import term
+from simbus.rabbitmq.terms import mapping, term
 from simbus.rabbitmq.versions import Version
 from simbus.rabbitmq.virtual_host import VirtualHost
 
@@ -272,9 +272,9 @@ class Administration:
         """
         host = self._named_vhost(vhost)
         if component == "vhost-limits":
-            self.set_vhost_limits(vhost, value)
+            self.set_vhost_limits(vhost, mapping(value, name))
         elif component == "operator_policy":
-            self.set_policy(host.name, name, **policy_arguments(name, value), operator=True)
+            self.set_policy(host.name, name, **policy_arguments(name, mapping(value, name)), operator=True)
         elif component == "policy":
             raise ValidationFailed("policies may not be set using this method")
         else:
@@ -319,9 +319,9 @@ def policy_value(policy: Policy) -> dict[str, Any]:
 
 def policy_arguments(name: str, value: Mapping[str, Any]) -> dict[str, Any]:
     """What ``set_policy`` takes, out of what RabbitMQ writes; ValidationFailed for what is missing."""
-    missing = [key for key in ("priority", "pattern", "definition") if key not in value]
+    missing = [f'Key "{key}" not found in {name}' for key in ("definition", "pattern", "priority") if key not in value]
     if missing:
-        raise ValidationFailed(f'Key "{missing[0]}" not found in {name}')
+        raise ValidationFailed("\n".join(missing))
     return {
         "pattern": value["pattern"],
         "definition": value["definition"],

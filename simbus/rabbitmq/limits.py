@@ -8,7 +8,7 @@ from simbus.rabbitmq.errors import (
     ValidationFailed,
     precondition_failed,
 )
-from simbus.rabbitmq.terms import pairs, term
+from simbus.rabbitmq.terms import mapping, pairs, term
 
 MAX_CONNECTIONS, MAX_QUEUES, MAX_CHANNELS = "max-connections", "max-queues", "max-channels"
 _OF_VHOSTS, _OF_USERS = (MAX_CONNECTIONS, MAX_QUEUES), (MAX_CONNECTIONS, MAX_CHANNELS)
@@ -25,10 +25,11 @@ def check_user_limits(limits: Mapping[str, object]) -> None:
 
 
 def _check(limits: Mapping[str, object], known: tuple[str, ...], what: str) -> None:
-    for name, value in limits.items():
+    given = mapping(limits, what)
+    for name, value in given.items():
         if name in known and not (isinstance(value, int) and not isinstance(value, bool)):
             raise ValidationFailed(f"{name} should be a number, actually was {term(value)}")
-    unknown = {name: value for name, value in limits.items() if name not in known}
+    unknown = {name: value for name, value in given.items() if name not in known}
     if unknown:
         raise ValidationFailed(f"Unrecognised terms {pairs(unknown)} in {what}")
 

@@ -1,6 +1,9 @@
 """Values as RabbitMQ shows them in its complaints: Erlang terms."""
 
 from collections.abc import Mapping
+from typing import Any
+
+from simbus.rabbitmq.errors import ValidationFailed
 
 
 def term(value: object) -> str:
@@ -16,6 +19,17 @@ def term(value: object) -> str:
     if isinstance(value, list | tuple):
         return f"[{','.join(map(term, value))}]"
     return str(value)
+
+
+def mapping(value: object, name: str) -> Mapping[str, Any]:
+    """The value as an object, ValidationFailed for what is none; an empty list is one, for which Erlang has one term."""
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, list | tuple):
+        if value:
+            raise ValidationFailed(f"Unrecognised terms {term(value)} in {name}")
+        return {}
+    raise ValidationFailed(f"{name} not a list {term(value)}")
 
 
 def pairs(table: Mapping[str, object]) -> str:

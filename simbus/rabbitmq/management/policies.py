@@ -84,8 +84,6 @@ def put_parameter(call: Call) -> Response:
     if component == "policy":
         raise bad_request("policies may not be set using this method")
     is_new = not any(item["name"] == name for item in list_parameters(call))
-    if component in ("vhost-limits", "operator_policy") and not isinstance(value, dict):
-        raise bad_request(f"the value of {component} is an object, not {value!r}")
     with operating(escaped=True):
         call.broker.set_parameter(component, vhost, name, value)
     return CREATED if is_new else NO_CONTENT
