@@ -8,7 +8,7 @@ is a signedint, a larger int a long, a float a double, bytes are binary.
 """
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from decimal import Decimal
 from typing import Any
 
@@ -65,6 +65,14 @@ class LongString(bytes):
     """A long string (``S``) that is not UTF-8."""
 
     __slots__ = ()
+
+
+_LATEST = 253_402_300_799  # the last second of the year 9999
+
+
+def time_of(seconds: int) -> datetime | Timestamp:
+    """A timestamp's value."""
+    return datetime.fromtimestamp(seconds, UTC) if seconds <= _LATEST else Timestamp(seconds)
 
 
 def name_in(value: Any) -> Any:

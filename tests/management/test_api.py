@@ -2,6 +2,7 @@
 
 import json
 import socket
+import threading
 from base64 import b64encode
 from http.client import HTTPConnection
 from urllib.parse import quote, urlsplit
@@ -26,7 +27,8 @@ class Api:
 
     def ask(self, method, path, body=None, *, login="guest:guest", **headers):
         given = {"Authorization": f"Basic {b64encode(login.encode()).decode()}"} if login else {}
-        self.http.request(method, path, None if body is None else json.dumps(body), {**given, **headers})
+        octets = body if body is None or isinstance(body, bytes) else json.dumps(body)
+        self.http.request(method, path, octets, {**given, **headers})
         answer = self.http.getresponse()
         text = answer.read()
         return answer.status, json.loads(text) if text else None
@@ -68,6 +70,84 @@ def test_what_is_no_regular_expression_is_refused(rabbitmq, api, pattern):
     assert (status, body["reason"][:2]) == (400, ["invalid_regexp", pattern])
     answer = api.ask("GET", f"/api/queues?page=1&use_regex=true&name={quote(pattern)}")
     assert answer == (400, {"error": "bad_request", "reason": "Pagination parameters are invalid"})
+
+
+@on_both("http_mends_text", {"4.0": None, "3.10": ["\ufffdx", "\ufffd", "\U0001f600"]})
+def test_what_is_no_text_in_json_is_refused_or_mended(version, expected):
+    """Once accepted, half a pair of surrogates would be in every list, and no list could be answered."""
+    body = b'{"arguments":{"x-a":"\\ud800x","x-b":"\xff","x-c":"\\ud83d\\ude00"}}'
+    with of_version(version) as rabbitmq:
+        api = Api(rabbitmq)
+        status, answer = api.ask("PUT", "/api/queues/%2F/q", body)
+        queues = api.get("/api/queues")
+        api.close()
+    if expected is None:
+        assert (status, answer, queues) == (400, {"error": "bad_request", "reason": "not_json"}, [])
+    else:
+        assert status == 201
+        assert [queues[0]["arguments"][name] for name in ("x-a", "x-b", "x-c")] == expected
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("users/u1", {"password": "\ud800", "tags": ""}),
+        ("exchanges/%2F/x", {"type": "direct", "arguments": {"\ud800": 1}}),
+        ("policies/%2F/p", {"pattern": "\ud800", "definition": {"max-length": 1}}),
+        ("policies/%2F/p", {"pattern": "", "definition": {"dead-letter-exchange": "\udcff"}}),
+    ],
+)
+def test_no_door_lets_half_a_pair_of_surrogates_in(api, path, body):
+    assert api.ask("PUT", f"/api/{path}", body) == (400, {"error": "bad_request", "reason": "not_json"})
+    for kind in ("users", "exchanges", "policies", "definitions"):
+        api.get(f"/api/{kind}")
+
+
+@pytest.mark.parametrize("number", [b"NaN", b"Infinity", b"1e400"])
+def test_json_has_no_infinite_numbers(api, number):
+    answer = api.ask("PUT", "/api/queues/%2F/q", b'{"arguments":{"x-a":%b}}' % number)
+    assert answer == (400, {"error": "bad_request", "reason": "not_json"})
+
+
+@pytest.mark.parametrize("depth", [99, 100_000])
+def test_json_is_nested_a_hundred_deep_at_most(api, depth):
+    status, body = api.ask("PUT", "/api/queues/%2F/q", b'{"arguments":{"x-a":%b%b}}' % (b"[" * depth, b"]" * depth))
+    assert (status, body["reason"]) == (501, "simbus does not model JSON that is nested more than 100 deep")
+    assert api.ask("PUT", "/api/queues/%2F/q", b'{"arguments":{"x-a":%b%b}}' % (b"[" * 98, b"]" * 98)) == (201, None)
+    assert api.get("/api/queues/%2F/q")["arguments"]["x-a"]
+
+
+def publish(api, **properties):
+    body = {"properties": properties, "routing_key": "q", "payload": "7", "payload_encoding": "string"}
+    return api.ask("POST", "/api/exchanges/%2F/amq.default/publish", body)
+
+
+@pytest.mark.parametrize(
+    "properties",
+    [{"timestamp": 2**64}, {"timestamp": -1}, {"priority": 256}, {"delivery_mode": -1}, {"headers": {"a": [{"b": 2**63}]}}],
+)
+def test_a_number_that_no_frame_could_hold_is_refused(api, properties):
+    status, body = publish(api, **properties)
+    assert (status, body["reason"][:21]) == (501, "simbus does not model")
+
+
+def test_a_timestamp_may_lie_beyond_the_year_9999(rabbitmq, api):
+    rabbitmq.declare_queue("q")
+    assert publish(api, timestamp=2**64 - 1, headers={"a": 2**63 - 1}) == (200, {"routed": True})
+    with pika.BlockingConnection(pika.URLParameters(rabbitmq.url)) as connection:
+        connection.channel().basic_get("q")
+    [got] = api.ask("POST", "/api/queues/%2F/q/get", {"count": 1, "ackmode": "ack_requeue_false", "encoding": "auto"})[1]
+    assert got["properties"]["timestamp"] == 2**64 - 1
+
+
+def test_a_defect_is_answered_and_noticed(rabbitmq, api, monkeypatch):
+    noticed: list[threading.ExceptHookArgs] = []
+    monkeypatch.setattr(threading, "excepthook", noticed.append)
+    monkeypatch.setattr("simbus.rabbitmq.management.api._respond", lambda *_: 1 / 0)
+    status, body = api.ask("GET", "/api/overview")
+    assert (status, body["error"]) == (500, "internal_server_error")
+    assert "ZeroDivisionError" in body["reason"]
+    assert [hook.exc_type for hook in noticed] == [ZeroDivisionError]
 
 
 # What follows from a request

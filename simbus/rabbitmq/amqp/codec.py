@@ -25,8 +25,8 @@ from simbus.rabbitmq.amqp.errors import (
     unknown_frame,
 )
 from simbus.rabbitmq.amqp.methods import BASIC, BY_IDS, Method
-from simbus.rabbitmq.amqp.tables import decode_table, encode_table, seconds_of, short_string, time_of
-from simbus.rabbitmq.fields import Timestamp
+from simbus.rabbitmq.amqp.tables import decode_table, encode_table, seconds_of, short_string
+from simbus.rabbitmq.fields import Timestamp, time_of
 from simbus.rabbitmq.messages import NO_PROPERTIES, Properties
 
 METHOD: Final = 1

@@ -19,7 +19,18 @@ from struct import error as StructError  # noqa: N812 - as the exception that it
 from typing import Any
 
 from simbus.rabbitmq.amqp.errors import internal_error
-from simbus.rabbitmq.fields import Byte, Float, Long, LongString, Short, Timestamp, UnsignedByte, UnsignedInt, UnsignedShort
+from simbus.rabbitmq.fields import (
+    Byte,
+    Float,
+    Long,
+    LongString,
+    Short,
+    Timestamp,
+    UnsignedByte,
+    UnsignedInt,
+    UnsignedShort,
+    time_of,
+)
 
 # RabbitMQ nests as deep as a frame is long; Python's own recursion, here and in whoever compares or prints the value, does not.
 DEEPEST = 100
@@ -29,7 +40,6 @@ _DECIMAL = Struct(">BI")
 _SECONDS = Struct(">Q")
 _SMALLEST_INT, _LARGEST_INT = -(1 << 31), (1 << 31) - 1
 _EPOCH, _SECOND = datetime(1970, 1, 1, tzinfo=UTC), timedelta(seconds=1)
-_LATEST = 253_402_300_799  # the last second of the year 9999
 _LARGEST_DECIMAL = (1 << 32) - 1
 
 _Reader = Callable[[bytes, int, int], tuple[Any, int]]
@@ -108,11 +118,6 @@ def _finite(number: float) -> float:
 
 def _single(number: float) -> Float:
     return Float(_finite(number))
-
-
-def time_of(seconds: int) -> datetime | Timestamp:
-    """A timestamp's value."""
-    return datetime.fromtimestamp(seconds, UTC) if seconds <= _LATEST else Timestamp(seconds)
 
 
 def _bool(data: bytes, at: int, _depth: int) -> tuple[bool, int]:

@@ -1,5 +1,6 @@
 """The management API beside the broker: its server, and what it is told of the network."""
 
+import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from threading import Lock
@@ -40,13 +41,17 @@ class Management:
             return cast("tuple[str, int]", self._running.address)
 
     def _start(self) -> Any:
-        from simbus.rabbitmq.management.api import respond
+        from simbus.rabbitmq.management.api import broken, respond
         from simbus.rabbitmq.management.http import Request
         from simbus.web import Answer, WebServer
 
         def serve(method: str, target: str, headers: Mapping[str, str], body: bytes) -> Answer:
             with self._turn():
-                response = respond(self, Request(method, target, headers, body))
+                try:
+                    response = respond(self, Request(method, target, headers, body))
+                except Exception as defect:  # noqa: BLE001 - a client waits for an answer, whatever it was
+                    _notice(defect)
+                    response = broken(defect)
             return Answer(response.status, response.headers, response.body)
 
         return WebServer(serve, *self._wanted)
@@ -116,6 +121,12 @@ class Management:
     def observe(self) -> None:
         """Take what the last verb caused."""
         self._clock.observe()
+
+
+def _notice(defect: Exception) -> None:
+    """As what ends any thread: on standard error, and pytest has a warning of it."""
+    raised = type(defect), defect, defect.__traceback__, threading.current_thread()
+    threading.excepthook(threading.ExceptHookArgs(raised))
 
 
 def _address(text: str) -> Address:

@@ -36,11 +36,19 @@ _CHALLENGE = {"www-authenticate": REALM}
 
 
 def respond(driver: Driver, request: Request) -> Response:
-    """The answer to a request, after which everything has happened that follows from it; HEAD is answered as GET."""
+    """The answer to a request, after which everything has happened that follows from it; HEAD is answered as GET.
+
+    What is raised is a defect; whoever serves real clients answers it with :func:`broken`, and has someone notice.
+    """
     try:
         return _respond(driver, request)
     except HttpError as error:
         return error.response
+
+
+def broken(defect: Exception) -> Response:
+    """The answer for a client when simbus itself has failed (RabbitMQ says nothing but 500 then)."""
+    return answer({"error": "internal_server_error", "reason": f"a defect of simbus: {defect!r}"}, 500)
 
 
 def _respond(driver: Driver, request: Request) -> Response:

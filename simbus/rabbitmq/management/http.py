@@ -1,14 +1,16 @@
 """Requests, responses, and the errors that RabbitMQ's management API answers with. Nothing of a broker is known here."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from math import isfinite
 from typing import Any
 from urllib.parse import parse_qsl, unquote, urlsplit
 
 REALM = 'Basic realm="RabbitMQ Management"'
 NO_HEADERS: Mapping[str, str] = {}
+DEEPEST = 100  # objects and lists in one another, as over AMQP; RabbitMQ has no limit
 
 
 @dataclass(frozen=True)
@@ -96,12 +98,18 @@ def not_modelled(what: str) -> HttpError:
 # Bodies
 
 
-def read_object(body: bytes, required: Sequence[str] = ()) -> dict[str, Any]:
-    """The JSON object of a body, an empty one when there is none; HttpError for what is missing."""
-    try:
-        value = json.loads(body) if body.strip() else {}
-    except ValueError:
-        raise bad_request("not_json") from None
+def read_object(body: bytes, required: Sequence[str] = (), *, mends: bool = False) -> dict[str, Any]:
+    """The JSON object of a body, an empty one when there is none.
+
+    Args:
+        body: its octets.
+        required: the keys that it has to have.
+        mends: whether what is no text becomes U+FFFD; else it is no JSON.
+
+    Raises:
+        HttpError: 400 for what is no object or lacks a key, 501 for one that is nested too deep for simbus.
+    """
+    value = _read(body, mends=mends) if body.strip() else {}
     if isinstance(value, str):
         raise bad_request("invalid payload: the request body JSON-decoded to a string. Is the input doubly-JSON-encoded?")
     if not isinstance(value, dict):
@@ -110,6 +118,49 @@ def read_object(body: bytes, required: Sequence[str] = ()) -> dict[str, Any]:
     if missing:
         raise bad_request(_erlang_list(missing))
     return value
+
+
+def _read(body: bytes, *, mends: bool) -> Any:
+    try:
+        text = body.decode(errors="replace" if mends else "strict")
+        value = json.loads(text, parse_float=_finite, parse_constant=_no_number)
+        if not _deeper_than(DEEPEST, value):
+            return _text_only(value, mends=mends) if "\\u" in text else value
+    except RecursionError:
+        pass
+    except ValueError:
+        raise bad_request("not_json") from None
+    raise not_modelled(f"JSON that is nested more than {DEEPEST} deep")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    return number if isfinite(number) else _no_number(digits)
+
+
+def _no_number(word: str) -> float:
+    raise ValueError(word)  # Python reads NaN, and 1e400 as Infinity
+
+
+def _deeper_than(most: int, value: Any) -> bool:
+    """Whether there are more than so many objects and lists in one another."""
+    level = [value]
+    for _ in range(most):
+        level = [inner for item in level if isinstance(item, dict | list) for inner in _inside(item)]
+    return any(isinstance(item, dict | list) for item in level)
+
+
+def _inside(container: Any) -> Iterable[Any]:
+    return container.values() if isinstance(container, dict) else container
+
+
+def _text_only(value: Any, *, mends: bool) -> Any:
+    """The value without escapes of half a pair of surrogates, which no octets stand for; ValueError unless it mends them."""
+    text = json.dumps(value, ensure_ascii=False)
+    if not mends:
+        text.encode()
+        return value
+    return json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
 
 
 def _erlang_list(items: Sequence[str]) -> str:

@@ -1,16 +1,16 @@
 """Values of AMQP's tables out of JSON, and a message's properties in both directions."""
 
 from dataclasses import fields
-from datetime import UTC, datetime
 from typing import Any
 
 from simbus.rabbitmq.exported import in_json
-from simbus.rabbitmq.fields import Long
-from simbus.rabbitmq.management.http import HttpError, bad_request
+from simbus.rabbitmq.fields import Long, time_of
+from simbus.rabbitmq.management.http import HttpError, bad_request, not_modelled
 from simbus.rabbitmq.messages import Properties
 
 _NAMES = [field.name for field in fields(Properties)]
-_NUMBERS = ("delivery_mode", "priority", "timestamp")
+_NUMBERS = {"delivery_mode": range(2**8), "priority": range(2**8), "timestamp": range(2**64)}  # as AMQP has them
+_LONGS = range(-(2**63), 2**63)
 
 
 def table(value: Any) -> dict[str, Any]:
@@ -42,14 +42,32 @@ def properties(given: Any) -> Properties:
 
 def _property(name: str, value: Any) -> Any:
     if name == "headers":
-        return table(value)
+        headers = table(value)
+        _check_numbers(headers)
+        return headers
     if name in _NUMBERS:
-        if not isinstance(value, int) or isinstance(value, bool):
-            raise bad_request(["not_int", name])
-        return datetime.fromtimestamp(value, UTC) if name == "timestamp" else value
+        return _number(name, value)
     if not isinstance(value, str):
         raise _not_text(name)
     return value
+
+
+def _number(name: str, value: Any) -> Any:
+    """RabbitMQ takes any number, and on the wire only its last bits are left."""
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise bad_request(["not_int", name])
+    if value not in _NUMBERS[name]:
+        raise not_modelled(f"a {name} of {value}, which does not fit into AMQP's frame")
+    return time_of(value) if name == "timestamp" else value
+
+
+def _check_numbers(value: Any) -> None:
+    """Refuse integers in headers that no field of a table can hold."""
+    if isinstance(value, dict | list):
+        for item in value.values() if isinstance(value, dict) else value:
+            _check_numbers(item)
+    elif isinstance(value, int) and int(value) not in _LONGS:  # a range looks at every number for one that is no plain int
+        raise not_modelled(f"a header of {value}, which does not fit into AMQP's frame")
 
 
 def _not_text(name: str) -> HttpError:
