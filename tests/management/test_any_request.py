@@ -56,7 +56,7 @@ VALID = {  # by the key of a body, what is right
 
 
 def nested(depth):
-    inner = 7
+    inner: object = 7
     for _ in range(depth):
         inner = [inner]
     return inner
