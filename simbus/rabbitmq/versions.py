@@ -124,6 +124,8 @@ class Version:
     """Whether ``POST /api/users/bulk-delete`` stops (400) at a user that there is not."""
     http_default_queue_type: str
     """What the management API calls the default queue type of a virtual host that was made without one."""
+    http_mends_text: bool
+    """Whether octets that are no UTF-8 in a JSON body, and halves of surrogate pairs, become U+FFFD; else it is no JSON."""
     http_omits: Mapping[str, Sequence[str]]
     """What the management API has in the other version only: paths, and keys by the kind of thing that it shows."""
     streams_have_filters: bool
@@ -224,6 +226,7 @@ V4_0 = Version(
     http_queue_actions=(),
     http_bulk_delete_knows_all=False,
     http_default_queue_type="classic",
+    http_mends_text=False,
     http_omits={
         "paths": ("health/checks/node-is-mirror-sync-critical",),
         "overview": ("release_series_support_status",),
@@ -307,6 +310,7 @@ V3_10 = Version(
     http_queue_actions=("sync", "cancel_sync"),
     http_bulk_delete_knows_all=True,
     http_default_queue_type="undefined",
+    http_mends_text=True,
     http_omits={
         "paths": (
             *("queues/detailed", "deprecated-features", "deprecated-features/used", "auth/hash_password/{password}", "version"),

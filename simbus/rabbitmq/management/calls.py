@@ -62,7 +62,7 @@ class Call:
 
     def body(self, *required: str) -> dict[str, Any]:
         """The JSON object that it brings."""
-        return read_object(self.request.body, required)
+        return read_object(self.request.body, required, mends=self.version.http_mends_text)
 
     def has_tag(self, *tags: str) -> bool:
         """Whether the user has one of these tags, or may do everything."""

@@ -98,19 +98,18 @@ def not_modelled(what: str) -> HttpError:
 # Bodies
 
 
-def read_object(body: bytes, required: Sequence[str] = ()) -> dict[str, Any]:
+def read_object(body: bytes, required: Sequence[str] = (), *, mends: bool = False) -> dict[str, Any]:
     """The JSON object of a body, an empty one when there is none.
-
-    What is no text is no JSON, as 4.0 says; 3.10 makes U+FFFD of it (observed).
 
     Args:
         body: its octets.
         required: the keys that it has to have.
+        mends: whether what is no text becomes U+FFFD; else it is no JSON.
 
     Raises:
         HttpError: 400 for what is no object or lacks a key, 501 for one that is nested too deep for simbus.
     """
-    value = _read(body) if body.strip() else {}
+    value = _read(body, mends=mends) if body.strip() else {}
     if isinstance(value, str):
         raise bad_request("invalid payload: the request body JSON-decoded to a string. Is the input doubly-JSON-encoded?")
     if not isinstance(value, dict):
@@ -121,14 +120,12 @@ def read_object(body: bytes, required: Sequence[str] = ()) -> dict[str, Any]:
     return value
 
 
-def _read(body: bytes) -> Any:
+def _read(body: bytes, *, mends: bool) -> Any:
     try:
-        text = body.decode()
+        text = body.decode(errors="replace" if mends else "strict")
         value = json.loads(text, parse_float=_finite, parse_constant=_no_number)
         if not _deeper_than(DEEPEST, value):
-            if "\\u" in text:
-                json.dumps(value, ensure_ascii=False).encode()  # which half a pair of surrogates cannot be
-            return value
+            return _text_only(value, mends=mends) if "\\u" in text else value
     except RecursionError:
         pass
     except ValueError:
@@ -155,6 +152,15 @@ def _deeper_than(most: int, value: Any) -> bool:
 
 def _inside(container: Any) -> Iterable[Any]:
     return container.values() if isinstance(container, dict) else container
+
+
+def _text_only(value: Any, *, mends: bool) -> Any:
+    """The value without escapes of half a pair of surrogates, which no octets stand for; ValueError unless it mends them."""
+    text = json.dumps(value, ensure_ascii=False)
+    if not mends:
+        text.encode()
+        return value
+    return json.loads(text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace"))
 
 
 def _erlang_list(items: Sequence[str]) -> str:
