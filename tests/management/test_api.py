@@ -366,6 +366,24 @@ def test_what_a_queue_asks_for_in_vain_is_said_over_http_too(api):
 # The server
 
 
+LONG = "x" * 256
+
+
+@pytest.mark.parametrize(
+    "message", [{"routing_key": LONG}, {"properties": {"headers": {LONG: 1}}}, {"properties": {"type": LONG}}]
+)
+def test_what_no_short_string_of_amqp_holds_is_refused_before_a_client_meets_it(api, message):
+    whole = {"properties": {}, "routing_key": "q", "payload": "m", "payload_encoding": "string"} | message
+    assert api.ask("POST", "/api/exchanges/%2F/amq.default/publish", whole)[0] == 501
+
+
+def test_a_name_can_be_too_long(api):  # observed on 4.0.5 and 3.10.8; an exchange of that name there is, and cannot be used
+    refused = {"error": "bad_request", "reason": "queue should be less than 255 bytes, actually was 256\n"}
+    assert api.ask("PUT", f"/api/queues/%2F/{LONG}", {}) == (400, refused)
+    assert api.ask("PUT", f"/api/queues/%2F/{LONG[1:]}", {})[0] == 201
+    assert api.ask("PUT", f"/api/exchanges/%2F/{LONG}", {"type": "fanout"})[0] == 501
+
+
 def test_a_body_in_chunks_is_put_together(rabbitmq):
     rabbitmq.declare_queue("q")
     with socket.create_connection(("127.0.0.1", rabbitmq.management_port)) as client:

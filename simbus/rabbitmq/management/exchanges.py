@@ -6,7 +6,7 @@ from simbus.rabbitmq.exported import in_json
 from simbus.rabbitmq.management.calls import Call
 from simbus.rabbitmq.management.http import CREATED, NO_CONTENT, Response, boolean, object_not_found
 from simbus.rabbitmq.management.listing import Item
-from simbus.rabbitmq.management.values import table
+from simbus.rabbitmq.management.values import short, table
 from simbus.rabbitmq.routing import Exchange
 from simbus.rabbitmq.virtual_host import VirtualHost
 
@@ -27,7 +27,7 @@ def get_exchange(call: Call) -> Item:
 def put_exchange(call: Call) -> Response:
     """Declare one: 201 when it is new, 204 when it was there already."""
     body = call.body()
-    name = name_of(call)
+    name = short(name_of(call), "an exchange's name")
     with call.declaring() as channel:
         is_new = name not in channel.vhost.exchanges
         channel.exchange_declare(

@@ -12,7 +12,7 @@ from simbus.rabbitmq.management import exchanges
 from simbus.rabbitmq.management.calls import Call
 from simbus.rabbitmq.management.http import access_refused, bad_request, integer, not_found
 from simbus.rabbitmq.management.listing import Item
-from simbus.rabbitmq.management.values import properties, properties_to_json
+from simbus.rabbitmq.management.values import properties, properties_to_json, short
 
 _ACKMODES = ("ack_requeue_true", "ack_requeue_false", "reject_requeue_true", "reject_requeue_false")
 _ENCODINGS = ("auto", "base64")
@@ -24,11 +24,12 @@ def publish(call: Call) -> Item:
     _check_there(call, "exchange", exchange)
     body = call.body("properties", "routing_key", "payload", "payload_encoding")
     payload, sent = _decoded(body["payload"], body["payload_encoding"]), properties(body["properties"])
+    routing_key = short(str(body["routing_key"]), "a routing key")
     heard: list[Effect] = []
     with call.channel() as channel:
         call.driver.listen(channel.number, heard.append)
         channel.confirm_select()
-        channel.publish(exchange, str(body["routing_key"]), payload, sent, mandatory=True)
+        channel.publish(exchange, routing_key, payload, sent, mandatory=True)
         call.driver.observe()
     if any(isinstance(effect, Confirmed) and not effect.ack for effect in heard):
         raise bad_request("rejected Unable to publish message. Check queue limits.")

@@ -7,7 +7,7 @@ from simbus.rabbitmq.management import consumers, kinds
 from simbus.rabbitmq.management.calls import Call, without
 from simbus.rabbitmq.management.http import CREATED, NO_CONTENT, Response, bad_request, boolean, object_not_found
 from simbus.rabbitmq.management.listing import Item
-from simbus.rabbitmq.management.values import table
+from simbus.rabbitmq.management.values import LONGEST_SHORT, table
 from simbus.rabbitmq.policies import Policy
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.versions import Version
@@ -70,6 +70,8 @@ def put_queue(call: Call) -> Response:
     if node != call.node:
         raise bad_request(f"Node {node} could not be contacted")
     name = call.names["name"]
+    if (octets := len(name.encode("utf-8", "surrogateescape"))) > LONGEST_SHORT:
+        raise bad_request(f"queue should be less than {LONGEST_SHORT} bytes, actually was {octets}\n")
     with call.declaring() as channel:
         is_new = name not in channel.vhost.queues
         channel.queue_declare(

@@ -10,6 +10,7 @@ from simbus.rabbitmq.messages import Properties
 
 _NAMES = [field.name for field in fields(Properties)]
 _NUMBERS = {"delivery_mode": range(2**8), "priority": range(2**8), "timestamp": range(2**64)}  # as AMQP has them
+LONGEST_SHORT = 255  # octets of a short string
 _LONGS = range(-(2**63), 2**63)
 
 
@@ -43,13 +44,20 @@ def properties(given: Any) -> Properties:
 def _property(name: str, value: Any) -> Any:
     if name == "headers":
         headers = table(value)
-        _check_numbers(headers)
+        _check_fits(headers)
         return headers
     if name in _NUMBERS:
         return _number(name, value)
     if not isinstance(value, str):
         raise _not_text(name)
-    return value
+    return short(value, f"a {name}")
+
+
+def short(text: str, what: str) -> str:
+    """A text that AMQP's short strings can hold, which RabbitMQ would cut off on the wire, or stumble over there."""
+    if len(text.encode("utf-8", "surrogateescape")) > LONGEST_SHORT:
+        raise not_modelled(f"{what} of more than {LONGEST_SHORT} octets, which does not fit into AMQP's frame")
+    return text
 
 
 def _number(name: str, value: Any) -> Any:
@@ -61,11 +69,13 @@ def _number(name: str, value: Any) -> Any:
     return time_of(value) if name == "timestamp" else value
 
 
-def _check_numbers(value: Any) -> None:
-    """Refuse integers in headers that no field of a table can hold."""
+def _check_fits(value: Any) -> None:
+    """Refuse integers and names in headers that no table can hold."""
     if isinstance(value, dict | list):
+        for name in value if isinstance(value, dict) else ():
+            short(name, "the name of a header")
         for item in value.values() if isinstance(value, dict) else value:
-            _check_numbers(item)
+            _check_fits(item)
     elif isinstance(value, int) and int(value) not in _LONGS:  # a range looks at every number for one that is no plain int
         raise not_modelled(f"a header of {value}, which does not fit into AMQP's frame")
 
