@@ -210,3 +210,36 @@ def test_what_expires_and_is_kept_lets_no_publisher_go_on(broker, channel):
     publish(channel, "q", "8 9")
     assert refused(broker.take_effects()) == 2
     broker.check()
+
+
+def test_of_two_queues_the_one_that_took_it_is_not_asked_again_however_often_the_other_refuses(broker, channel):
+    declare_source(channel, dead_letter_exchange="amq.fanout")
+    declare(channel, "dead")
+    declare(channel, "full", max_length=0, overflow="reject-publish")
+    for name in ("dead", "full"):
+        channel.queue_bind(name, "amq.fanout")
+    die(channel, "1")
+    walk(broker, 9 * MINUTES)
+    assert ready(channel, "dead") == "1"
+    broker.check()
+
+
+def test_an_exchange_that_keeps_its_latest_messages_keeps_dead_letters_too(broker, channel):
+    channel.exchange_declare("recent", "x-recent-history")
+    declare_source(channel, dead_letter_exchange="recent")
+    declare(channel, "dead")
+    channel.queue_bind("dead", "recent")
+    die(channel, "1")
+    declare(channel, "late")
+    channel.queue_bind("late", "recent")
+    assert (ready(channel, "dead"), ready(channel, "late")) == ("1", "1")
+    broker.check()
+
+
+def test_a_letter_that_would_come_to_where_it_expired_is_done_with(broker, channel):
+    declare_source(channel, dead_letter_routing_key="q", message_ttl=100)
+    channel.publish("", "q", b"1")
+    walk(broker, 200)
+    assert removed(broker.take_effects()) == ["expired"]
+    assert (ready(channel, "q"), broker.next_deadline) == ("", None)
+    broker.check()

@@ -218,3 +218,70 @@ def test_a_shared_prefetch_for_which_nobody_waits_costs_no_more_than_a_look_at_e
     twenty, forty, eighty = costs(20), costs(40), costs(80)
     assert 0 < eighty - forty == 2 * (forty - twenty)
     broker.check()
+
+
+def test_a_new_consumer_of_a_quorum_queue_does_not_inherit_what_another_left(broker, channel):
+    declare(channel, "q", "quorum")
+    holder = consumer(broker, "A", 1)
+    publish(channel, "q", "1 2 3")
+    holder.cancel("A")
+    holder.qos(2)
+    broker.take_effects()
+    holder.consume("q", "B")
+    assert delivered(broker.take_effects()) == "B2 B3"
+    broker.check()
+
+
+def test_a_consumer_does_not_go_on_where_its_tag_was_of_another_queue(broker, channel):
+    for queue in ("p", "q"):
+        declare(channel, queue, "quorum")
+    holder = consumer(broker, "A", 1, queue="p")
+    publish(channel, "p", "1")
+    publish(channel, "q", "2 3")
+    holder.cancel("A")
+    holder.qos(2)
+    broker.take_effects()
+    holder.consume("q", "A")
+    assert delivered(broker.take_effects()) == "A2 A3"
+    broker.check()
+
+
+def test_priorities_hold_where_nobody_has_none(broker, channel):
+    declare(channel, "q")
+    for tag, priority in (("high", 5), ("low", 1)):
+        consumer(broker, tag, 0, priority)
+    publish(channel, "q", "1 2 3")
+    assert delivered(broker.take_effects()) == "high1 high2 high3"
+    broker.check()
+
+
+def test_without_a_prefetch_a_consumer_of_a_classic_queue_may_hold_any_number(broker, channel):
+    declare(channel, "q")
+    consumer(broker, "A", 0)
+    publish(channel, "q", "1 " * 2_001)
+    assert ready(channel, "q") == ""
+
+
+def test_consumers_under_a_shared_prefetch_go_on_in_the_order_in_which_they_had_to_wait(broker, channel):
+    declare(channel, "q")
+    sharing = new_channel(broker)
+    sharing.qos(1, global_=True)
+    sharing.consume("q", "A")
+    sharing.consume("q", "B")
+    publish(channel, "q", "1 2")
+    broker.take_effects()
+    sharing.ack(1)
+    assert delivered(broker.take_effects()) == "B2"
+    broker.check()
+
+
+def test_the_last_return_that_a_limit_allows_gives_credit_once_on_3_10():
+    broker = Broker(version="3.10")
+    channel = new_channel(broker)
+    declare(channel, "q", "quorum", delivery_limit=1)
+    holder = consumer(broker, "A", 1)
+    publish(channel, "q", "1")
+    holder.reject(1)
+    publish(channel, "q", "2")
+    assert ready(channel, "q") == "2"
+    broker.check()

@@ -3,6 +3,7 @@
 import pytest
 
 from simbus.effects import Enqueued, Published
+from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.effects import Confirmed, Delayed, Returned
 from simbus.rabbitmq.errors import RabbitMQError
 from simbus.rabbitmq.fields import Byte, Long
@@ -245,3 +246,20 @@ def test_one_broker_wakes_for_many_exchanges_and_queues(broker):
     assert [ready(channel, f"q{number}") for number in range(3)] == [""] * 3
     assert broker.next_deadline is None
     broker.check()
+
+
+@pytest.mark.parametrize("version", ["4.0", "3.10"])
+def test_a_delayed_message_waits_for_its_commit_and_then_for_its_time(version):
+    broker = Broker(version=version)
+    channel = new_channel(broker)
+    channel.exchange_declare("x", DELAYED, arguments={"x-delayed-type": "fanout"})
+    declare(channel, "q")
+    channel.queue_bind("q", "x")
+    channel.tx_select()
+    channel.publish("x", "", b"1", Properties(headers={"x-delay": 100}))
+    walk(broker, 200)
+    channel.tx_commit()
+    walk(broker, 99)
+    assert ready(channel, "q") == ""
+    walk(broker, 1)
+    assert ready(channel, "q") == "1"

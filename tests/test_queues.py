@@ -866,3 +866,30 @@ def test_a_publisher_forgets_a_quorum_queue_that_has_gone(broker, channel):
         channel.queue_delete("q")
         broker.check()
     assert channel.vhost.published_to == {channel.number: set()}
+
+
+def test_a_requeue_within_the_limit_stops_no_publisher_of_a_quorum_queue(channel):
+    declare(channel, "q", "quorum", max_length=5, overflow="reject-publish")
+    channel.confirm_select()
+    publish(channel, "q", "1 2")
+    channel.nack(get(channel, "q", 1)["1"])
+    publish(channel, "q", "3")
+    assert len(channel.vhost.queues["q"].ready) == 3
+
+
+def test_a_quorum_queue_refuses_until_its_bytes_have_drained_to_four_fifths(channel):
+    declare(channel, "q", "quorum", max_length_bytes=10, overflow="reject-publish")
+    publish(channel, "q", "aaa bbb ccc ddd")
+    assert ready(channel, "q") == "aaa bbb ccc ddd"
+    publish(channel, "q", "no")
+    channel.get("q", no_ack=True)
+    publish(channel, "q", "no")
+    channel.get("q", no_ack=True)
+    publish(channel, "q", "yes")
+    assert ready(channel, "q") == "ccc ddd yes"
+
+
+def test_a_get_says_on_which_channel_it_was(broker, channel):
+    declare(channel, "q")
+    publish(channel, "q", "1")
+    assert channel.get("q").delivery.channel == channel.number

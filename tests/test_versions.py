@@ -14,6 +14,7 @@ from simbus.rabbitmq.errors import ChannelError, RabbitMQError
 from simbus.rabbitmq.fake import RabbitMQ
 from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.publishing import check_message_size
 from simbus.rabbitmq.versions import V3_10, V4_0, Version, version_of
 from tests.differential_wire import AMQPLAIN, L5, TEXTS, table, through_a_queue
 from tests.test_session import at_stage, hangs_up_after, method
@@ -217,6 +218,11 @@ def test_properties_that_one_replaces_are_no_longer_those_of_the_wire():
     assert received.octets is not None
     assert received == Properties(headers={"z": 5})
     assert replace(received, reply_to="q").octets is None
+
+
+@pytest.mark.parametrize("version", [V4_0, V3_10], ids=lambda version: version.name)
+def test_a_message_may_be_as_large_as_the_limit(version):
+    check_message_size(version.max_message_size, version)
 
 
 @on_both("max_message_size", {"4.0": 16_777_216, "3.10": 134_217_728})
