@@ -11,7 +11,7 @@ from simbus.effects import Published
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.errors import ChannelError
-from simbus.rabbitmq.fields import Long
+from simbus.rabbitmq.fields import Long, compared_as_number
 from simbus.rabbitmq.headers import headers_match
 from simbus.rabbitmq.messages import NO_PROPERTIES, Message, Properties
 from simbus.rabbitmq.routers import MOST_REMEMBERED_KEYS
@@ -202,6 +202,11 @@ WHEN = datetime(2024, 1, 1, tzinfo=UTC)
 )
 def test_a_headers_binding_matches_as_rabbitmq_was_observed_to(arguments, headers, matches):
     assert headers_match(arguments, headers) is matches
+
+
+def test_numbers_of_different_kinds_are_alike_where_they_are_compared_as_such():
+    assert headers_match({"n": 1}, {"n": 1.0}, compared_as_number)
+    assert not headers_match({"n": 1}, {"n": 1.0})
 
 
 def test_a_headers_exchange_routes_each_message_by_its_own_headers():

@@ -255,7 +255,7 @@ class VirtualHost(Exchanges):
         queue.ledger.acked += 1
         self.node.effects.append(Settled(self.node.now, copy.message.id, copy.id, queue.name))
 
-    def requeue(self, queue: Queue, copies: Sequence[Copy], *, settled: bool = True) -> None:
+    def requeue(self, queue: Queue, copies: Sequence[Copy], *, settled: bool) -> None:
         """Deliveries come back to their places, or leave when they have come back too often; ``trim`` must follow.
 
         They were ``settled`` so by their client, or else their channel has ended.
