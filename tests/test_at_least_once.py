@@ -243,3 +243,14 @@ def test_a_letter_that_would_come_to_where_it_expired_is_done_with(broker, chann
     assert removed(broker.take_effects()) == ["expired"]
     assert (ready(channel, "q"), broker.next_deadline) == ("", None)
     broker.check()
+
+
+def test_a_letter_is_tried_again_in_time_although_the_queue_was_woken_for_its_head_meanwhile(broker, source):
+    die(source, "1")
+    source.queue_declare("q", passive=True)
+    publish(source, "q", "2", expiration="60000")
+    walk(broker, 2 * MINUTES)
+    declare(source, "dead")
+    walk(broker, MINUTES)
+    assert ready(source, "dead").split()[0] == "1"
+    broker.check()

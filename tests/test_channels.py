@@ -770,3 +770,10 @@ def test_a_closed_connection_opens_no_channel(broker):
     connection.close()
     with pytest.raises(ConnectionError, match="504"):
         connection.open_channel()
+
+
+def test_a_connection_that_is_closed_opens_no_channel(broker):
+    connection = broker.open_connection()
+    connection.close()
+    with pytest.raises(ConnectionError, match=r"^504 .* - the connection is closed$"):
+        connection.open_channel()

@@ -437,3 +437,22 @@ def test_a_chain_in_time_takes_as_long_as_its_parts(broker, channel):
     assert ready(channel, "q49") == "1"
     walk(broker, 1)
     assert ready(channel, "q50") == "1"
+
+
+def test_of_three_entries_the_one_in_the_middle_that_counts_up_is_moved_and_no_other_lost(channel):
+    for name in "abc":
+        declare_to(channel, name, {"a": "b", "b": "c", "c": "b"}[name])
+    publish(channel, "a", "1")
+    for name in "abcb":
+        reject(channel, name)
+    assert history(channel, "c") == [("rejected", "b", 2), ("rejected", "c", 1), ("rejected", "a", 1)]
+
+
+def test_a_reject_in_a_classic_queue_is_nothing_to_the_quorum_queue_that_gets_it(channel):
+    declare(channel, "dead", "quorum")
+    declare_to(channel, "q", "dead")
+    publish(channel, "q", "1")
+    reject(channel, "q")
+    message = channel.get("dead").delivery.message
+    assert not message.redelivered
+    assert "x-delivery-count" not in message.headers

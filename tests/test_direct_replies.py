@@ -117,3 +117,13 @@ def test_there_is_no_queue_behind_the_name(channel, service):
         assert refusal_of(service.queue_bind, name, "amq.direct", "k") == text
         assert service.queue_delete(name) == 0
     assert refusal_of(service.consume, name, no_ack=True) == text
+
+
+def test_what_is_not_committed_yet_has_no_number(broker, channel, service):
+    channel.consume(COMMON, "replies", no_ack=True)
+    name = request(channel, service)
+    service.tx_select()
+    broker.take_effects()
+    service.publish("", name)
+    (delivered,) = broker.take_effects()
+    assert (delivered.message_id, delivered.message.id, delivered.message.body) == (0, 0, b"")

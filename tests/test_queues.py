@@ -893,3 +893,37 @@ def test_a_get_says_on_which_channel_it_was(broker, channel):
     declare(channel, "q")
     publish(channel, "q", "1")
     assert channel.get("q").delivery.channel == channel.number
+
+
+def test_a_head_whose_time_was_over_behind_one_that_is_dropped_goes_with_it(broker, channel):
+    declare(channel, "q", max_length=2)
+    publish(channel, "q", "1")
+    publish(channel, "q", "2", expiration="50")
+    walk(broker, 100)
+    publish(channel, "q", "3")
+    assert ready(channel, "q") == "3"
+    broker.check()
+
+
+def test_after_two_urgent_messages_comes_an_older_one_of_the_others(channel):
+    declare(channel, "q", "quorum")
+    publish(channel, "q", "normal")
+    publish(channel, "q", "a b c", priority=9)
+    assert list(get(channel, "q", 4)) == ["a", "b", "normal", "c"]
+
+
+@given(st.data())
+def test_what_is_seen_at_the_head_is_what_is_taken(data):
+    channel = new_channel()
+    kind, arguments = data.draw(st.sampled_from([("classic", {}), ("classic", {"max_priority": 3}), ("quorum", {})]))
+    declare(channel, "q", kind, **arguments)
+    held: list[int] = []
+    for move in data.draw(st.lists(st.sampled_from(["publish", "urgent", "take", "return"]), max_size=25)):
+        if move in ("publish", "urgent"):
+            publish(channel, "q", "m", priority=9 if move == "urgent" else 0)
+        elif move == "return" and held:
+            channel.nack(held.pop(data.draw(st.integers(0, len(held) - 1))))
+        elif move == "take" and channel.vhost.queues["q"].ready:
+            head = channel.vhost.queues["q"].ready[0]
+            held.append(channel.get("q").delivery.delivery_tag)
+            assert channel.unacked[held[-1]].copy is head

@@ -75,13 +75,11 @@ def _trusted(message: Message, own: Mapping[str, Any], death: Death, version: Ve
     return headers, deaths_in(headers[X_DEATH]), None
 
 
-def goes_in_circles(message: Message, queue: str, reason: str) -> bool:
+def goes_in_circles(message: Message, queue: str) -> bool:
     """Whether a dead letter that returns to ``queue`` has come round without any consumer's reject.
 
     RabbitMQ drops such a message (guide to dead-letter exchanges, "Automatically dead lettered cycles").
     """
-    if reason == "rejected":
-        return False
     since = next((i for i, death in enumerate(message.deaths) if death.queue == queue), None)
     return since is not None and all(death.reason != "rejected" for death in message.deaths[: since + 1])
 

@@ -320,7 +320,7 @@ class VirtualHost(Exchanges):
             node.deadlines.wake(queue, dying.next_try)
 
     def _takes(self, target: Queue, letter: Message, dying: Dying) -> bool:
-        if goes_in_circles(letter, target.name, dying.cause):
+        if goes_in_circles(letter, target.name):
             return True  # and is dropped
         child = self._child(letter, dying.copy, target)
         if not self._enqueue(target, child):
@@ -367,7 +367,7 @@ class VirtualHost(Exchanges):
         children = []
         for target in route.queues:
             reached = not target.is_stream or self.node.version.streams_take_dead_letters
-            if reached and not goes_in_circles(letter, target.name, cause):
+            if reached and not goes_in_circles(letter, target.name):
                 child = self._child(letter, copy, target)
                 children.append(child.id)
                 self._work.append((target, child))
