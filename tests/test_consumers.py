@@ -285,3 +285,22 @@ def test_the_last_return_that_a_limit_allows_gives_credit_once_on_3_10():
     publish(channel, "q", "2")
     assert ready(channel, "q") == "2"
     broker.check()
+
+
+def test_under_a_shared_prefetch_queues_take_turns_whoever_has_acknowledged(broker, channel):
+    for queue in "pq":
+        declare(channel, queue)
+    sharing = new_channel(broker)
+    sharing.qos(1)
+    sharing.consume("p", "A")
+    sharing.consume("q", "B")
+    sharing.qos(1, global_=True)
+    publish(channel, "p", "1 2 3")
+    publish(channel, "q", "4 5")
+    broker.take_effects()
+    turns = []
+    for tag in (1, 2, 3, 4):
+        sharing.ack(tag)
+        turns.append(delivered(broker.take_effects()))
+    assert turns == ["A2", "B4", "A3", "B5"]
+    broker.check()
