@@ -312,7 +312,9 @@ class Channel(Publishing):
         self._check_open()
         if not requeue:
             raise not_implemented("requeue=false")
-        if not self.vhost.node.version.streams_take_returns and any(held.queue.is_stream for held in self.unacked.values()):
+        if not self.vhost.node.version.streams_take_returns and any(
+            held.queue.is_stream and not held.queue.gone for held in self.unacked.values()
+        ):
             raise internal_error()
         held, self.unacked = self.unacked, {}
         self._return(settled_together(held), requeue=True)
