@@ -927,3 +927,13 @@ def test_what_is_seen_at_the_head_is_what_is_taken(data):
             head = channel.vhost.queues["q"].ready[0]
             held.append(channel.get("q").delivery.delivery_tag)
             assert channel.unacked[held[-1]].copy is head
+
+
+def test_what_came_back_between_others_is_seen_at_the_head_when_it_is_there(channel):
+    declare(channel, "q")
+    publish(channel, "q", "1 2 3")
+    tags = get(channel, "q", 2)
+    for body in "12":
+        channel.nack(tags[body])
+    get(channel, "q", 1)
+    assert channel.vhost.queues["q"].ready[0].message.body == b"2"

@@ -582,10 +582,9 @@ class Programs(RuleBasedStateMachine):
         if owed:
             on, label = self.draw(*owed)
             consumers = {label.split("#")[0] for label, _ in self.owed[on]}
-            if len(consumers) > 1 and any(
-                self.types.values()
-            ):  # whose deliveries come first may be anyone's: a stream's, a quorum queue's
-                arguments.pop("multiple", None)
+            of_several_queues = len({queue for _, queue in self._held(on)}) > 1
+            if len(consumers) > 1 and (of_several_queues or any(self.types.values())):
+                arguments.pop("multiple", None)  # whose deliveries come first may be anyone's, as with a stream or quorum queue
             if arguments.get("requeue") and (on, label.split("#")[0]) in self.sources and self._may_step_down(on, label):
                 arguments["requeue"] = False
             self.say(on, method, delivery_tag=label, **arguments)
