@@ -12,12 +12,33 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from simbus.faults import Fault, Plan
     from simbus.rabbitmq.fake import RabbitMQ
-    from simbus.simulation.distributions import constant, empirical, exponential, gamma, lognormal
+    from simbus.simulation.distributions import (
+        constant,
+        empirical,
+        exponential,
+        gamma,
+        hyperexponential,
+        lognormal,
+        mixture,
+        pareto,
+        phase_type,
+        weibull,
+    )
     from simbus.simulation.experiment import simulate, sweep
     from simbus.simulation.failures import exponential_backoff, fixed_backoff, in_handler, requeue
     from simbus.simulation.file import read_scenario
     from simbus.simulation.scenario import Scenario
-    from simbus.simulation.workloads import bursts, constant_rate, poisson, replay
+    from simbus.simulation.workloads import (
+        batches,
+        bursts,
+        constant_rate,
+        markov_modulated,
+        poisson,
+        renewal,
+        replay,
+        schedule,
+        sinusoid,
+    )
 
     __version__: str
 
@@ -26,6 +47,7 @@ __all__ = [
     "Plan",
     "RabbitMQ",
     "Scenario",
+    "batches",
     "bursts",
     "constant",
     "constant_rate",
@@ -34,25 +56,55 @@ __all__ = [
     "exponential_backoff",
     "fixed_backoff",
     "gamma",
+    "hyperexponential",
     "in_handler",
     "lognormal",
+    "markov_modulated",
+    "mixture",
+    "pareto",
+    "phase_type",
     "poisson",
     "read_scenario",
+    "renewal",
     "replay",
     "requeue",
+    "schedule",
     "simulate",
+    "sinusoid",
     "sweep",
+    "weibull",
 ]
 
 _HOMES = {
     "simbus.faults": ("Fault", "Plan"),
     "simbus.rabbitmq.fake": ("RabbitMQ",),
-    "simbus.simulation.distributions": ("constant", "empirical", "exponential", "gamma", "lognormal"),
+    "simbus.simulation.distributions": (
+        "constant",
+        "empirical",
+        "exponential",
+        "gamma",
+        "hyperexponential",
+        "lognormal",
+        "mixture",
+        "pareto",
+        "phase_type",
+        "weibull",
+    ),
     "simbus.simulation.experiment": ("simulate", "sweep"),
     "simbus.simulation.failures": ("exponential_backoff", "fixed_backoff", "in_handler", "requeue"),
     "simbus.simulation.file": ("read_scenario",),
     "simbus.simulation.scenario": ("Scenario",),
-    "simbus.simulation.workloads": ("bursts", "constant_rate", "poisson", "replay"),
+    "simbus.simulation.workloads": (
+        "batches",
+        "bursts",
+        "constant_rate",
+        "markov_modulated",
+        "poisson",
+        "renewal",
+        "replay",
+        "schedule",
+        "sinusoid",
+    ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -112,6 +112,23 @@ class Topology:
     version: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class Discipline:
+    """How a queue treats what waits, in words that all brokers share.
+
+    Args:
+        max_length: the most copies that may be ready; None for no limit.
+        refuses: whether it refuses what is too much, or else drops its head.
+        ttl: nanoseconds that a copy may wait; None for ever.
+        in_order: whether it serves its consumers alike and in order of arrival, and nothing else limits it.
+    """
+
+    max_length: int | None = None
+    refuses: bool = False
+    ttl: int | None = None
+    in_order: bool = True
+
+
 class Dialect(Protocol):
     """How the simulation builds and drives a broker of one kind."""
 
@@ -129,6 +146,9 @@ class Dialect(Protocol):
 
     def subscription(self, broker: Broker, name: str, queue: str, prefetch: int | None) -> Subscription:
         """Start a consumer; ``prefetch`` None is unlimited."""
+
+    def discipline(self, broker: Broker, queue: str) -> Discipline:
+        """How a queue treats what waits."""
 
     def read_definitions(self, document: Mapping[str, Any]) -> Topology:
         """The topology in the broker's own export format; ScenarioError names the entry at fault."""

@@ -66,10 +66,11 @@ ROOMS = {
     "rabbitmq model": Room(
         ("simbus.rabbitmq", "simbus.rabbitmq.*"), below=("units", "errors", "effects", "dialect"), pure=True, names_dialects=True
     ),
+    "theory": Room(("simbus.theory",), pure=True),
     "analysis": Room(("simbus.analysis", "simbus.analysis.*"), below=("units", "errors", "effects")),
     "front door": Room(
-        ("simbus.simulation.driver", "simbus.simulation.experiment", "simbus.simulation.check"),
-        below=(*SHARED, "simulation", "analysis"),
+        ("simbus.simulation.driver", "simbus.simulation.experiment", "simbus.simulation.check", "simbus.simulation.exact"),
+        below=(*SHARED, "theory", "simulation", "analysis"),
     ),
     "simulation": Room(("simbus.simulation", "simbus.simulation.*"), below=SHARED),
     "testing": Room(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
+from scipy import optimize, stats
 
 from simbus.errors import ScenarioError, UnitError
 from simbus.simulation.distributions import (
@@ -19,7 +19,12 @@ from simbus.simulation.distributions import (
     Empirical,
     Exponential,
     Gamma,
+    Hyperexponential,
     Lognormal,
+    Mixture,
+    Pareto,
+    PhaseType,
+    Weibull,
     constant,
     empirical,
     exponential,
@@ -40,6 +45,11 @@ distributions = st.one_of(
     st.builds(Exponential, times),
     st.builds(Lognormal, times, cvs),
     st.builds(Gamma, times, cvs),
+    st.builds(Weibull, times, st.floats(0.05, 8)),
+    st.builds(Hyperexponential, times, st.floats(1.01, 20)),
+    st.builds(Pareto, st.floats(0.5, 3), st.integers(1, 10**6), st.integers(10**7, 10**12)),
+    st.just(PhaseType((0.5, 0.5), (10**7, 10**9), ((0, 0.1), (0, 0)))),
+    st.just(Mixture((0.9, 0.1), (Exponential(10**7), Constant(10**9)))),
     st.builds(Empirical, st.lists(times, min_size=1, max_size=5).map(tuple)),
 )
 
@@ -54,6 +64,16 @@ def gamma_theory(mean, cv):
     return stats.gamma(a=1 / cv**2, scale=mean * cv**2)
 
 
+def weibull_theory(mean, cv):
+    """Shape by scipy's own moments."""
+    shape = optimize.brentq(lambda k: math.sqrt(stats.weibull_min.var(k)) / stats.weibull_min.mean(k) - cv, 0.1, 100)
+    return stats.weibull_min(shape, scale=mean / stats.weibull_min.mean(shape))
+
+
+def pareto_theory(alpha, low, high):
+    return stats.truncpareto(alpha, high / low, scale=low)
+
+
 THEORIES = [
     (Exponential(MEAN), stats.expon(scale=MEAN)),
     (Lognormal(MEAN, 0.3), lognormal_theory(MEAN, 0.3)),
@@ -61,6 +81,10 @@ THEORIES = [
     (Gamma(MEAN, 0.5), gamma_theory(MEAN, 0.5)),
     (Gamma(MEAN, 1.0), stats.expon(scale=MEAN)),
     (Gamma(MEAN, 2.0), gamma_theory(MEAN, 2.0)),
+    (Weibull(MEAN, 0.5), weibull_theory(MEAN, 0.5)),
+    (Weibull(MEAN, 2.0), weibull_theory(MEAN, 2.0)),
+    (Pareto(1.5, MEAN, 100 * MEAN), pareto_theory(1.5, MEAN, 100 * MEAN)),
+    (PhaseType((1, 0), (MEAN, MEAN), ((0, 1), (0, 0))), stats.gamma(a=2, scale=MEAN)),  # Erlang of two stages
 ]
 each_theory = pytest.mark.parametrize(("distribution", "theory"), THEORIES, ids=lambda value: str(value)[:40])
 

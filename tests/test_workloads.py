@@ -2,7 +2,7 @@
 
 import math
 from fractions import Fraction
-from itertools import islice, pairwise
+from itertools import islice, pairwise, takewhile
 from pathlib import Path
 from zlib import crc32
 
@@ -13,17 +13,28 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from simbus.errors import ScenarioError, UnitError
+from simbus.simulation.distributions import Gamma
 from simbus.simulation.grammar import parse
 from simbus.simulation.workloads import (
     ARRIVALS,
+    Batches,
     Bursts,
     ConstantRate,
+    MarkovModulated,
     Poisson,
+    Renewal,
+    Schedule,
+    Sinusoid,
     Workload,
+    batches,
     bursts,
     constant_rate,
+    markov_modulated,
     poisson,
+    renewal,
     replay,
+    schedule,
+    sinusoid,
 )
 from simbus.units import SECOND
 
@@ -35,6 +46,11 @@ workloads = st.one_of(
     st.builds(Poisson, rates),
     st.builds(ConstantRate, rates),
     st.builds(Bursts, st.integers(min_value=1, max_value=1000), st.integers(min_value=1, max_value=10**15)),
+    st.builds(Renewal, st.just(Gamma(10**7, 0.5))),
+    st.builds(Batches, st.floats(1e-3, 1e5), st.integers(1, 100).map(float), st.sampled_from(["fixed", "geometric"])),
+    st.builds(Sinusoid, st.floats(1e-3, 1e5), st.floats(0, 1), st.integers(10**9, 10**14)),
+    st.just(Schedule(((SECOND, 20.0), (2 * SECOND, 0.0), (SECOND, 120.0)))),
+    st.just(MarkovModulated(((5 * SECOND, 20.0), (SECOND, 200.0)))),
 )
 
 
@@ -82,6 +98,57 @@ def test_the_nth_arrival_at_a_constant_rate_is_exact(rate, n):
     n = n % 1000 + 1
     exact = n * SECOND / Fraction(rate)
     assert abs(nth(n) - exact) <= Fraction(1, 2) + exact / 2**52
+
+
+def until(workload, generator, seconds):
+    return np.array(list(takewhile(lambda at: at < seconds * SECOND, workload.epochs(generator))))
+
+
+def test_the_gaps_of_renewal_arrivals_are_those_of_their_distribution(generator):
+    gaps = np.diff([0, *islice(renewal("gamma mean=10ms cv=0.5").epochs(generator), 20_000)])
+    assert stats.kstest(gaps, stats.gamma(a=4, scale=2.5e6).cdf).pvalue > 1e-4
+
+
+def test_batches_of_one_size_come_whole(generator):
+    epochs = until(batches("100/s", size=5), generator, 400)
+    _, sizes = np.unique(epochs, return_counts=True)
+    assert set(sizes) == {5}
+    assert abs(len(sizes) - 8_000) < SIGMAS * math.sqrt(8_000)
+
+
+def test_geometric_batches_are_geometric(generator):
+    epochs = until(batches("100/s", size=4, spread="geometric"), generator, 800)
+    _, sizes = np.unique(epochs, return_counts=True)
+    expected = [len(sizes) * 0.25 * 0.75**k for k in range(10)]
+    observed = [int((sizes == k + 1).sum()) for k in range(10)]
+    tail = len(sizes) * 0.75**10
+    assert stats.chisquare([*observed, int((sizes > 10).sum())], [*expected, tail]).pvalue > 1e-4
+
+
+def test_a_rate_that_swings_does_so_at_its_period(generator):
+    epochs = until(sinusoid("50/s", swing=0.8, period="10s"), generator, 1_000)
+    quarters = np.bincount((epochs % (10 * SECOND)) // (5 * SECOND // 2), minlength=4)
+    swing = 0.8 * 2 / math.pi  # the mean of a sine over a quarter
+    expected = np.array([1 + swing, 1 + swing, 1 - swing, 1 - swing]) * 50 * 1_000 / 4
+    assert (abs(quarters - expected) < SIGMAS * np.sqrt(expected)).all()
+
+
+def test_a_schedule_holds_its_rates_and_begins_anew(generator):
+    epochs = until(schedule("1s:20/s,2s:0/s,1s:120/s"), generator, 1_600)
+    seconds = np.bincount((epochs // SECOND) % 4, minlength=4)
+    expected = np.array([20, 0, 0, 120]) * 400
+    assert (abs(seconds - expected) <= SIGMAS * np.sqrt(expected)).all()
+
+
+def test_markov_modulated_arrivals_come_in_clumps(generator):
+    """The index of dispersion tends to 1 + 2 a b (r - s)**2 / ((a + b)**2 (r b + s a)) (Heffes and Lucantoni 1986)."""
+    workload = markov_modulated("5s:20/s,1s:200/s")
+    leave_quiet, leave_busy = 1 / 5, 1.0
+    both = leave_quiet + leave_busy
+    limit = 1 + 2 * leave_quiet * leave_busy * 180**2 / (both**2 * (20 * leave_busy + 200 * leave_quiet))
+    counts = np.bincount(until(workload, generator, 20_000) // (50 * SECOND), minlength=400)
+    assert counts.mean() == pytest.approx(50 * workload.rate, rel=0.06)
+    assert counts.var() / counts.mean() == pytest.approx(limit, rel=0.3)
 
 
 def test_a_constant_rate_does_not_drift_over_a_million_arrivals():

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simbus.analysis.estimates import Estimate, share, student_t
+from simbus.analysis.exact import Exact
 from simbus.analysis.expectations import Expectation, Target, Verdict, parse, resolve
 from simbus.analysis.metrics import quantile
 from simbus.analysis.replication import PROBABILITIES, Replication
@@ -62,6 +63,7 @@ class Findings:
         consumers: names of the consumer groups.
         expectations: what the scenario expects.
         text: the scenario as it was written, for the record.
+        exact: what theory says of metrics, where a closed form applies.
         versions: of Python and the libraries, by name.
     """
 
@@ -72,6 +74,7 @@ class Findings:
     consumers: tuple[str, ...] = ()
     expectations: tuple[Expectation, ...] = ()
     text: str = ""
+    exact: tuple[Exact, ...] = ()
     versions: dict[str, str] = field(default_factory=versions)
 
     def resolve(self, path: str) -> Target:

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from simbus.analysis.estimates import Estimate
+from simbus.analysis.exact import z_score
 from simbus.analysis.findings import Findings, Settings
 from simbus.analysis.metrics import CAUSES
 
@@ -49,6 +50,22 @@ class Result(Findings):
         from pandas import DataFrame as Frame
 
         return Frame({name: _limits(self.estimate(f"window.{name}")) for name in _WINDOW}).T
+
+    def theory(self) -> DataFrame:
+        """A row for each metric of which a closed form is known: model, exact value, estimate, z-score and source.
+
+        The z-score says how many standard errors the estimate is off; beyond 3 either the run did not reach its steady state
+        (too short, or no warm-up cut off), or something is wrong. Empty where no form applies.
+        """
+        from pandas import DataFrame as Frame
+
+        rows = []
+        for each in self.exact:
+            found = self.estimate(each.metric)
+            z = z_score(self._observed(self.resolve(each.metric)), each.value)
+            rows.append((each.metric, each.model, each.value, found.mean, found.low, found.high, z, each.source))
+        columns = ["metric", "model", "exact", "mean", "low", "high", "z", "source"]
+        return Frame(rows, columns=columns).set_index("metric")
 
     @property
     def plot(self) -> Plots:

@@ -18,7 +18,7 @@ from simbus.rabbitmq.messages import Message, Properties
 from simbus.rabbitmq.options import declare_topology
 from simbus.rabbitmq.versions import V4_0
 
-__all__ = ["build", "destinations", "publisher", "read_definitions", "subscription"]
+__all__ = ["build", "destinations", "discipline", "publisher", "read_definitions", "subscription"]
 
 
 class Subscription:
@@ -92,6 +92,18 @@ def subscription(broker: dialect.Broker, name: str, queue: str, prefetch: int | 
     except SimbusError as error:
         raise ScenarioError(f"consumers.{name}.queue", str(error)) from error
     return Subscription(channel)
+
+
+def discipline(broker: dialect.Broker, queue: str) -> dialect.Discipline:
+    """What its arguments and policies make of a queue."""
+    options = cast(Broker, broker).vhost().queues[queue].options
+    special = (options.max_length_bytes, options.max_priority, options.expires, options.delivery_limit)
+    return dialect.Discipline(
+        max_length=options.max_length,
+        refuses=options.overflow != "drop-head",
+        ttl=options.message_ttl,
+        in_order=options.type == "classic" and not options.single_active_consumer and not any(special),
+    )
 
 
 def _address(address: Mapping[str, Any]) -> tuple[str, str]:

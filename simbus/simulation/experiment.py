@@ -24,6 +24,7 @@ from simbus.analysis.replication import Replication
 from simbus.analysis.results import Result, Settings
 from simbus.errors import ScenarioError
 from simbus.simulation.driver import Driver, Handler
+from simbus.simulation.exact import exact_values
 from simbus.simulation.load import served, utilisation
 from simbus.simulation.scenario import ConsumerSpec, PublisherSpec, RunSpec, Scenario
 from simbus.simulation.streams import Streams, draws
@@ -150,6 +151,7 @@ def _result(scenario: Scenario, run: RunSpec, asked: tuple[Expectation, ...], fo
         consumers=tuple(scenario.consumers),
         expectations=asked,
         text=scenario.text,
+        exact=exact_values(scenario),
     )
 
 

@@ -31,6 +31,7 @@ class Load:
         arrivals: copies per second that arrive at each queue, dead letters included.
         published: those of them that come straight from publishers.
         passing: queues that pass copies on when they expire.
+        sources: by queue, the publishers of those.
         unroutable: publishers whose messages reach no queue.
         utilisation: by group of consumers: arrivals at its queue over what all groups of that queue can finish.
     """
@@ -38,6 +39,7 @@ class Load:
     arrivals: dict[str, float]
     published: dict[str, float]
     passing: set[str]
+    sources: dict[str, list[str]]
     unroutable: list[str]
     utilisation: dict[str, float]
 
@@ -49,16 +51,18 @@ def load(scenario: Scenario) -> Load:
     retries by requeue as long as back-offs leave prefetch free; else it is a lower bound.
     """
     arrivals, published = defaultdict[str, float](float), defaultdict[str, float](float)
+    sources = defaultdict[str, list[str]](list)
     paths = {name: _path(scenario, name) for name in scenario.publishers}
     for name, path in paths.items():
         rate = scenario.publishers[name].arrivals.rate
         for queue in path.first:
             published[queue] += rate
+            sources[queue].append(name)
         for queue, arriving in _balance(scenario, path, rate).items():
             arrivals[queue] += arriving
     passing = {queue for path in paths.values() for queue in path.onward}
     unroutable = [name for name, path in paths.items() if not path.first]
-    return Load(dict(arrivals), dict(published), passing, unroutable, _utilisation(scenario, arrivals))
+    return Load(dict(arrivals), dict(published), passing, dict(sources), unroutable, _utilisation(scenario, arrivals))
 
 
 def utilisation(scenario: Scenario) -> dict[str, float]:
