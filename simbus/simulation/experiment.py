@@ -7,9 +7,9 @@ they may run in any process and in any order; what travels back are numbers and 
 
 import itertools
 import signal
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from multiprocessing import active_children
@@ -45,6 +45,7 @@ def simulate(
     seed: int | None = None,
     confidence: float | None = None,
     jobs: int = 1,
+    executor: Executor | None = None,
     progress: Progress | None = None,
 ) -> Result:
     """Run independent replications of a scenario.
@@ -56,7 +57,9 @@ def simulate(
         replications: how many.
         seed: what every random stream derives from.
         confidence: of every interval, between 0 and 1.
-        jobs: processes to run them in; the result is the same for any number.
+        jobs: processes of this machine to run them in; the result is the same for any number.
+        executor: instead of them, whoever runs them: any ``concurrent.futures.Executor``, such as that of a cluster. It gets the
+            scenario, the seed and an index for each replication, answers numbers and curves, and is left open.
         progress: called with the replications done and their number.
 
     Raises:
@@ -74,7 +77,7 @@ def simulate(
     scenario.validate()
     asked = _expectations(scenario)
     run = scenario.run
-    found = _replications([(scenario, run.seed, index) for index in range(run.replications)], jobs, progress)
+    found = _replications([(scenario, run.seed, index) for index in range(run.replications)], jobs, executor, progress)
     return _result(scenario, run, asked, found)
 
 
@@ -155,12 +158,14 @@ def _result(scenario: Scenario, run: RunSpec, asked: tuple[Expectation, ...], fo
     )
 
 
-def _replications(tasks: Sequence[tuple[Scenario, int, int]], jobs: int, progress: Progress | None) -> list[Replication]:
+def _replications(
+    tasks: Sequence[tuple[Scenario, int, int]], jobs: int, executor: Executor | None, progress: Progress | None
+) -> list[Replication]:
     """Run the tasks, in this process or in others, and answer in their order."""
     if jobs < 1:
         raise ScenarioError("jobs", f"{jobs} is not a number of processes; write 1 or more")
     found: list[Replication | None] = [None] * len(tasks)
-    with _runner(min(jobs, len(tasks)), tasks) as outcomes:
+    with _runner(min(jobs, len(tasks)), executor, tasks) as outcomes:
         for done, (place, replication) in enumerate(outcomes, start=1):
             found[place] = replication
             if progress is not None:
@@ -169,25 +174,42 @@ def _replications(tasks: Sequence[tuple[Scenario, int, int]], jobs: int, progres
 
 
 @contextmanager
-def _runner(jobs: int, tasks: Sequence[tuple[Scenario, int, int]]) -> Iterator[Iterable[tuple[int, Replication]]]:
+def _runner(
+    jobs: int, executor: Executor | None, tasks: Sequence[tuple[Scenario, int, int]]
+) -> Iterator[Iterable[tuple[int, Replication]]]:
+    if executor is not None:
+        with closing(_from_executor(executor, tasks)) as outcomes:
+            yield outcomes
+        return
     if jobs == 1:
         yield ((place, run_replication(*task)) for place, task in enumerate(tasks))
         return
     others = set(active_children())
-    with ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as executor:
+    with ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as local:
         try:
-            yield _from_executor(executor, tasks)
+            yield _from_executor(local, tasks)
         except BaseException:  # an interrupt too: nobody wants to wait for the replications that are under way
-            executor.shutdown(wait=False, cancel_futures=True)
+            local.shutdown(wait=False, cancel_futures=True)
             for child in set(active_children()) - others:
                 child.terminate()
             raise
 
 
-def _from_executor(executor: Executor, tasks: Sequence[tuple[Scenario, int, int]]) -> Iterator[tuple[int, Replication]]:
+def _from_executor(
+    executor: Executor, tasks: Sequence[tuple[Scenario, int, int]]
+) -> Generator[tuple[int, Replication], None, None]:
+    """What comes back, as it comes; when nobody asks any more, what has not begun is taken back."""
+    if not isinstance(executor, Executor):
+        raise ScenarioError(
+            "executor", f"{executor!r} is no concurrent.futures.Executor; of a Client of dask write client.get_executor()"
+        )
     futures = {executor.submit(run_replication, *task): place for place, task in enumerate(tasks)}
-    for future in as_completed(futures):
-        yield futures[future], future.result()
+    try:
+        for future in as_completed(futures):
+            yield futures[future], future.result()
+    finally:
+        for future in futures:
+            future.cancel()
 
 
 @dataclass(frozen=True)
@@ -253,6 +275,7 @@ def sweep(
     factors: Mapping[str, Iterable[Any]],
     *,
     jobs: int = 1,
+    executor: Executor | None = None,
     progress: Progress | None = None,
     **run: Any,
 ) -> Sweep:
@@ -265,6 +288,7 @@ def sweep(
         scenario: the design to vary.
         factors: values by path, in the order in which they are tried.
         jobs: as in :func:`simulate`.
+        executor: as in :func:`simulate`.
         progress: called with the designs done and their number.
         run: ``duration``, ``warmup``, ``replications``, ``seed``, ``confidence`` as in :func:`simulate`.
 
@@ -280,7 +304,7 @@ def sweep(
         designs.append((values, design))
     points = []
     for values, design in designs:
-        result = simulate(design, jobs=jobs, **run)
+        result = simulate(design, jobs=jobs, executor=executor, **run)
         points.append(Point(values, result, tuple(name for name, load in utilisation(design).items() if load >= 1)))
         if progress is not None:
             progress(len(points), len(designs))
