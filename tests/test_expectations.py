@@ -3,9 +3,11 @@
 import math
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from simbus.analysis.estimates import Estimate
-from simbus.analysis.expectations import parse, resolve
+from simbus.analysis.expectations import Verdict, parse, resolve
 from simbus.analysis.metrics import quantile
 from simbus.errors import ScenarioError
 
@@ -106,3 +108,29 @@ def test_the_confidence_limit_decides_and_not_the_mean(text, low, high, outcome)
 
 def test_what_was_never_observed_is_undecided():
     assert read("payments.wait.p99 < 5s").outcome(Estimate(math.nan, -math.inf, math.inf, 0, missing=20)) == "undecided"
+
+
+def verdict(text, low, high, n=20):
+    estimate = Estimate((low + high) / 2, low, high, n)
+    return Verdict(read(text), estimate, read(text).outcome(estimate))
+
+
+def test_how_many_more_replications_would_decide_follows_from_the_square_root():
+    assert verdict("payments.wait.p99 < 5s", 2.0, 6.0).more == 60  # half a width of 2 must become 1
+    assert verdict("payments.throughput > 10/s", 9.0, 12.0).more == 160
+    assert verdict("payments.wait.p99 < 5s", 3.0, 5.0).more == 1
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "n", "more"),
+    [(3.0, 4.0, 20, 0), (6.0, 7.0, 20, 0), (4.0, 6.0, 20, None), (-math.inf, math.inf, 1, None), (1.0, math.inf, 20, None)],
+)
+def test_what_is_decided_needs_no_more_and_of_some_nobody_can_tell(low, high, n, more):
+    assert verdict("payments.wait.p99 < 5s", low, high, n).more == more
+
+
+@given(st.floats(0.1, 100), st.floats(0.01, 100), st.integers(2, 1000))
+def test_the_interval_is_narrow_enough_then(mean, half_width, n):
+    undecided = verdict("payments.wait.p99 < 5s", mean - half_width, mean + half_width, n)
+    if undecided.more:
+        assert half_width * math.sqrt(n / (n + undecided.more)) <= abs(mean - 5) * (1 + 1e-9)

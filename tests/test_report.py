@@ -120,6 +120,14 @@ def test_an_undecided_expectation_says_what_would_decide_it():
     assert "± ?" in Elements(page).text
 
 
+def test_what_would_probably_decide_is_said(result):
+    mean, half_width = (getattr(result.estimate("audit.queue.wait.mean"), name) for name in ("mean", "half_width"))
+    near = replace(
+        result, expectations=(result.verdict(f"audit.queue.wait.mean < {round((mean + half_width / 2) * 1e9)}ns").expectation,)
+    )
+    assert re.search(r"About \d+ more replications would probably decide", render(near))
+
+
 def test_a_result_without_any_observation_still_gives_a_page(result):
     empty = replace(result, replications=tuple(replace(run, values={}, curves={}) for run in result.replications))
     assert "0 of 4 expectations hold, 4 are undecided." in render(empty)

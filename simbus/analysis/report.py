@@ -19,7 +19,7 @@ from simbus.analysis import metrics
 from simbus.analysis.findings import Findings
 from simbus.analysis.formats import value
 from simbus.analysis.plots import Plots
-from simbus.analysis.tables import expectations, headline, setting, tables
+from simbus.analysis.tables import expectations, headline, setting, tables, to_decide
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -56,6 +56,7 @@ def _facts(result: Findings) -> dict[str, Any]:
         "scenario": result.scenario,
         "setting": setting(result),
         "headline": headline(outcomes),
+        "to_decide": to_decide(result),
         "outcome": next((each for each in ("fails", "undecided", "holds") if outcomes[each]), "none"),
         "expectations": expectations(result),
         "tables": tables(result),

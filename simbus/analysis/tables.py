@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _QUANTILES = (("p50", "p50"), ("p95", "p95"), ("p99", "p99"))
 _LOAD = (("throughput", "throughput"), ("utilisation", "utilisation"), ("depth, mean", "depth.mean"), ("deepest", "depth.max"))
 _LOSS = (("lost", "loss"), ("still waiting", "waiting"), ("duplicates", "duplicates"))
+_HOPELESS = 1_000  # times the replications that were run
 _COLOURS = {"holds": "green", "fails": "red", "undecided": "yellow"}
 MARKS = {"holds": "✓", "fails": "✗", "undecided": "?"}
 
@@ -66,6 +67,17 @@ def expectations(result: Findings) -> Table:
     return Table("Expectations", ("", "expected", f"found, {formats.value(result.settings.confidence, 'share')} interval"), rows)
 
 
+def to_decide(result: Findings) -> str:
+    """What it would probably take to decide what is undecided, in a sentence; nothing when all is decided or nobody can tell."""
+    known = [verdict.more for verdict in result.verdicts() if verdict.outcome == "undecided" and verdict.more is not None]
+    if not known:
+        return ""
+    most = max(known)
+    if most > _HOPELESS * len(result.replications):
+        return f"A mean is almost at its limit: it would take more than {most:,} more replications to tell them apart."
+    return f"About {most:,} more replication{'s' if most > 1 else ''} would probably decide."
+
+
 def headline(outcomes: Counter[Any]) -> str:
     """One sentence: ``3 of 4 expectations hold, 1 is undecided``."""
     total = outcomes.total()
@@ -103,6 +115,8 @@ def show(result: Findings, console: Console | None = None) -> None:
     if result.expectations:
         console.print(_rich(expectations(result)), "")
         console.print(headline(Counter(verdict.outcome for verdict in result.verdicts())), markup=False, highlight=False)
+        if said := to_decide(result):
+            console.print(said, markup=False, highlight=False)
 
 
 def _times(result: Findings, title: str, name: str) -> Table:
