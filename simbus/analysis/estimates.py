@@ -61,19 +61,29 @@ def student_t(values: Iterable[float], confidence: float = 0.95) -> Estimate:
 
 
 def share(shares: Sequence[float], trials: Sequence[float], confidence: float = 0.95) -> Estimate:
-    """An interval for a share of events; where no replication saw one, the rule of three.
+    """An interval for a share of events, which stays between 0 and 1.
 
-    Without any event the t interval would be 0 +- 0. What can be said then is that the share lies
-    below ``-ln(1 - confidence) / n``, 3/n at 95 %, for n independent trials pooled over replications
-    (Hanley and Lippman-Hand 1983). Messages are not quite independent: losses that come in bunches
-    can hide behind a larger share.
+    Wilson's (1927), with the number of independent trials that would vary as much as the replications do (Korn and Graubard
+    1998), at most as many as there were: losses come in bunches, and then a million messages say less than a million coins.
+    Where no replication saw an event, what can be said is the rule of three: the share lies below ``-ln(1 - confidence) / n``,
+    3/n at 95 %, for n independent trials (Hanley and Lippman-Hand 1983); losses in bunches can hide behind a larger one.
     """
     estimate = student_t(shares, confidence)
-    if estimate.mean != 0:
-        return estimate
     pooled = math.fsum(n for value, n in zip(shares, trials, strict=True) if not math.isnan(value + n))
-    upper = min(1.0, -math.log(1 - confidence) / pooled) if pooled else 1.0
-    return Estimate(0.0, 0.0, upper, estimate.n, estimate.missing)
+    if estimate.mean == 0:
+        upper = min(1.0, -math.log(1 - confidence) / pooled) if pooled else 1.0
+        return Estimate(0.0, 0.0, upper, estimate.n, estimate.missing)
+    if estimate.n < 2 or not 0 < estimate.mean < 1 or not math.isfinite(estimate.half_width):
+        return estimate
+    return _wilson(estimate, pooled, _critical(estimate.n - 1, confidence))
+
+
+def _wilson(estimate: Estimate, pooled: float, t: float) -> Estimate:
+    share, error = estimate.mean, estimate.half_width / t
+    trials = min(pooled, share * (1 - share) / error**2) if error else pooled
+    middle, weight = share + t**2 / (2 * trials), 1 + t**2 / trials
+    reach = t * math.sqrt(share * (1 - share) / trials + t**2 / (4 * trials**2))
+    return Estimate(share, (middle - reach) / weight, (middle + reach) / weight, estimate.n, estimate.missing)
 
 
 def band(curves: NDArray[np.float64], confidence: float = 0.95) -> NDArray[np.float64]:
