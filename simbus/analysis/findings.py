@@ -18,6 +18,9 @@ from simbus.analysis.exact import Exact
 from simbus.analysis.expectations import Expectation, Target, Verdict, parse, resolve
 from simbus.analysis.metrics import quantile
 from simbus.analysis.replication import PROBABILITIES, Replication
+from simbus.analysis.warmup import mser5
+from simbus.errors import ScenarioError
+from simbus.units import SECOND
 
 _ENOUGH_BEYOND = 10
 _SATURATED = 0.98
@@ -99,6 +102,19 @@ class Findings:
         found = [each.curves.get(path) for each in self.replications]
         length = max((len(curve) for curve in found if curve is not None), default=0)
         return np.array([np.full(length, math.nan) if curve is None else curve for curve in found]).reshape(len(found), length)
+
+    def suggested_warmup(self, queue: str) -> float:
+        """The seconds to cut off, by MSER-5 on the queue's mean depth over time; inf when it finds no such point in half the run.
+
+        Raises:
+            ScenarioError: for a run that ends with its arrivals, which has no steady state to warm up to.
+        """
+        if self.settings.duration is None:
+            raise ScenarioError("run.duration", "a run that ends with its arrivals has no warm-up; give it a duration")
+        depth = self.curves(f"{queue}.depth.over_time")
+        cut = mser5(depth.mean(axis=0)) if depth.size else None
+        length = (self.settings.warmup + self.settings.duration) / SECOND
+        return math.inf if cut is None else cut * length / depth.shape[1]
 
     def verdict(self, expectation: Expectation | str) -> Verdict:
         """Hold an expectation, also a new one in text, against its confidence interval."""

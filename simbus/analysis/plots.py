@@ -19,6 +19,7 @@ from simbus.analysis.estimates import band
 from simbus.analysis.findings import Findings
 from simbus.analysis.metrics import CAUSES, quantile
 from simbus.analysis.replication import PROBABILITIES
+from simbus.analysis.warmup import welch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -68,6 +69,30 @@ class Plots:
             _band(axes, time.mean(axis=0) / scale, curves, COLOURS[0], self.result.settings.confidence)
             self._warmup(axes, scale)
             axes.set_xlabel(f"time ({unit})")
+        axes.set_ylabel("depth (ready + unacked)")
+        axes.set_title(queue, parse_math=False)
+        axes.set_ylim(bottom=0)
+        axes.margins(x=0)
+        return axes
+
+    def warmup(self, queue: str, ax: Axes | None = None) -> Axes:
+        """Depth over time, the mean of all replications and its moving average (Welch 1983), with the warm-up used and suggested.
+
+        The warm-up is long enough where the moving average has come to its level before it ends.
+        """
+        axes = _axes(ax)
+        time, curves = self.result.curves("time"), self.result.curves(f"{queue}.depth.over_time")
+        if time.size and curves.size:
+            scale, unit = _time_scale(float(time.max()))
+            at = time.mean(axis=0) / scale
+            axes.plot(at, curves.mean(axis=0), color=COLOURS[5], lw=0.8, label="mean of the replications")
+            axes.plot(at, welch(curves, len(at) // 20), color=COLOURS[0], lw=1.6, label="moving average")
+            self._warmup(axes, scale)
+            suggested = self.result.suggested_warmup(queue)
+            if suggested < math.inf:
+                axes.axvline(suggested / scale, color=COLOURS[1], ls="--", lw=1.2, label="suggested by MSER-5")
+            axes.set_xlabel(f"time ({unit})")
+            axes.legend(frameon=False)
         axes.set_ylabel("depth (ready + unacked)")
         axes.set_title(queue, parse_math=False)
         axes.set_ylim(bottom=0)

@@ -13,6 +13,7 @@ from simbus.analysis.estimates import Estimate
 from simbus.analysis.exact import z_score
 from simbus.analysis.findings import Findings, Settings
 from simbus.analysis.metrics import CAUSES
+from simbus.units import SECOND
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -67,9 +68,22 @@ class Result(Findings):
         columns = ["metric", "model", "exact", "mean", "low", "high", "z", "source"]
         return Frame(rows, columns=columns).set_index("metric")
 
+    def warmup(self) -> DataFrame:
+        """A row per queue: the warm-up that MSER-5 suggests from its depth, and the one that was used, in seconds.
+
+        ``suggested`` is infinite where no such point is found in the first half of the run: make it longer, or look whether the
+        queue has a steady state at all. Only for runs with a duration; ``plot.warmup(queue)`` shows it.
+        """
+        from pandas import DataFrame as Frame
+
+        used = self.settings.warmup / SECOND
+        rows = [(self.suggested_warmup(queue), used) for queue in self.queues]
+        frame = Frame(rows, index=list(self.queues), columns=["suggested", "used"]).rename_axis("queue")
+        return frame.assign(enough=frame["suggested"] <= frame["used"])
+
     @property
     def plot(self) -> Plots:
-        """Plots of this result: ``depth(queue)``, ``latency(queue)``, ``loss()`` and ``window()``."""
+        """Plots of this result: ``depth(queue)``, ``latency(queue)``, ``loss()``, ``window()`` and ``warmup(queue)``."""
         from simbus.analysis.plots import Plots
 
         return Plots(self)
