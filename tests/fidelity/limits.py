@@ -237,7 +237,30 @@ def _requested(method: str, path: str, body: object) -> str:
         return f"{answer.status} {reason}"
 
 
+def _published(**message: object) -> str:
+    """What a publish over HTTP gets."""
+    whole = {"properties": {}, "routing_key": "q", "payload": "m", "payload_encoding": "string"} | message
+    return _requested("POST", "exchanges/%2F/amq.default/publish", whole)
+
+
+def _nested(depth: int) -> dict[str, object]:
+    value: dict[str, object] = {}
+    for _ in range(depth):
+        value = {"a": value}
+    return value
+
+
 NOT_MODELLED = [
+    NotModelled(
+        "JSON over HTTP that is nested more than 100 deep",
+        "501 simbus does not model JSON that is nested more than 100 deep",
+        partial(_requested, "PUT", "queues/%2F/q", {"arguments": _nested(101)}),
+    ),
+    NotModelled(
+        "over HTTP, a number, name or key of a message that no field of AMQP can hold, which RabbitMQ cuts off",
+        "501 simbus does not model a routing key of more than 255 octets, which does not fit into AMQP's frame",
+        partial(_published, routing_key="k" * 256),
+    ),
     NotModelled(
         "other protocols: AMQP 1.0, MQTT, STOMP, streams", "AMQP 0 0 9 1, and the end of the connection", _other_protocol
     ),
