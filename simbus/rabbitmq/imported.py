@@ -7,17 +7,17 @@ permissions, policies and parameters the document has the last word. How one vir
 ``definitions``. Nothing here reads a file.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from simbus import dialect
-from simbus.errors import ScenarioError, SimbusError
+from simbus.errors import ScenarioError
 from simbus.rabbitmq.access import EVERYTHING, PasswordHash, Permissions
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.connections import Connection
 from simbus.rabbitmq.definitions import OPERATOR_POLICY, field, names_vhosts, objects, read_definitions
-from simbus.rabbitmq.options import declare_topology
+from simbus.rabbitmq.options import declare_topology, in_place
 from simbus.rabbitmq.versions import V4_0
 
 _DEFAULT_HASH = "rabbit_password_hashing_sha256"
@@ -63,14 +63,14 @@ def import_definitions(broker: Broker, document: Mapping[str, Any], vhost: str |
         name: read_definitions(document, name, fill_types=False) for name in known
     }  # which checks the document's form too
     for place, entry in objects(document, "users"):
-        _in_place(place, _add_user, broker, place, entry)
+        in_place(place, _add_user, broker, place, entry)
     for place, entry in objects(document, "vhosts"):
-        _in_place(place, _add_vhost, broker, place, entry)
+        in_place(place, _add_vhost, broker, place, entry)
     for section, add in (("permissions", _add_permissions), ("topic_permissions", _add_topic_permissions)):
         for place, entry in objects(document, section):
-            _in_place(place, add, broker, place, entry)
+            in_place(place, add, broker, place, entry)
     for place, entry in objects(document, "parameters"):
-        _in_place(place, _set_parameter, broker, place, entry, known[0])
+        in_place(place, _set_parameter, broker, place, entry, known[0])
     for place, entry in objects(document, "global_parameters"):
         broker.set_global_parameter(field(place, entry, "name", str), entry.get("value"))
     for name, topology in topologies.items():
@@ -82,7 +82,7 @@ def set_policies(broker: Broker, vhost: str, policies: Sequence[Mapping[str, Any
     """Set the policies of a topology; ScenarioError names the entry at fault."""
     for policy in policies:
         options = {key: value for key, value in policy.items() if key != "place"}
-        _in_place(policy["place"], broker.set_policy, vhost, **options)
+        in_place(policy["place"], broker.set_policy, vhost, **options)
 
 
 def _all_in(document: Mapping[str, Any], section: str, vhost: str) -> list[dict[str, Any]]:
@@ -113,15 +113,6 @@ def _declare(broker: Broker, name: str, topology: dialect.Topology) -> None:
     connection = Connection(vhost, Permissions("definitions", name), "definitions")
     declare_topology(connection.open_channel(), replace(topology, exchanges=exchanges, queues=queues))
     connection.close()
-
-
-def _in_place(place: str, act: Callable[..., object], *arguments: Any, **options: Any) -> None:
-    try:
-        act(*arguments, **options)
-    except ScenarioError:
-        raise
-    except (ValueError, SimbusError) as error:
-        raise ScenarioError(place, str(error)) from None
 
 
 def _add_vhost(broker: Broker, place: str, entry: Mapping[str, Any]) -> None:

@@ -283,11 +283,11 @@ def declare_topology(channel: Channel, topology: Topology) -> None:
         ScenarioError: for whatever an entity is refused for; ``place`` names it.
     """
     for name, options in topology.exchanges.items():
-        _in_place(_place("exchanges", name), declare_exchange, channel, name, **options)
+        in_place(_place("exchanges", name), declare_exchange, channel, name, **options)
     for name, options in topology.queues.items():
-        _in_place(_place("queues", name), declare_queue, channel, name, **options)
+        in_place(_place("queues", name), declare_queue, channel, name, **options)
     for number, binding in enumerate(topology.bindings):
-        _in_place(f"bindings[{number}]", _bind, channel, binding)
+        in_place(f"bindings[{number}]", _bind, channel, binding)
 
 
 def _bind(channel: Channel, binding: Mapping[str, Any]) -> None:
@@ -300,10 +300,13 @@ def _bind(channel: Channel, binding: Mapping[str, Any]) -> None:
     bind(binding[destination], binding["exchange"], binding.get("routing_key", ""), _merged(binding.get("arguments"), {}))
 
 
-def _in_place(place: str, declare: Callable[..., object], /, *arguments: Any, **options: Any) -> None:
+def in_place(place: str, act: Callable[..., object], /, *arguments: Any, **options: Any) -> None:
+    """Do something with an entry of a document; ScenarioError names its place, if what is refused does not name one already."""
     try:
-        declare(*arguments, **options)
-    except SimbusError as error:
+        act(*arguments, **options)
+    except ScenarioError:
+        raise
+    except (ValueError, SimbusError) as error:
         raise ScenarioError(place, str(error)) from error
 
 

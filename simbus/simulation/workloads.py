@@ -10,7 +10,7 @@ computed from their number, not from the arrival before.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from decimal import Decimal
@@ -219,7 +219,7 @@ class Schedule:
     @property
     def rate(self) -> float:
         """Mean messages per second."""
-        return sum(length * rate for length, rate in self.steps) / self._length
+        return _mean_rate(self.steps)
 
     def rate_at(self, time: float) -> float:
         """Messages per second, so many nanoseconds after the start."""
@@ -235,7 +235,7 @@ class Schedule:
         return _thinned(generator, self.rate_at, max(rate for _, rate in self.steps))
 
     def __str__(self) -> str:
-        return f"schedule {','.join(f'{duration_text(length)}:{number_text(rate)}/s' for length, rate in self.steps)}"
+        return f"schedule {_steps_text(self.steps)}"
 
 
 @dataclass(frozen=True)
@@ -256,7 +256,7 @@ class MarkovModulated:
     @property
     def rate(self) -> float:
         """Mean messages per second, in the long run."""
-        return sum(length * rate for length, rate in self.states) / sum(length for length, _ in self.states)
+        return _mean_rate(self.states)
 
     def epochs(self, generator: Generator) -> Iterator[int]:
         """The instants."""
@@ -269,7 +269,7 @@ class MarkovModulated:
             now = end
 
     def __str__(self) -> str:
-        return f"markov_modulated {','.join(f'{duration_text(length)}:{number_text(rate)}/s' for length, rate in self.states)}"
+        return f"markov_modulated {_steps_text(self.states)}"
 
 
 @dataclass(frozen=True)
@@ -403,6 +403,16 @@ def _steps(steps: object, what: str) -> tuple[tuple[int, float], ...]:
         if isinstance(error, UnitError):
             raise
         raise UnitError(f'{what}: {steps!r} are not pairs of a time and a rate; write for example "8h:20/s,4h:120/s"') from None
+
+
+def _steps_text(steps: Iterable[tuple[int, float]]) -> str:
+    """The text that :func:`_steps` reads back."""
+    return ",".join(f"{duration_text(length)}:{number_text(rate)}/s" for length, rate in steps)
+
+
+def _mean_rate(steps: Sequence[tuple[int, float]]) -> float:
+    """Of rates that hold for so long each."""
+    return sum(length * rate for length, rate in steps) / sum(length for length, _ in steps)
 
 
 def _rate(rate: object, what: str) -> float:
