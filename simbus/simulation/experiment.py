@@ -6,13 +6,10 @@ they may run in any process and in any order; what travels back are numbers and 
 """
 
 import itertools
-import signal
-from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import timedelta
-from multiprocessing import active_children
 from typing import TYPE_CHECKING, Any
 
 from simbus import dialect
@@ -26,14 +23,13 @@ from simbus.errors import ScenarioError
 from simbus.simulation.driver import Driver, Handler
 from simbus.simulation.exact import exact_values
 from simbus.simulation.load import served, utilisation
+from simbus.simulation.runners import Progress, run_all
 from simbus.simulation.scenario import ConsumerSpec, PublisherSpec, RunSpec, Scenario
 from simbus.simulation.streams import Streams, draws
 from simbus.units import SECOND
 
 if TYPE_CHECKING:
     from pandas import DataFrame
-
-Progress = Callable[[int, int], None]
 
 
 def simulate(
@@ -77,7 +73,8 @@ def simulate(
     scenario.validate()
     asked = _expectations(scenario)
     run = scenario.run
-    found = _replications([(scenario, run.seed, index) for index in range(run.replications)], jobs, executor, progress)
+    tasks = [(scenario, run.seed, index) for index in range(run.replications)]
+    found = run_all(run_replication, tasks, jobs, executor, progress)
     return _result(scenario, run, asked, found)
 
 
@@ -156,60 +153,6 @@ def _result(scenario: Scenario, run: RunSpec, asked: tuple[Expectation, ...], fo
         text=scenario.text,
         exact=exact_values(scenario),
     )
-
-
-def _replications(
-    tasks: Sequence[tuple[Scenario, int, int]], jobs: int, executor: Executor | None, progress: Progress | None
-) -> list[Replication]:
-    """Run the tasks, in this process or in others, and answer in their order."""
-    if jobs < 1:
-        raise ScenarioError("jobs", f"{jobs} is not a number of processes; write 1 or more")
-    found: list[Replication | None] = [None] * len(tasks)
-    with _runner(min(jobs, len(tasks)), executor, tasks) as outcomes:
-        for done, (place, replication) in enumerate(outcomes, start=1):
-            found[place] = replication
-            if progress is not None:
-                progress(done, len(tasks))
-    return [replication for replication in found if replication is not None]
-
-
-@contextmanager
-def _runner(
-    jobs: int, executor: Executor | None, tasks: Sequence[tuple[Scenario, int, int]]
-) -> Iterator[Iterable[tuple[int, Replication]]]:
-    if executor is not None:
-        with closing(_from_executor(executor, tasks)) as outcomes:
-            yield outcomes
-        return
-    if jobs == 1:
-        yield ((place, run_replication(*task)) for place, task in enumerate(tasks))
-        return
-    others = set(active_children())
-    with ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as local:
-        try:
-            yield _from_executor(local, tasks)
-        except BaseException:  # an interrupt too: nobody wants to wait for the replications that are under way
-            local.shutdown(wait=False, cancel_futures=True)
-            for child in set(active_children()) - others:
-                child.terminate()
-            raise
-
-
-def _from_executor(
-    executor: Executor, tasks: Sequence[tuple[Scenario, int, int]]
-) -> Generator[tuple[int, Replication], None, None]:
-    """What comes back, as it comes; when nobody asks any more, what has not begun is taken back."""
-    if not isinstance(executor, Executor):
-        raise ScenarioError(
-            "executor", f"{executor!r} is no concurrent.futures.Executor; of a Client of dask write client.get_executor()"
-        )
-    futures = {executor.submit(run_replication, *task): place for place, task in enumerate(tasks)}
-    try:
-        for future in as_completed(futures):
-            yield futures[future], future.result()
-    finally:
-        for future in futures:
-            future.cancel()
 
 
 @dataclass(frozen=True)
