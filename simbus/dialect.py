@@ -83,18 +83,36 @@ class Session(Protocol):
 
 
 class Subscription(Protocol):
-    """One consumer of the broker, as a modelled party sees it."""
+    """One consumer of the broker, on a connection and a channel of its own, as a modelled party sees it."""
 
     channel: int
 
-    def accept(self, delivery_tag: int) -> None:
-        """Done with it."""
+    def accept(self, delivery_tag: int, multiple: bool = False) -> None:
+        """Done with it; ``multiple``: and with all that were delivered before."""
 
     def reject(self, delivery_tag: int) -> None:
         """Never again: dead-letter or discard it."""
 
     def requeue(self, delivery_tag: int) -> None:
         """Give it back to be delivered again."""
+
+    def cancel(self) -> None:
+        """Take no more; what was delivered may still be settled."""
+
+    def close(self) -> None:
+        """The connection ends: what is unsettled goes back to its queue."""
+
+
+class Publisher(Protocol):
+    """Someone who publishes, on a connection and a channel of its own."""
+
+    channel: int
+
+    def verb(self, address: Mapping[str, Any]) -> Callable[[], int]:
+        """A verb that publishes one message to ``address`` and answers its id; ScenarioError when there is no such place."""
+
+    def close(self) -> None:
+        """The connection ends; its verbs may not be used any more."""
 
 
 @dataclass(slots=True)
@@ -138,14 +156,28 @@ class Dialect(Protocol):
         ``draw`` is chance, where a broker needs it: a whole number from 0 to below its argument; without one, a fixed sequence.
         """
 
-    def publisher(self, broker: Broker, name: str, address: Mapping[str, Any]) -> Callable[[], int]:
-        """A verb that publishes one message to ``address`` and returns its message id."""
+    def publisher(self, broker: Broker, name: str, *, confirms: bool = False) -> Publisher:
+        """Someone who publishes; with ``confirms`` every message is answered by ``Confirmed``."""
 
     def destinations(self, broker: Broker, address: Mapping[str, Any]) -> Sequence[str]:
         """The queues that ``address`` reaches now; empty when unroutable."""
 
-    def subscription(self, broker: Broker, name: str, queue: str, prefetch: int | None) -> Subscription:
-        """Start a consumer; ``prefetch`` None is unlimited."""
+    def subscription(
+        self, broker: Broker, name: str, queue: str, prefetch: int | None, *, auto: bool = False, priority: int = 0
+    ) -> Subscription:
+        """Start a consumer.
+
+        Args:
+            broker: where.
+            name: of the consumer.
+            queue: what it consumes.
+            prefetch: the most unsettled deliveries; None is unlimited.
+            auto: whether a delivery counts as accepted at once, and is not to be settled.
+            priority: of those who have room, the highest is served first.
+        """
+
+    def restart(self, broker: Broker) -> None:
+        """The broker stops and starts: connections end, and what is not on disk is lost."""
 
     def discipline(self, broker: Broker, queue: str) -> Discipline:
         """How a queue treats what waits."""

@@ -23,7 +23,7 @@ from unittest.mock import patch
 import numpy as np
 
 from simbus.analysis.recorder import Recorder
-from simbus.simulation import experiment
+from simbus.simulation import assembly
 from simbus.simulation.driver import Driver
 from simbus.units import SECOND
 from tests.ledger import Ledger
@@ -104,7 +104,7 @@ def watched(message_ttl: Mapping[str, int] | None = None) -> Iterator[list[Run]]
             deadline = self.broker.next_deadline
             assert deadline is None or min(wakes) <= deadline, "the broker would be woken late"
 
-    with patch.object(experiment, "Recorder", Taped), patch.object(experiment, "Driver", WatchedDriver):
+    with patch.object(assembly, "Recorder", Taped), patch.object(assembly, "Driver", WatchedDriver):
         yield runs
     for run in runs:
         run.ledger.check(run.drivers[0].broker)

@@ -69,7 +69,7 @@ ROOMS = {
     "theory": Room(("simbus.theory",), pure=True),
     "analysis": Room(("simbus.analysis", "simbus.analysis.*"), below=("units", "errors", "effects")),
     "front door": Room(
-        ("simbus.simulation.driver", "simbus.simulation.experiment", "simbus.simulation.check", "simbus.simulation.exact"),
+        tuple(f"simbus.simulation.{name}" for name in ("assembly", "experiment", "check", "exact")),
         below=(*SHARED, "theory", "simulation", "analysis"),
     ),
     "simulation": Room(("simbus.simulation", "simbus.simulation.*"), below=SHARED),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from simbus.effects import Delivered, Enqueued, Refused, Removed
-from simbus.rabbitmq.effects import Confirmed, Returned
+from simbus.effects import Confirmed, Delivered, Enqueued, Refused, Removed
+from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.errors import ChannelError
 from tests.brokers import TYPES, consumer, declare, new_channel, publish
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from simbus.effects import Enqueued, Published
+from simbus.effects import Confirmed, Enqueued, Published
 from simbus.rabbitmq.broker import Broker
-from simbus.rabbitmq.effects import Confirmed, Delayed, Returned
+from simbus.rabbitmq.effects import Delayed, Returned
 from simbus.rabbitmq.errors import RabbitMQError
 from simbus.rabbitmq.fields import Byte, Long
 from simbus.rabbitmq.messages import Properties

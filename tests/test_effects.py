@@ -5,9 +5,8 @@ Traces, logs, reports and what clients are told are made of effects, so each fie
 
 import pytest
 
-from simbus.effects import Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled
+from simbus.effects import Confirmed, Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled
 from simbus.rabbitmq.effects import (
-    Confirmed,
     ConsumerCancelled,
     ConsumerEnded,
     ConsumerStarted,

@@ -5,8 +5,8 @@ Everything was asked of RabbitMQ 4.0.5 and 3.10.8, through their HTTP API and AM
 
 import pytest
 
+from simbus.effects import Confirmed
 from simbus.rabbitmq.broker import Broker
-from simbus.rabbitmq.effects import Confirmed
 from simbus.rabbitmq.errors import ConnectionError, NoSuch, RabbitMQError, ValidationFailed  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.versions import VERSIONS
 from simbus.units import MILLISECOND, SECOND

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simbus.simulation.experiment import run_replication
+from simbus.simulation.assembly import run_replication
 from simbus.simulation.scenario import Scenario
 from simbus.simulation.workloads import Replay
 from simbus.units import MILLISECOND, SECOND, duration

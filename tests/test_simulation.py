@@ -12,8 +12,8 @@ import pytest
 from simbus import Scenario, exponential, lognormal, poisson, replay, simulate, sweep
 from simbus.cli import main
 from simbus.errors import ScenarioError
+from simbus.simulation.assembly import run_replication
 from simbus.simulation.check import utilisation
-from simbus.simulation.experiment import run_replication
 from simbus.simulation.file import read_scenario
 from simbus.simulation.streams import Streams
 from simbus.simulation.workloads import Replay

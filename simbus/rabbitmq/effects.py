@@ -58,26 +58,6 @@ class ConsumerCancelled:
 
 
 @dataclass(slots=True)
-class Confirmed:
-    """The broker answers for a message to the channel that published it in confirm mode.
-
-    ``delivery_tag`` numbers the channel's messages from 1; ``ack`` is False when any queue refused it.
-    Everything that the publish caused has come before: returns, deliveries, dead letters.
-    """
-
-    at: int
-    message_id: int
-    channel: int
-    delivery_tag: int
-    ack: bool
-    copy_id: ClassVar[int] = 0
-
-    def describe(self) -> str:
-        """``confirmed to its publisher: ack 7``."""
-        return f"confirmed to its publisher: {'ack' if self.ack else 'nack'} {self.delivery_tag}"
-
-
-@dataclass(slots=True)
 class Blocked:
     """The first resource alarm: connections that publish will wait (connection.blocked)."""
 

@@ -18,21 +18,21 @@ from simbus.rabbitmq.messages import Message, Properties
 from simbus.rabbitmq.options import declare_topology
 from simbus.rabbitmq.versions import V4_0
 
-__all__ = ["build", "destinations", "discipline", "publisher", "read_definitions", "subscription"]
+__all__ = ["build", "destinations", "discipline", "publisher", "read_definitions", "restart", "subscription"]
 
 
 class Subscription:
     """One consumer on a channel of its own, as competing consumers have in separate processes."""
 
-    __slots__ = ("_verbs", "channel")
+    __slots__ = ("_tag", "_verbs", "channel")
 
-    def __init__(self, channel: Channel) -> None:
-        self._verbs = channel
+    def __init__(self, channel: Channel, tag: str) -> None:
+        self._verbs, self._tag = channel, tag
         self.channel = channel.number
 
-    def accept(self, delivery_tag: int) -> None:
+    def accept(self, delivery_tag: int, multiple: bool = False) -> None:
         """basic.ack."""
-        self._verbs.ack(delivery_tag)
+        self._verbs.ack(delivery_tag, multiple=multiple)
 
     def reject(self, delivery_tag: int) -> None:
         """basic.reject without requeue: dead-lettered or discarded."""
@@ -41,6 +41,37 @@ class Subscription:
     def requeue(self, delivery_tag: int) -> None:
         """basic.nack with requeue."""
         self._verbs.nack(delivery_tag)
+
+    def cancel(self) -> None:
+        """basic.cancel."""
+        self._verbs.cancel(self._tag)
+
+    def close(self) -> None:
+        """connection.close, or a connection that breaks."""
+        self._verbs.connection.close()
+
+
+class Publisher:
+    """A channel to publish on. Messages are persistent; which bytes they have does not matter to a broker, only how many."""
+
+    __slots__ = ("_verbs", "channel")
+
+    def __init__(self, channel: Channel) -> None:
+        self._verbs = channel
+        self.channel = channel.number
+
+    def verb(self, address: Mapping[str, Any]) -> Callable[[], int]:
+        """basic.publish to ``exchange`` and ``routing_key``, or ``to`` a queue, of ``size`` bytes."""
+        exchange, routing_key = _address(address)
+        body, properties = bytes(address.get("size", 0)), Properties(delivery_mode=2)
+        publish = self._verbs.publish
+        if exchange not in self._verbs.vhost.exchanges:
+            raise ScenarioError("exchange", f"there is no exchange {exchange!r}; declare it under exchanges")
+        return lambda: publish(exchange, routing_key, body, properties)
+
+    def close(self) -> None:
+        """connection.close, or a connection that breaks."""
+        self._verbs.connection.close()
 
 
 def build(topology: dialect.Topology, draw: Draw | None = None) -> Broker:
@@ -61,18 +92,12 @@ def build(topology: dialect.Topology, draw: Draw | None = None) -> Broker:
     return broker
 
 
-def publisher(broker: dialect.Broker, name: str, address: Mapping[str, Any]) -> Callable[[], int]:
-    """A verb that publishes one message to ``exchange`` and ``routing_key``, or ``to`` a queue.
-
-    Messages are persistent and have a body of ``size`` bytes; which bytes does not matter to a broker.
-    """
-    channel = cast(Broker, broker).open_connection().open_channel()
-    exchange, routing_key = _address(address)
-    body, properties = bytes(address.get("size", 0)), Properties(delivery_mode=2)
-    publish = channel.publish
-    if exchange not in channel.vhost.exchanges:
-        raise ScenarioError(f"publishers.{name}.exchange", f"there is no exchange {exchange!r}; declare it under exchanges")
-    return lambda: publish(exchange, routing_key, body, properties)
+def publisher(broker: dialect.Broker, name: str, *, confirms: bool = False) -> Publisher:
+    """Open a connection and a channel to publish on, in confirm mode or not."""
+    channel = cast(Broker, broker).open_connection(name=name).open_channel()
+    if confirms:
+        channel.confirm_select()
+    return Publisher(channel)
 
 
 def destinations(broker: dialect.Broker, address: Mapping[str, Any]) -> Sequence[str]:
@@ -83,15 +108,22 @@ def destinations(broker: dialect.Broker, address: Mapping[str, Any]) -> Sequence
     return () if source is None else vhost.route(source, Message(0, exchange, routing_key, Properties(), b"")).names
 
 
-def subscription(broker: dialect.Broker, name: str, queue: str, prefetch: int | None) -> Subscription:
+def subscription(
+    broker: dialect.Broker, name: str, queue: str, prefetch: int | None, *, auto: bool = False, priority: int = 0
+) -> Subscription:
     """Start a consumer called ``name`` on a connection and channel of its own; ``prefetch`` None is unlimited."""
-    channel = cast(Broker, broker).open_connection().open_channel()
+    channel = cast(Broker, broker).open_connection(name=name).open_channel()
     channel.qos(prefetch or 0)
     try:
-        channel.consume(queue, name)
+        tag = channel.consume(queue, name, no_ack=auto, arguments={"x-priority": priority} if priority else {})
     except SimbusError as error:
         raise ScenarioError(f"consumers.{name}.queue", str(error)) from error
-    return Subscription(channel)
+    return Subscription(channel, tag)
+
+
+def restart(broker: dialect.Broker) -> None:
+    """Stop and start it: see :meth:`simbus.rabbitmq.broker.Broker.restart`."""
+    cast(Broker, broker).restart()
 
 
 def discipline(broker: dialect.Broker, queue: str) -> dialect.Discipline:

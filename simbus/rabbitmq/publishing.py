@@ -6,8 +6,8 @@ been checked and routed like any other. Consuming and settling are the rest of t
 
 from dataclasses import dataclass, field, replace
 
+from simbus.effects import Confirmed
 from simbus.rabbitmq.carbon_copies import more_keys, without_bcc
-from simbus.rabbitmq.effects import Confirmed
 from simbus.rabbitmq.errors import access_refused, not_implemented, precondition_failed
 from simbus.rabbitmq.messages import NO_PROPERTIES, Message, MoreKeys, Properties, ttl_of, with_expiration
 from simbus.rabbitmq.routing import Exchange

@@ -6,27 +6,21 @@ they may run in any process and in any order; what travels back are numbers and 
 """
 
 import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from simbus import dialect
-from simbus.analysis import expectations
 from simbus.analysis.expectations import Expectation
-from simbus.analysis.metrics import quantile
-from simbus.analysis.recorder import Recorder
 from simbus.analysis.replication import Replication
 from simbus.analysis.results import Result, Settings
 from simbus.errors import ScenarioError
-from simbus.simulation.driver import Driver, Handler
+from simbus.simulation.assembly import expected, run_replication
 from simbus.simulation.exact import exact_values
-from simbus.simulation.load import served, utilisation
+from simbus.simulation.load import utilisation
 from simbus.simulation.runners import Progress, run_all
-from simbus.simulation.scenario import ConsumerSpec, PublisherSpec, RunSpec, Scenario
-from simbus.simulation.streams import Streams, draws
-from simbus.units import SECOND
+from simbus.simulation.scenario import RunSpec, Scenario
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -71,75 +65,11 @@ def simulate(
     for key, value in given.items():
         scenario = scenario if value is None else scenario.with_(f"run.{key}", value)
     scenario.validate()
-    asked = _expectations(scenario)
+    asked = expected(scenario)
     run = scenario.run
     tasks = [(scenario, run.seed, index) for index in range(run.replications)]
     found = run_all(run_replication, tasks, jobs, executor, progress)
     return _result(scenario, run, asked, found)
-
-
-def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
-    """One replication: a broker, its modelled parties and a recorder, run to the end.
-
-    Args:
-        scenario: validated.
-        seed: of the experiment.
-        index: of the replication, from 0.
-    """
-    kind = dialect.load(scenario.dialect)
-    run, streams = scenario.run, Streams(seed, index)
-    broker = kind.build(scenario.topology, _chance(streams))
-    end = run.warmup + run.duration if run.duration is not None else _last_arrival(scenario, streams)
-    recorder = Recorder(
-        queues=tuple(scenario.topology.queues),
-        served=served(scenario),
-        groups={name: (spec.queue, spec.servers) for name, spec in scenario.consumers.items()},
-        warmup=run.warmup,
-        end=end,
-    )
-    driver = Driver(broker, recorder)
-    for name, spec in scenario.consumers.items():
-        handler = _handler(name, spec, streams)
-        for number in range(1, spec.count + 1):
-            driver.add_consumer(kind.subscription(broker, f"{name}.{number}", spec.queue, spec.prefetch), handler)
-    for name, publisher in scenario.publishers.items():
-        driver.add_publisher(_epochs(name, publisher, streams), kind.publisher(broker, name, publisher.address))
-    driver.run(end + 1 if run.duration is not None else None)
-    broker.check()
-    quantiles = (quantile(each.target.name) for each in _expectations(scenario))
-    return recorder.replication(index, [probability for probability in quantiles if probability is not None])
-
-
-def _chance(streams: Streams) -> Callable[[int], int]:
-    """What the broker itself leaves to chance; most ask for nothing, and then there is no stream."""
-
-    def uniforms() -> Iterator[float]:
-        yield from draws(streams.generator("broker", "routing"), lambda generator, n: generator.random(n))
-
-    uniform = uniforms()
-    return lambda count: int(next(uniform) * count)
-
-
-def _epochs(name: str, spec: PublisherSpec, streams: Streams) -> Iterator[int]:
-    return spec.arrivals.epochs(streams.generator(f"publishers.{name}", "arrivals"))
-
-
-def _last_arrival(scenario: Scenario, streams: Streams) -> int:
-    """When the finite arrivals end; at least a second, so that there is time to average over."""
-    return max(SECOND, *(max(_epochs(name, spec, streams), default=0) for name, spec in scenario.publishers.items()))
-
-
-def _handler(name: str, spec: ConsumerSpec, streams: Streams) -> Handler:
-    def uniform(purpose: str) -> Iterator[float]:
-        return draws(streams.generator(f"consumers.{name}", purpose), lambda generator, n: generator.random(n))
-
-    service = draws(streams.generator(f"consumers.{name}", "service"), spec.service.sample)
-    return Handler(name, spec.concurrency, service, spec.failure, spec.retry, uniform("failure"), uniform("jitter"))
-
-
-def _expectations(scenario: Scenario) -> tuple[Expectation, ...]:
-    queues, consumers = tuple(scenario.topology.queues), tuple(scenario.consumers)
-    return tuple(expectations.parse(text, queues, consumers) for text in scenario.expectations)
 
 
 def _result(scenario: Scenario, run: RunSpec, asked: tuple[Expectation, ...], found: Sequence[Replication]) -> Result:

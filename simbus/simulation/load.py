@@ -155,7 +155,7 @@ def _path(scenario: Scenario, publisher: str) -> _Path:
     consumers = {each.channel: each for each in (kind.subscription(broker, f"probe {queue}", queue, None) for queue in queues)}
     path = _Path(tuple(kind.destinations(broker, address)), {})
     broker.take_effects()
-    kind.publisher(broker, publisher, address)()
+    kind.publisher(broker, publisher).verb(address)()
     _follow(broker, consumers, path)
     return path
 

@@ -341,7 +341,7 @@ class Scenario:
         if spec.to is not None:
             self._check_queue(f"{at}.to", spec.to)
         try:
-            self._model().publisher(broker, name, spec.address)()
+            self._model().publisher(broker, name).verb(spec.address)()
         except ScenarioError:
             raise ScenarioError(f"{at}.exchange", unknown("exchange", str(spec.exchange), self.topology.exchanges)) from None
         except SimbusError as error:

@@ -4,9 +4,9 @@ from base64 import b64decode, b64encode
 from binascii import Error as NotBase64
 from typing import Any
 
-from simbus.effects import Effect
+from simbus.effects import Confirmed, Effect
 from simbus.rabbitmq.channels import Channel, GetOk
-from simbus.rabbitmq.effects import Confirmed, Returned
+from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.errors import RabbitMQError
 from simbus.rabbitmq.management import exchanges
 from simbus.rabbitmq.management.calls import Call

@@ -1,0 +1,95 @@
+"""One replication: a scenario's broker, its modelled parties and a recorder, put together and run to the end.
+
+A replication depends on the scenario, the seed and its index alone. How many there are, and where they run, is the business of
+``experiment``; what the parties do, of their own modules.
+"""
+
+from collections.abc import Callable, Iterator
+from functools import partial
+
+from simbus import dialect
+from simbus.analysis import expectations
+from simbus.analysis.expectations import Expectation
+from simbus.analysis.metrics import quantile
+from simbus.analysis.recorder import Recorder
+from simbus.analysis.replication import Replication
+from simbus.dialect import Dialect
+from simbus.simulation.consumers import Consumer
+from simbus.simulation.driver import Driver
+from simbus.simulation.load import served
+from simbus.simulation.publishers import Publisher
+from simbus.simulation.scenario import ConsumerSpec, PublisherSpec, Scenario
+from simbus.simulation.servers import Handler
+from simbus.simulation.streams import Streams, draws
+from simbus.units import SECOND
+
+
+def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
+    """One replication: a broker, its modelled parties and a recorder, run to the end.
+
+    Args:
+        scenario: validated.
+        seed: of the experiment.
+        index: of the replication, from 0.
+    """
+    kind = dialect.load(scenario.dialect)
+    run, streams = scenario.run, Streams(seed, index)
+    broker = kind.build(scenario.topology, _chance(streams))
+    end = run.warmup + run.duration if run.duration is not None else _last_arrival(scenario, streams)
+    recorder = Recorder(
+        queues=tuple(scenario.topology.queues),
+        served=served(scenario),
+        groups={name: (spec.queue, spec.servers) for name, spec in scenario.consumers.items()},
+        warmup=run.warmup,
+        end=end,
+    )
+    driver = Driver(broker, recorder)
+    for spec in scenario.consumers.values():
+        _add_consumers(driver, kind, spec, streams)
+    for name, publisher in scenario.publishers.items():
+        Publisher(driver, _epochs(name, publisher, streams), kind.publisher(broker, name).verb(publisher.address))
+    driver.run(end + 1 if run.duration is not None else None)
+    broker.check()
+    quantiles = (quantile(each.target.name) for each in expected(scenario))
+    return recorder.replication(index, [probability for probability in quantiles if probability is not None])
+
+
+def expected(scenario: Scenario) -> tuple[Expectation, ...]:
+    """The scenario's expectations, read against its names; ScenarioError for one that cannot be."""
+    queues, consumers = tuple(scenario.topology.queues), tuple(scenario.consumers)
+    return tuple(expectations.parse(text, queues, consumers) for text in scenario.expectations)
+
+
+def _add_consumers(driver: Driver, kind: Dialect, spec: ConsumerSpec, streams: Streams) -> None:
+    """All consumers of a group; they share its handler."""
+    handler = _handler(spec.name, spec, streams)
+    for number in range(1, spec.count + 1):
+        begin = partial(kind.subscription, driver.broker, f"{spec.name}.{number}", spec.queue, spec.prefetch)
+        Consumer(driver, handler, begin)
+
+
+def _chance(streams: Streams) -> Callable[[int], int]:
+    """What the broker itself leaves to chance; most ask for nothing, and then there is no stream."""
+
+    def uniforms() -> Iterator[float]:
+        yield from draws(streams.generator("broker", "routing"), lambda generator, n: generator.random(n))
+
+    uniform = uniforms()
+    return lambda count: int(next(uniform) * count)
+
+
+def _epochs(name: str, spec: PublisherSpec, streams: Streams) -> Iterator[int]:
+    return spec.arrivals.epochs(streams.generator(f"publishers.{name}", "arrivals"))
+
+
+def _last_arrival(scenario: Scenario, streams: Streams) -> int:
+    """When the finite arrivals end; at least a second, so that there is time to average over."""
+    return max(SECOND, *(max(_epochs(name, spec, streams), default=0) for name, spec in scenario.publishers.items()))
+
+
+def _handler(name: str, spec: ConsumerSpec, streams: Streams) -> Handler:
+    def uniform(purpose: str) -> Iterator[float]:
+        return draws(streams.generator(f"consumers.{name}", purpose), lambda generator, n: generator.random(n))
+
+    service = draws(streams.generator(f"consumers.{name}", "service"), spec.service.sample)
+    return Handler(name, spec.concurrency, service, spec.failure, spec.retry, uniform("failure"), uniform("jitter"))
