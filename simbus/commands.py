@@ -37,6 +37,7 @@ Exit code:
 Examples:
   simbus run scenarios/bookstore.toml --html report.html
   simbus run shop.toml --replications 40 --seed 7
+  simbus run shop.toml --precision 5%
   simbus run shop.toml --json shop.json --undecided=fail
 """
 _CHECK_EPILOG = """\b
@@ -110,6 +111,12 @@ def simbus(context: click.Context) -> None:
     "--seed", type=click.IntRange(min=0), metavar="N", help="What all random numbers derive from, instead of the file's."
 )
 @click.option("--replications", type=click.IntRange(min=1), metavar="N", help="Independent runs, instead of the file's number.")
+@click.option(
+    "--precision", metavar="SHARE", help='Add replications until what is expected is known so well: "5%" of each mean, both ways.'
+)
+@click.option(
+    "--max-replications", type=click.IntRange(min=1), metavar="N", help="The most of them, instead of the file's number."
+)
 @click.option("--html", type=_FILE, metavar="FILE", help="Write the report to FILE, a self-contained page.")
 @click.option("--json", "json_", type=_FILE, metavar="FILE", help="Write every estimate to FILE.")
 @click.option(
@@ -131,6 +138,8 @@ def run(
     file: Path,
     seed: int | None,
     replications: int | None,
+    precision: str | None,
+    max_replications: int | None,
     html: Path | None,
     json_: Path | None,
     jobs: int,
@@ -149,7 +158,8 @@ def run(
         _check_writable(path, file)
     with _complaints(file):
         _warn(file, scenario)
-        result = _simulate(scenario, seed, replications, jobs)
+        given = {"seed": seed, "replications": replications, "precision": precision, "max_replications": max_replications}
+        result = _simulate(scenario, given, jobs)
     if html:
         _write(html, _page(result))
         click.echo(f"simbus: wrote {html}", err=True)
@@ -242,11 +252,11 @@ def _warn(file: Path, scenario: "Scenario") -> None:
         click.echo(_line(f"simbus: {file}: warning: {warning}"), err=True)
 
 
-def _simulate(scenario: "Scenario", seed: int | None, replications: int | None, jobs: int) -> "Result":
+def _simulate(scenario: "Scenario", given: dict[str, Any], jobs: int) -> "Result":
     from simbus.simulation.experiment import simulate
 
     with _progress() as progress:
-        return simulate(scenario, seed=seed, replications=replications, jobs=jobs, progress=progress)
+        return simulate(scenario, **given, jobs=jobs, progress=progress)
 
 
 @contextmanager

@@ -105,6 +105,12 @@ def test_the_options_override_the_file(run, shop):
     assert (found["seed"], found["replications"]) == (7, 2)
 
 
+def test_a_precision_adds_replications_up_to_a_maximum_and_says_what_it_came_to(run, shop):
+    _, out, _ = run("run", shop('"work.wait.p99 < 5s"'), "--jobs=1", "--precision", "0.1%", "--max-replications", 4)
+    assert "4 replications of 1 min" in out
+    assert "work.wait.p99: not within 0.1 % of its mean, as was asked: ±" in out
+
+
 def test_the_number_of_processes_changes_nothing(run, shop):
     tables = [run("run", shop(HOLDS), "--jobs", jobs)[1] for jobs in (1, 2)]
     assert tables[0] == tables[1]

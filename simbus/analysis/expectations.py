@@ -25,8 +25,9 @@ _PLACE = "expect"
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """What a path means: the key of the values, and the metric's name and nature."""
+    """What a path means: the path as it was written, the key of the values, and the metric's name and nature."""
 
+    path: str
     key: str
     name: str
     metric: Metric
@@ -111,7 +112,7 @@ def resolve(path: str, queues: Sequence[str], consumers: Sequence[str] = ()) -> 
         ScenarioError: when nothing fits (the nearest path is named) or two things fit equally.
     """
     fits = [
-        (len(prefix), Target(f"{key}.{path[len(prefix) + 1 :]}", path[len(prefix) + 1 :], metric))
+        (len(prefix), Target(path, f"{key}.{path[len(prefix) + 1 :]}", path[len(prefix) + 1 :], metric))
         for prefix, key, table in _entities(queues, consumers)
         if path.startswith(f"{prefix}.") and (metric := metrics.find(table, path[len(prefix) + 1 :]))
     ]

@@ -17,6 +17,7 @@ from simbus.analysis.estimates import Estimate, share, student_t
 from simbus.analysis.exact import Exact
 from simbus.analysis.expectations import Expectation, Target, Verdict, parse, resolve
 from simbus.analysis.metrics import quantile
+from simbus.analysis.precision import Precision, shared_out
 from simbus.analysis.replication import PROBABILITIES, Replication
 from simbus.analysis.warmup import mser5
 from simbus.errors import ScenarioError
@@ -35,12 +36,14 @@ class Settings:
         duration: measured time of a replication in nanoseconds, None for until the arrivals end.
         warmup: time before that, which the metrics leave out, in nanoseconds.
         confidence: of every interval, between 0 and 1.
+        precision: the relative precision that was asked for, by the metric's path.
     """
 
     seed: int
     duration: int | None = None
     warmup: int = 0
     confidence: float = 0.95
+    precision: tuple[tuple[str, float], ...] = ()
 
 
 def versions() -> dict[str, str]:
@@ -90,12 +93,20 @@ class Findings:
         Raises:
             ScenarioError: for a path that is unknown or ambiguous.
         """
-        target = self.resolve(path)
+        return self._estimate(self.resolve(path), self.settings.confidence)
+
+    def precisions(self) -> list[Precision]:
+        """How precise the metrics are of which a relative precision was asked, all of them at once at the run's confidence."""
+        asked = self.settings.precision
+        confidence = shared_out(self.settings.confidence, len(asked))
+        return [Precision(path, wanted, self._estimate(self.resolve(path), confidence)) for path, wanted in asked]
+
+    def _estimate(self, target: Target, confidence: float) -> Estimate:
         observed = self._observed(target)
         if not target.metric.trials:
-            return student_t(observed, self.settings.confidence)
+            return student_t(observed, confidence)
         trials = self._values(f"{target.entity}.{target.metric.trials}")
-        return share(observed, trials, self.settings.confidence)
+        return share(observed, trials, confidence)
 
     def curves(self, path: str) -> NDArray[np.float64]:
         """A curve of every replication, one a row; nan where a replication has none."""
@@ -120,7 +131,7 @@ class Findings:
         """Hold an expectation, also a new one in text, against its confidence interval."""
         if isinstance(expectation, str):
             expectation = parse(expectation, self.queues, self.consumers)
-        estimate = self.estimate(expectation.target.key)
+        estimate = self._estimate(expectation.target, self.settings.confidence)
         return Verdict(expectation, estimate, expectation.outcome(estimate))
 
     def verdicts(self) -> list[Verdict]:
@@ -140,7 +151,7 @@ class Findings:
         lost = self.estimate("messages.unroutable").mean
         if lost > 0:
             found += [f"{100 * lost:.3g} % of the messages reach no queue and are lost; no queue's loss counts them."]
-        return found
+        return found + [each.shortfall for each in self.precisions() if not each.reached]
 
     @property
     def trace_hash(self) -> str:

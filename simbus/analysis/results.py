@@ -81,6 +81,17 @@ class Result(Findings):
         frame = Frame(rows, index=list(self.queues), columns=["suggested", "used"]).rename_axis("queue")
         return frame.assign(enough=frame["suggested"] <= frame["used"])
 
+    def precision(self) -> DataFrame:
+        """A row for each metric of which a relative precision was asked: what was, what came of it, and whether that is enough.
+
+        ``found`` is the half-width as a share of the mean. The intervals of all rows hold at once with the run's confidence
+        (Bonferroni), so each is a little wider than that of :meth:`estimate`.
+        """
+        from pandas import DataFrame as Frame
+
+        rows = [(each.metric, each.wanted, each.found, each.estimate.n, each.reached) for each in self.precisions()]
+        return Frame(rows, columns=["metric", "wanted", "found", "n", "reached"]).set_index("metric")
+
     @property
     def plot(self) -> Plots:
         """Plots of this result: ``depth(queue)``, ``latency(queue)``, ``loss()``, ``window()`` and ``warmup(queue)``."""
@@ -97,6 +108,10 @@ class Result(Findings):
             "duration_ns": self.settings.duration,
             "warmup_ns": self.settings.warmup,
             "confidence": self.settings.confidence,
+            "precision": [
+                {"metric": each.metric, "wanted": each.wanted, "found": _number(each.found, never=False)}
+                for each in self.precisions()
+            ],
             "trace_hash": self.trace_hash,
             "versions": dict(self.versions),
             "expectations": [

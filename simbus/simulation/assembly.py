@@ -4,7 +4,7 @@ A replication depends on the scenario, the seed and its index alone. How many th
 ``experiment``; what the parties do, of their own modules.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
 from simbus import dialect
@@ -50,14 +50,20 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
         Publisher(driver, _epochs(name, publisher, streams), kind.publisher(broker, name).verb(publisher.address))
     driver.run(end + 1 if run.duration is not None else None)
     broker.check()
-    quantiles = (quantile(each.target.name) for each in expected(scenario))
-    return recorder.replication(index, [probability for probability in quantiles if probability is not None])
+    return recorder.replication(index, _quantiles(scenario))
 
 
 def expected(scenario: Scenario) -> tuple[Expectation, ...]:
     """The scenario's expectations, read against its names; ScenarioError for one that cannot be."""
     queues, consumers = tuple(scenario.topology.queues), tuple(scenario.consumers)
     return tuple(expectations.parse(text, queues, consumers) for text in scenario.expectations)
+
+
+def _quantiles(scenario: Scenario) -> list[float]:
+    """The probabilities of the quantiles that are asked for by name."""
+    precise = scenario.run.precision if isinstance(scenario.run.precision, Mapping) else ()
+    asked = (quantile(name) for name in (*(each.target.name for each in expected(scenario)), *precise))
+    return [probability for probability in asked if probability is not None]
 
 
 def _add_consumers(driver: Driver, kind: Dialect, spec: ConsumerSpec, streams: Streams) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 from simbus.analysis.expectations import Expectation, parse
 from simbus.analysis.metrics import quantile
+from simbus.simulation import stopping
 from simbus.simulation.load import Load, capacity, load, utilisation
 from simbus.simulation.scenario import Scenario
 from simbus.simulation.specs import ConsumerSpec, dotted
@@ -35,6 +36,7 @@ def warnings(scenario: Scenario) -> list[str]:
     """
     scenario.validate()
     asked, offered = expectations(scenario), load(scenario)
+    stopping.wanted(scenario, tuple(asked))
     found = [*_unroutable(scenario, offered), *_idle(scenario, offered), *_overloaded(scenario, offered)]
     return [*found, *_without_consumer(scenario, offered), *_unanswerable(scenario, asked), *_too_short(scenario, asked, offered)]
 

@@ -8,7 +8,7 @@ they may run in any process and in any order; what travels back are numbers and 
 import itertools
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -16,11 +16,12 @@ from simbus.analysis.expectations import Expectation
 from simbus.analysis.replication import Replication
 from simbus.analysis.results import Result, Settings
 from simbus.errors import ScenarioError
+from simbus.simulation import stopping
 from simbus.simulation.assembly import expected, run_replication
 from simbus.simulation.exact import exact_values
 from simbus.simulation.load import utilisation
-from simbus.simulation.runners import Progress, run_all
-from simbus.simulation.scenario import RunSpec, Scenario
+from simbus.simulation.runners import Progress, Task, run_waves
+from simbus.simulation.scenario import Scenario
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -34,6 +35,8 @@ def simulate(
     replications: int | None = None,
     seed: int | None = None,
     confidence: float | None = None,
+    precision: str | float | Mapping[str, str | float] | None = None,
+    max_replications: int | None = None,
     jobs: int = 1,
     executor: Executor | None = None,
     progress: Progress | None = None,
@@ -44,13 +47,16 @@ def simulate(
         scenario: what to run; its own ``run`` settings hold where an argument is left out.
         duration: measured time of a replication, ``"4h"``; none for a terminating run, which ends with its arrivals.
         warmup: time before that, which is simulated and not measured.
-        replications: how many.
+        replications: how many; with a ``precision``, how many to begin with.
         seed: what every random stream derives from.
         confidence: of every interval, between 0 and 1.
+        precision: adds replications until intervals are narrow: ``"5%"`` for a half-width of at most 5 % of the mean, of all
+            metrics that the scenario has expectations of, or ``{"payments.wait.p99": "5%"}``. Several hold at once.
+        max_replications: where that ends in any case, 200 unless said otherwise; ``result.precision()`` tells what was reached.
         jobs: processes of this machine to run them in; the result is the same for any number.
         executor: instead of them, whoever runs them: any ``concurrent.futures.Executor``, such as that of a cluster. It gets the
             scenario, the seed and an index for each replication, answers numbers and curves, and is left open.
-        progress: called with the replications done and their number.
+        progress: called with the replications done and their number, which a ``precision`` raises as it learns.
 
     Raises:
         ScenarioError: when the scenario cannot run; nothing has been simulated then.
@@ -61,22 +67,28 @@ def simulate(
         "replications": replications,
         "seed": seed,
         "confidence": confidence,
+        "precision": precision,
+        "max_replications": max_replications,
     }
     for key, value in given.items():
         scenario = scenario if value is None else scenario.with_(f"run.{key}", value)
     scenario.validate()
-    asked = expected(scenario)
+    blank, run = _blank(scenario, expected(scenario)), scenario.run
+
+    def more(found: Sequence[Replication]) -> list[Task]:
+        wanted = stopping.needed(replace(blank, replications=tuple(found)), run.replications, run.max_replications)
+        return [(scenario, run.seed, index) for index in range(len(found), wanted)]
+
+    return replace(blank, replications=tuple(run_waves(run_replication, more, jobs, executor, progress)))
+
+
+def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
+    """The result as it is before any replication."""
     run = scenario.run
-    tasks = [(scenario, run.seed, index) for index in range(run.replications)]
-    found = run_all(run_replication, tasks, jobs, executor, progress)
-    return _result(scenario, run, asked, found)
-
-
-def _result(scenario: Scenario, run: RunSpec, asked: tuple[Expectation, ...], found: Sequence[Replication]) -> Result:
     return Result(
         scenario=scenario.name,
-        settings=Settings(run.seed, run.duration, run.warmup, run.confidence),
-        replications=tuple(found),
+        settings=Settings(run.seed, run.duration, run.warmup, run.confidence, stopping.wanted(scenario, asked)),
+        replications=(),
         queues=tuple(scenario.topology.queues),
         consumers=tuple(scenario.consumers),
         expectations=asked,
@@ -163,7 +175,8 @@ def sweep(
         jobs: as in :func:`simulate`.
         executor: as in :func:`simulate`.
         progress: called with the designs done and their number.
-        run: ``duration``, ``warmup``, ``replications``, ``seed``, ``confidence`` as in :func:`simulate`.
+        run: ``duration``, ``warmup``, ``replications``, ``seed``, ``confidence``, ``precision`` and ``max_replications`` as in
+            :func:`simulate`.
 
     Raises:
         ScenarioError: for a factor that does not exist or a value that cannot be.

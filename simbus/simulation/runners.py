@@ -4,9 +4,10 @@ What a task computes is no concern of this file: it gets a function that can be 
 """
 
 import signal
-from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from contextlib import closing, contextmanager
+from functools import partial
 from multiprocessing import active_children
 from typing import Any, TypeVar
 
@@ -15,38 +16,58 @@ from simbus.errors import ScenarioError
 T = TypeVar("T")
 Task = tuple[Any, ...]
 Progress = Callable[[int, int], None]
+Outcomes = Generator[tuple[int, T], None, None]  # the place of a task and what came of it
 
 
-def run_all(
-    work: Callable[..., T], tasks: Sequence[Task], jobs: int, executor: Executor | None, progress: Progress | None
+def run_waves(
+    work: Callable[..., T],
+    more: Callable[[Sequence[T]], Sequence[Task]],
+    jobs: int,
+    executor: Executor | None,
+    progress: Progress | None,
 ) -> list[T]:
-    """Call ``work`` with the arguments of every task, in this process or in others, and answer in their order."""
+    """Call ``work`` with the arguments of every task, in this process or in others, and answer in their order.
+
+    Args:
+        work: what can be pickled.
+        more: the tasks that follow when so much has been found; none to end. A wave is awaited before the next one is asked for.
+        jobs: processes of this machine.
+        executor: instead of them.
+        progress: called with the tasks done and those known so far.
+    """
     if jobs < 1:
         raise ScenarioError("jobs", f"{jobs} is not a number of processes; write 1 or more")
+    done: list[T] = []
+    tasks = more(done)
+    with _runner(min(jobs, len(tasks)), executor) as run:
+        while tasks:
+            done += _in_order(run(work, tasks), len(done), len(tasks), progress)
+            tasks = more(done)
+    return done
+
+
+def _in_order(outcomes: Outcomes[T], before: int, n: int, progress: Progress | None) -> list[T]:
     found: dict[int, T] = {}
-    with _runner(work, tasks, min(jobs, len(tasks)), executor) as outcomes:
-        for done, (place, outcome) in enumerate(outcomes, start=1):
+    with closing(outcomes):
+        for done, (place, outcome) in enumerate(outcomes, start=before + 1):
             found[place] = outcome
             if progress is not None:
-                progress(done, len(tasks))
-    return [found[place] for place in range(len(tasks))]
+                progress(done, before + n)
+    return [found[place] for place in range(n)]
 
 
 @contextmanager
-def _runner(
-    work: Callable[..., T], tasks: Sequence[Task], jobs: int, executor: Executor | None
-) -> Iterator[Iterable[tuple[int, T]]]:
+def _runner(jobs: int, executor: Executor | None) -> Iterator[Callable[[Callable[..., T], Sequence[Task]], Outcomes[T]]]:
     if executor is not None:
-        with closing(_from_executor(executor, work, tasks)) as outcomes:
-            yield outcomes
+        yield partial(_from_executor, executor)
         return
     if jobs == 1:
-        yield ((place, work(*task)) for place, task in enumerate(tasks))
+        yield _here
         return
     others = set(active_children())
     with ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as local:
         try:
-            yield _from_executor(local, work, tasks)
+            yield partial(_from_executor, local)
         except BaseException:  # an interrupt too: nobody wants to wait for the replications that are under way
             local.shutdown(wait=False, cancel_futures=True)
             for child in set(active_children()) - others:
@@ -54,7 +75,12 @@ def _runner(
             raise
 
 
-def _from_executor(executor: Executor, work: Callable[..., T], tasks: Sequence[Task]) -> Generator[tuple[int, T], None, None]:
+def _here(work: Callable[..., T], tasks: Sequence[Task]) -> Outcomes[T]:
+    for place, task in enumerate(tasks):
+        yield place, work(*task)
+
+
+def _from_executor(executor: Executor, work: Callable[..., T], tasks: Sequence[Task]) -> Outcomes[T]:
     """What comes back, as it comes; when nobody asks any more, what has not begun is taken back."""
     if not isinstance(executor, Executor):
         raise ScenarioError(

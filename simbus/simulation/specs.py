@@ -70,6 +70,23 @@ def _length(value: object, what: str) -> int | None:
     return nanoseconds
 
 
+def _precision(value: object, what: str) -> float | dict[str, float] | None:
+    """One share for all expectations' metrics, or one for each path."""
+    if isinstance(value, Mapping):
+        return {str(path): _relative(each, str(path)) for path, each in value.items()}
+    return None if value is None else _relative(value, what)
+
+
+def _relative(value: object, what: str) -> float:
+    try:
+        part = units.share(value, what)
+    except UnitError:
+        part = 0.0
+    if not 0.0001 <= part < 1:
+        raise UnitError(f'{what}: {value!r} is not a share between 0.01% and 100%; write for example "5%"')
+    return part
+
+
 def _confidence(value: object, what: str) -> float:
     try:
         level = units.share(value, what)
@@ -140,13 +157,18 @@ class ConsumerSpec(Part):
 
 
 class RunSpec(Part):
-    """How long and how often a scenario is run; times in nanoseconds, ``duration`` None until the arrivals end."""
+    """How long and how often a scenario is run; times in nanoseconds, ``duration`` None until the arrivals end.
+
+    With a ``precision`` the replications are only the first ones: see ``stopping``.
+    """
 
     duration: Annotated[int | None, _reader(_length)] = None
     warmup: Annotated[int, _reader(units.duration)] = 0
     replications: Count = 10
     seed: Annotated[int, _reader(_seed)] = 1
     confidence: Annotated[float, _reader(_confidence)] = 0.95
+    precision: Annotated[float | dict[str, float] | None, _reader(_precision)] = None
+    max_replications: Count = 200
 
 
 class Binding(Part):
