@@ -2,86 +2,66 @@
 
 Written by ``recorder``, read by ``summary``; nothing is computed here but integrals over time. Times
 are whole nanoseconds, so an integral is exact and does not depend on the order of additions.
+
+The integral of a level up to T is level * T - sum(change * t) over its changes, each at its t: that sum is the level's
+*moment*. So a change needs two additions and no look at when the last one was.
 """
 
-from array import array
 from dataclasses import dataclass, field
 
+from simbus.analysis.column import Column, Integers
 from simbus.analysis.metrics import CAUSES
-
-
-def column() -> "array[int]":
-    """An empty column of 64-bit numbers: eight bytes an observation."""
-    return array("q")
 
 
 @dataclass(slots=True)
 class Busy:
-    """A number of busy servers over time: its integral, in whole nanoseconds and so exact, and that integral at each edge."""
+    """A number of busy servers over time: its value now, its moment, and its integral at each edge."""
 
     value: int = 0
-    area: int = 0
-    since: int = 0
-    at_edges: "array[int]" = field(default_factory=column)
-
-    def change(self, by: int, now: int) -> None:
-        """The number changes."""
-        self.area += self.value * (now - self.since)
-        self.since = now
-        self.value += by
+    moment: int = 0
+    at_edges: list[int] = field(default_factory=list)
 
     def mark(self, edge: int, _: int) -> None:
         """Note the integral up to an edge."""
-        self.at_edges.append(self.area + self.value * (edge - self.since))
+        self.at_edges.append(self.value * edge - self.moment)
 
 
 @dataclass(slots=True)
 class Depth:
-    """A queue's ready and unacked copies over time, as :class:`Busy`; both at once, since most effects touch both."""
+    """A queue's ready and unacked copies over time, as :class:`Busy`; ``most`` is the most that it held for any time at all."""
 
     ready: int = 0
     unacked: int = 0
     most: int = 0
-    since: int = 0
-    ready_area: int = 0
-    unacked_area: int = 0
-    ready_at_edges: "array[int]" = field(default_factory=column)
-    unacked_at_edges: "array[int]" = field(default_factory=column)
-
-    def change(self, ready: int, unacked: int, now: int) -> None:
-        """So many more are ready and unacked."""
-        passed = now - self.since
-        if passed:
-            if self.ready + self.unacked > self.most:  # what came and went at one instant was never held
-                self.most = self.ready + self.unacked
-            self.ready_area += self.ready * passed
-            self.unacked_area += self.unacked * passed
-            self.since = now
-        self.ready += ready
-        self.unacked += unacked
+    ready_moment: int = 0
+    unacked_moment: int = 0
+    ready_at_edges: list[int] = field(default_factory=list)
+    unacked_at_edges: list[int] = field(default_factory=list)
 
     def mark(self, edge: int, warmup: int) -> None:
         """Note the integrals up to an edge; the most is that of the measured time."""
-        self.ready_at_edges.append(self.ready_area + self.ready * (edge - self.since))
-        self.unacked_at_edges.append(self.unacked_area + self.unacked * (edge - self.since))
+        self.ready_at_edges.append(self.ready * edge - self.ready_moment)
+        self.unacked_at_edges.append(self.unacked * edge - self.unacked_moment)
         if edge == warmup:
             self.most = self.ready + self.unacked
 
 
 @dataclass(slots=True)
 class QueueObserved:
-    """What is seen of one queue."""
+    """What is seen of one queue.
+
+    ``starts`` holds waits, each doubled and with one added if it was its copy's first: of most copies it is, and so
+    the first waits take no space of their own.
+    """
 
     name: str
     served: bool
     depth: Depth = field(default_factory=Depth)
-    waits: "array[int]" = field(default_factory=column)
-    first_waits: "array[int]" = field(default_factory=column)
-    services: "array[int]" = field(default_factory=column)
-    residences: "array[int]" = field(default_factory=column)
+    starts: Column = field(default_factory=Column)
+    services: Column = field(default_factory=Column)
+    residences: Column = field(default_factory=Column)
     enqueued: int = 0
     acked: int = 0
-    settled: int = 0
     attempts: int = 0
     applied: int = 0
     repeated: int = 0
@@ -90,6 +70,23 @@ class QueueObserved:
     finished: int = 0
     waiting: int = 0
     lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CAUSES, 0))
+
+    @property
+    def columns(self) -> tuple[Column, ...]:
+        """All that grow."""
+        return self.starts, self.services, self.residences
+
+    @property
+    def waits(self) -> Integers:
+        """Nanoseconds that each attempt's copy waited, in the order of starting."""
+        return self.starts.values() >> 1
+
+    @property
+    def first_waits(self) -> Integers:
+        """Those of first attempts."""
+        starts = self.starts.values()
+        first: Integers = starts[starts & 1 == 1] >> 1
+        return first
 
 
 @dataclass(slots=True)
@@ -118,8 +115,15 @@ class Observed:
     edges: list[int]
     queues: dict[str, QueueObserved]
     groups: dict[str, GroupObserved]
-    windows: "array[int]" = field(default_factory=column)
+    windows: Column = field(default_factory=Column)
     never_closing: int = 0
     open_since: list[int] = field(default_factory=list)
     published: int = 0
     unroutable: int = 0
+
+    def pack(self) -> None:
+        """Let the columns take less space."""
+        self.windows.pack()
+        for queue in self.queues.values():
+            for column in queue.columns:
+                column.pack()

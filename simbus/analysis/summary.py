@@ -5,12 +5,12 @@ replications are made in ``estimates``. Times become seconds here and nowhere be
 """
 
 import math
-from array import array
 from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simbus.analysis.column import Integers
 from simbus.analysis.observed import GroupObserved, Observed, QueueObserved
 from simbus.analysis.replication import BINS, PROBABILITIES, Replication
 from simbus.units import SECOND
@@ -22,7 +22,7 @@ _USUAL = (0.5, 0.95, 0.99)
 def summarise(seen: Observed, index: int, quantiles: Iterable[float], trace_hash: str) -> Replication:
     """The replication with that index; ``quantiles`` are probabilities asked for beside the usual ones."""
     wanted = sorted({*_USUAL, *quantiles})
-    closed = np.append(_seconds(seen.windows), np.full(seen.never_closing, math.inf))
+    closed = np.append(_seconds(seen.windows.values()), np.full(seen.never_closing, math.inf))
     still_open = (seen.end - np.array(seen.open_since, dtype=np.float64)) / SECOND
     values = _of_messages(seen) | _prefixed("window", _of_windows(closed, still_open, wanted))
     for queue in seen.queues.values():
@@ -71,7 +71,7 @@ def _of_queue(seen: Observed, queue: QueueObserved, wanted: Sequence[float]) -> 
         "depth.max": float(max(queue.depth.most, queue.depth.ready + queue.depth.unacked)),
         "ready.mean": ready,
         "unacked.mean": unacked,
-        "attempts.mean": _ratio(queue.attempts, queue.settled),
+        "attempts.mean": _ratio(queue.attempts, len(queue.residences)),
         "duplicates": _ratio(queue.repeated, queue.applied),
         "duplicates.n": float(queue.applied),
     }
@@ -91,8 +91,8 @@ def _times(queue: QueueObserved, wanted: Sequence[float]) -> dict[str, float]:
     columns = {
         "wait": queue.waits,
         "first_wait": queue.first_waits,
-        "service": queue.services,
-        "residence": queue.residences,
+        "service": queue.services.values(),
+        "residence": queue.residences.values(),
     }
     values: dict[str, float] = {}
     for name, column in columns.items():
@@ -126,7 +126,7 @@ def _utilisation(seen: Observed, groups: Sequence[GroupObserved]) -> float:
     return sum(_average(seen, group.busy.at_edges) for group in groups) / servers if servers else math.nan
 
 
-def _average(seen: Observed, at_edges: "array[int]") -> float:
+def _average(seen: Observed, at_edges: Sequence[int]) -> float:
     """The average over the measured time of what has this integral at the edges."""
     return (at_edges[-1] - at_edges[seen.edges.index(seen.warmup)]) / (seen.end - seen.warmup)
 
@@ -140,13 +140,13 @@ def _curves(seen: Observed) -> dict[str, Floats]:
         means = {name: np.diff(np.array(areas, dtype=np.float64)[bins]) / np.diff(edges) for name, areas in levels.items()}
         means["depth"] = means["ready"] + means["unacked"]
         curves |= {f"{queue.name}.{name}.over_time": mean for name, mean in means.items()}
-        for name, column in (("wait", queue.waits), ("residence", queue.residences)):
+        for name, column in (("wait", queue.waits), ("residence", queue.residences.values())):
             curves[f"{queue.name}.{name}.quantiles"] = _quantiles(_seconds(column), PROBABILITIES)
     return curves
 
 
-def _seconds(column: "array[int]") -> Floats:
-    return np.frombuffer(column, dtype=np.int64) / SECOND if len(column) else np.empty(0)
+def _seconds(column: Integers) -> Floats:
+    return column / SECOND
 
 
 def _ratio(part: float, whole: float) -> float:

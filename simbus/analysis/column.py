@@ -1,0 +1,64 @@
+"""Columns of whole numbers: what a recorder keeps of every observation, in as few bytes as it takes.
+
+A number is appended as eight bytes; ``pack``, which the recorder calls now and then, makes a block of what has come since. All
+numbers of a block take as many bytes as the widest of them needs: times of up to 4.2 s, in nanoseconds, take four. Nothing is
+lost, and the order stays.
+"""
+
+from array import array
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Integers = NDArray[np.int64]
+_LITTLE = np.dtype("<i8")
+_FEWEST = 1024  # numbers that are worth a block
+
+
+class Column:
+    """Numbers in the order in which they came.
+
+    Attributes:
+        append: takes one number of 64 bits. The array's own method, since every delivery calls it: 30 ns, and 75 through another.
+    """
+
+    __slots__ = ("_blocks", "_new", "append")
+
+    def __init__(self) -> None:
+        self._new = array("q")
+        self._blocks: list[_Block] = []
+        self.append: Callable[[int], None] = self._new.append
+
+    def __len__(self) -> int:
+        return len(self._new) + sum(map(len, self._blocks))
+
+    def pack(self) -> None:
+        """Take less space."""
+        if len(self._new) >= _FEWEST:
+            self._blocks.append(_Block(np.array(self._new, dtype=_LITTLE)))
+            del self._new[:]
+
+    def values(self) -> Integers:
+        """All numbers."""
+        new = np.array(self._new, dtype=np.int64)
+        return np.concatenate([*(block.values() for block in self._blocks), new]) if self._blocks else new
+
+
+class _Block:
+    """Numbers above the least of them, of each as many low bytes as the largest has."""
+
+    __slots__ = ("_least", "_octets")
+
+    def __init__(self, values: Integers) -> None:
+        self._least = int(values.min())
+        width = -(-(int(values.max()) - self._least).bit_length() // 8)
+        self._octets = (values - self._least).view(np.uint8).reshape(-1, 8)[:, :width].copy()
+
+    def __len__(self) -> int:
+        return len(self._octets)
+
+    def values(self) -> Integers:
+        wide = np.zeros((len(self), 8), dtype=np.uint8)
+        wide[:, : self._octets.shape[1]] = self._octets
+        return wide.view(_LITTLE).ravel() + self._least
