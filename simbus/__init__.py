@@ -10,6 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from simbus.analysis.comparison import compare
     from simbus.faults import Fault, Plan
     from simbus.rabbitmq.fake import RabbitMQ
     from simbus.simulation.distributions import (
@@ -49,6 +50,7 @@ __all__ = [
     "Scenario",
     "batches",
     "bursts",
+    "compare",
     "constant",
     "constant_rate",
     "empirical",
@@ -76,6 +78,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "simbus.analysis.comparison": ("compare",),
     "simbus.faults": ("Fault", "Plan"),
     "simbus.rabbitmq.fake": ("RabbitMQ",),
     "simbus.simulation.distributions": (

@@ -81,7 +81,9 @@ ROOMS = {
         below=(*SHARED, "serve", "simulation", "analysis", "front door"),
         names_dialects=True,
     ),
-    "facade": Room(("simbus",), below=("errors", "faults", "rabbitmq fake", "simulation", "front door"), names_dialects=True),
+    "facade": Room(
+        ("simbus",), below=("errors", "faults", "rabbitmq fake", "analysis", "simulation", "front door"), names_dialects=True
+    ),
 }
 
 # A model is told the time and handed its randomness; it reads neither and does no I/O. It may hold a datetime as a value.

@@ -75,7 +75,7 @@ def share(shares: Sequence[float], trials: Sequence[float], confidence: float = 
         return Estimate(0.0, 0.0, upper, estimate.n, estimate.missing)
     if estimate.n < 2 or not 0 < estimate.mean < 1 or not math.isfinite(estimate.half_width):
         return estimate
-    return _wilson(estimate, pooled, _critical(estimate.n - 1, confidence))
+    return _wilson(estimate, pooled, critical(estimate.n - 1, confidence))
 
 
 def _wilson(estimate: Estimate, pooled: float, t: float) -> Estimate:
@@ -92,17 +92,28 @@ def band(curves: NDArray[np.float64], confidence: float = 0.95) -> NDArray[np.fl
     return np.array([(each.mean, each.low, each.high) for each in estimates], dtype=np.float64).reshape(-1, 3).T
 
 
+def more_needed(estimate: Estimate, distance: float) -> int | None:
+    """How many more replications would probably tell the mean from what is so far away; None when nobody can tell.
+
+    A half-width shrinks with the square root of the number: where it is h with n replications and the mean is d away from the
+    limit, n (h/d)**2 are needed. That is a guess from the mean so far, and a bad one where d is small beside h.
+    """
+    if estimate.n < 2 or not 0 < distance < math.inf or not math.isfinite(estimate.half_width):
+        return None
+    return max(1, math.ceil(estimate.n * (estimate.half_width / distance) ** 2) - estimate.n)
+
+
 def _mean_and_half_width(values: list[float], confidence: float) -> tuple[float, float]:
     mean = math.fsum(values) / len(values)
     if len(values) == 1:
         return mean, math.inf
     variance = math.fsum((value - mean) ** 2 for value in values) / (len(values) - 1)
-    return mean, _critical(len(values) - 1, confidence) * math.sqrt(variance / len(values))
+    return mean, critical(len(values) - 1, confidence) * math.sqrt(variance / len(values))
 
 
 @lru_cache
-def _critical(degrees: int, confidence: float) -> float:
-    """The t value that leaves ``(1 - confidence) / 2`` above it."""
+def critical(degrees: int, confidence: float) -> float:
+    """The value of Student's t that leaves ``(1 - confidence) / 2`` above it."""
     from scipy.special import stdtrit  # not scipy.stats, which takes most of a second to import
 
     return float(stdtrit(degrees, (1 + confidence) / 2))

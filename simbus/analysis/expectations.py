@@ -12,7 +12,7 @@ from difflib import get_close_matches
 from typing import Literal
 
 from simbus.analysis import metrics
-from simbus.analysis.estimates import Estimate
+from simbus.analysis.estimates import Estimate, more_needed
 from simbus.analysis.metrics import Metric, Unit
 from simbus.errors import ScenarioError, UnitError
 from simbus.units import SECOND, duration, rate, share
@@ -76,17 +76,10 @@ class Verdict:
 
     @property
     def more(self) -> int | None:
-        """How many more replications would probably decide it; 0 when it is decided, None when nobody can tell.
-
-        A half-width shrinks with the square root of the number: where it is h with n replications and the mean is d away from the
-        limit, n (h/d)**2 are needed. That is a guess from the mean so far, and a bad one where d is small beside h.
-        """
+        """How many more replications would probably decide it; 0 when it is decided, None when nobody can tell."""
         if self.outcome != "undecided":
             return 0
-        distance, half_width = abs(self.estimate.mean - self.expectation.limit), self.estimate.half_width
-        if self.estimate.n < 2 or not 0 < distance < math.inf or not math.isfinite(half_width):
-            return None
-        return max(1, math.ceil(self.estimate.n * (half_width / distance) ** 2) - self.estimate.n)
+        return more_needed(self.estimate, abs(self.estimate.mean - self.expectation.limit))
 
 
 def parse(text: str, queues: Sequence[str], consumers: Sequence[str] = ()) -> Expectation:

@@ -87,19 +87,27 @@ class Findings:
         """What a path such as ``payments.wait.p99`` means here; ScenarioError when it means nothing."""
         return resolve(path, self.queues, self.consumers)
 
-    def estimate(self, path: str) -> Estimate:
+    def estimate(self, path: str, *, confidence: float | None = None) -> Estimate:
         """Mean and confidence interval of a metric over the replications.
+
+        Args:
+            path: such as ``payments.wait.p99``.
+            confidence: of the interval, by default that of the run.
 
         Raises:
             ScenarioError: for a path that is unknown or ambiguous.
         """
-        return self._estimate(self.resolve(path), self.settings.confidence)
+        return self._estimate(self.resolve(path), confidence or self.settings.confidence)
+
+    def observations(self, path: str) -> list[float]:
+        """What each replication says of a metric, in their order; nan where it observed nothing, inf for "never"."""
+        return self._observed(self.resolve(path))
 
     def precisions(self) -> list[Precision]:
         """How precise the metrics are of which a relative precision was asked, all of them at once at the run's confidence."""
         asked = self.settings.precision
         confidence = shared_out(self.settings.confidence, len(asked))
-        return [Precision(path, wanted, self._estimate(self.resolve(path), confidence)) for path, wanted in asked]
+        return [Precision(path, wanted, self.estimate(path, confidence=confidence)) for path, wanted in asked]
 
     def _estimate(self, target: Target, confidence: float) -> Estimate:
         observed = self._observed(target)

@@ -12,7 +12,9 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from simbus.analysis.comparison import compare
 from simbus.analysis.expectations import Expectation
+from simbus.analysis.precision import shared_out
 from simbus.analysis.replication import Replication
 from simbus.analysis.results import Result, Settings
 from simbus.errors import ScenarioError
@@ -25,6 +27,8 @@ from simbus.simulation.scenario import Scenario
 
 if TYPE_CHECKING:
     from pandas import DataFrame
+
+_LIMITS = ("mean", "low", "high")
 
 
 def simulate(
@@ -133,9 +137,42 @@ class Sweep:
         rows = []
         for point in self.points:
             estimates = {metric: point.result.estimate(metric) for metric in metrics}
-            numbers = {f"{m}.{name}": getattr(e, name) for m, e in estimates.items() for name in ("mean", "low", "high")}
+            numbers = {f"{m}.{name}": getattr(e, name) for m, e in estimates.items() for name in _LIMITS}
             rows.append(point.factors | numbers)
         return DataFrame(rows)
+
+    def compare(self, metric: str, to: Mapping[str, Any] | None = None) -> "DataFrame":
+        """A row per design: how a metric differs from that of one of them, by pairs of replications.
+
+        The intervals of all rows hold at once with the run's confidence (Bonferroni). ``variance_reduction`` says how many
+        times as many replications it would take without common random numbers.
+
+        Args:
+            metric: a path such as ``payments.wait.p99``.
+            to: the factors of the design that all others are compared to, by default the first.
+
+        Raises:
+            ScenarioError: for an unknown path or design, or when designs were not run equally often (as with a ``precision``).
+        """
+        from pandas import DataFrame
+
+        one = self._point(to)
+        others = [point for point in self.points if point is not one]
+        confidence = shared_out(one.result.settings.confidence, len(others))
+        rows = []
+        for point in others:
+            found = compare(one.result, point.result, metric, confidence)
+            numbers = {
+                f"{what}.{name}": getattr(getattr(found, what), name) for what in ("difference", "ratio") for name in _LIMITS
+            }
+            rows.append(point.factors | numbers | {"outcome": found.outcome, "variance_reduction": found.variance_reduction})
+        return DataFrame(rows)
+
+    def _point(self, factors: Mapping[str, Any] | None) -> Point:
+        for point in self.points:
+            if factors is None or point.factors == dict(factors):
+                return point
+        raise ScenarioError("to", f"{factors!r} is none of {len(self.points)} designs; the first is {self.points[0].factors}")
 
     def smallest(self, where: str) -> Point:
         """The first design, by its factors in the order given, for which an expectation holds.

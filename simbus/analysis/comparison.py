@@ -1,0 +1,134 @@
+"""Two designs compared on common random numbers: the interval of their difference, replication by replication.
+
+Results of one seed have met the same arrivals and the same service times, so that luck cancels in the difference of each pair
+of replications, and far fewer of them tell two designs apart. What a single result says is in ``findings``.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from simbus.analysis import formats
+from simbus.analysis.estimates import Estimate, critical, more_needed, student_t
+from simbus.analysis.findings import Findings
+from simbus.analysis.metrics import Unit
+from simbus.errors import ScenarioError
+
+Change = Literal["lower", "higher", "undecided"]
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """How one metric of a second design differs from that of a first one.
+
+    Args:
+        metric: its path.
+        unit: of both means and of their difference.
+        first: the mean of the first design and its interval, as if it stood alone.
+        second: that of the second design.
+        difference: second minus first, Student's t interval over the pairs of replications.
+        ratio: second by first, with Fieller's interval (1954) for the ratio of two means that go together; -inf to inf where the
+            first mean cannot be told from 0.
+        variance_reduction: how many times as many replications it would take with independent random numbers.
+    """
+
+    metric: str
+    unit: Unit
+    first: Estimate
+    second: Estimate
+    difference: Estimate
+    ratio: Estimate
+    variance_reduction: float
+
+    @property
+    def outcome(self) -> Change:
+        """Whether the second design's metric is lower or higher than that of the first, or the interval leaves it open."""
+        if self.difference.high < 0:
+            return "lower"
+        return "higher" if self.difference.low > 0 else "undecided"
+
+    @property
+    def more(self) -> int | None:
+        """How many more replications of both would probably decide it; 0 when it is decided, None when nobody can tell."""
+        return 0 if self.outcome != "undecided" else more_needed(self.difference, abs(self.difference.mean))
+
+    def __str__(self) -> str:
+        by = formats.interval(self.difference, self.unit)
+        ratio = f"{self.ratio.mean:.3g} times ({self.ratio.low:.3g} to {self.ratio.high:.3g})"
+        return f"{self.metric}: {self.outcome}, by {by}, {ratio}"
+
+
+def compare(first: Findings, second: Findings, metric: str, confidence: float | None = None) -> Comparison:
+    """What a second design does to a metric, by pairs of replications with common random numbers.
+
+    Both have to be simulated with one seed, as often and as long. Parties of one name in both designs meet the same draws.
+
+    Args:
+        first: the result of one design.
+        second: that of the other.
+        metric: a path such as ``payments.wait.p99``, that both have.
+        confidence: of the intervals, by default that of the first result.
+
+    Raises:
+        ScenarioError: for an unknown path, results that do not pair, or a metric that is infinite ("never") in a replication.
+    """
+    _check_pairs(first, second)
+    confidence = confidence or first.settings.confidence
+    unit = first.resolve(metric).metric.unit
+    one, other = first.observations(metric), second.observations(metric)
+    if math.inf in one or math.inf in other:
+        raise ScenarioError(metric, "is infinite in a replication, so that no difference can be; compare a share instead")
+    pairs = [(x, y) for x, y in zip(one, other, strict=True) if not math.isnan(x + y)]
+    difference = student_t([y - x for x, y in pairs], confidence)
+    ratio, worth = _fieller(pairs, confidence), _variance_reduction(pairs)
+    before, after = (result.estimate(metric, confidence=confidence) for result in (first, second))
+    return Comparison(metric, unit, before, after, difference, ratio, worth)
+
+
+def _check_pairs(first: Findings, second: Findings) -> None:
+    """Replications pair when they are equally many, equally long and of one seed."""
+    one, other = first.settings, second.settings
+    checks = {
+        "replications": (len(first.replications), len(second.replications)),
+        "seed": (one.seed, other.seed),
+        "duration": (one.duration, other.duration),
+        "warmup": (one.warmup, other.warmup),
+    }
+    for what, (here, there) in checks.items():
+        if here != there:
+            problem = f"{here} and {there}: only runs that agree in it can be compared in pairs; simulate both alike"
+            raise ScenarioError(f"run.{what}", problem)
+
+
+def _moments(pairs: Sequence[tuple[float, float]]) -> tuple[float, float, float, float, float]:
+    """Means, variances and covariance of two columns."""
+    n = len(pairs)
+    x, y = (math.fsum(column) / n for column in zip(*pairs, strict=True))
+    xx = math.fsum((a - x) ** 2 for a, _ in pairs) / (n - 1)
+    yy = math.fsum((b - y) ** 2 for _, b in pairs) / (n - 1)
+    return x, y, xx, yy, math.fsum((a - x) * (b - y) for a, b in pairs) / (n - 1)
+
+
+def _variance_reduction(pairs: Sequence[tuple[float, float]]) -> float:
+    """The variance of a difference of independent runs by that of the pairs; nan for fewer than two."""
+    if len(pairs) < 2:
+        return math.nan
+    _, _, xx, yy, xy = _moments(pairs)
+    together = xx + yy - 2 * xy
+    return (xx + yy) / together if together > 0 else math.inf if xx + yy else math.nan
+
+
+def _fieller(pairs: Sequence[tuple[float, float]], confidence: float) -> Estimate:
+    """The ratios r for which the mean of y - r x can be 0: between the roots of a r**2 - 2 b r + c."""
+    n = len(pairs)
+    if n < 2:
+        return Estimate(pairs[0][1] / pairs[0][0] if n and pairs[0][0] else math.nan, -math.inf, math.inf, n)
+    x, y, xx, yy, xy = _moments(pairs)
+    reach = critical(n - 1, confidence) ** 2 / n
+    a, b, c = x * x - reach * xx, x * y - reach * xy, y * y - reach * yy
+    mean = y / x if x else math.nan
+    if a <= 0:
+        return Estimate(mean, -math.inf, math.inf, n)
+    root = math.sqrt(max(0.0, b * b - a * c))
+    return Estimate(mean, (b - root) / a, (b + root) / a, n)
