@@ -1,0 +1,297 @@
+"""Truths that hold pathwise: every start of every handler, to the nanosecond, is that of a recursion of a few lines.
+
+The recursions (Lindley 1952 for one server, Kiefer and Wolfowitz 1955 for several) get the draws of a replication from its
+streams, know neither broker nor calendar, and must agree with them on each message. What the draws themselves are like is the
+business of ``test_distributions`` and ``test_workloads``; the long run, of ``test_truth``.
+"""
+
+import heapq
+from collections import deque
+from itertools import islice, takewhile
+
+import pytest
+
+from simbus.simulation.assembly import run_replication
+from simbus.simulation.scenario import Scenario
+from simbus.simulation.streams import Streams, draws
+from simbus.units import SECOND
+from tests.naive import watched
+
+END = 900 * SECOND
+ARRIVALS = [
+    "poisson 0.8/s",
+    "constant_rate 0.8/s",
+    "renewal 'gamma mean=1250ms cv=2'",
+    "batches 0.8/s size=3 spread=geometric",
+    "bursts size=20 every=25s",
+    "sinusoid 0.8/s swing=0.9 period=1min",
+    "schedule 30s:1.6/s,30s:0/s",
+    "markov_modulated 50s:0.4/s,10s:2/s",
+]
+SERVICES = [
+    "exponential 1s",
+    "constant 1s",
+    "lognormal mean=1s cv=2",
+    "hyperexponential mean=1s cv=3",
+    "weibull mean=1s cv=0.5",
+    "pareto alpha=1.5 low=300ms high=1min",
+    "empirical 0ms,2s",
+]
+
+
+def one_queue(arrivals="poisson 0.8/s", service="exponential 1s", options=None, **consumer):
+    scenario = Scenario("one queue", run={"duration": "15min"})
+    scenario.queue("work", **(options or {}))
+    scenario.publisher("source", to="work", arrivals=arrivals)
+    scenario.consumer("server", queue="work", service=service, **consumer)
+    return scenario
+
+
+class Draws:
+    """What a replication draws, from the streams that its contract names."""
+
+    def __init__(self, scenario, seed):
+        self.scenario, self.streams = scenario, Streams(seed, 0)
+
+    @property
+    def arrivals(self):
+        source = self.scenario.publishers["source"].arrivals
+        epochs = source.epochs(self.streams.generator("publishers.source", "arrivals"))
+        return list(takewhile(lambda at: at <= END, epochs))
+
+    def services(self, group="server"):
+        return draws(self.streams.generator(f"consumers.{group}", "service"), self.scenario.consumers[group].service.sample)
+
+    def outcomes(self, group="server"):
+        return draws(self.streams.generator(f"consumers.{group}", "failure"), lambda generator, n: generator.random(n))
+
+
+def starts(scenario, seed, group="server"):
+    """When a handler of the group began, for each message by its number; only of those that began."""
+    with watched() as runs:
+        run_replication(scenario, seed, 0)
+    run = runs[0]
+    message = {effect.copy_id: effect.message_id for effect in run.effects("Enqueued")}
+    found = {}
+    for _, name, copy, now in run.notices("started"):
+        if name == group:
+            found.setdefault(message[copy], now)
+    return found
+
+
+def by_number(times):
+    """The naive starts that the run was long enough to see, by number of the message from 1; None for those never served."""
+    return {n: at for n, at in enumerate(times, start=1) if at is not None and at <= END}
+
+
+def in_order(arrivals, services, servers=1):
+    """Whoever is free first takes the next (Kiefer and Wolfowitz)."""
+    free = [0] * servers
+    for arrival in arrivals:
+        start = max(arrival, heapq.heappop(free))
+        heapq.heappush(free, start + next(services))
+        yield start
+
+
+@pytest.mark.parametrize("arrivals", ARRIVALS)
+@pytest.mark.parametrize("prefetch", [1, "unlimited"])
+def test_one_consumer_serves_as_lindley_says_whatever_the_arrivals(arrivals, prefetch, seed):
+    scenario = one_queue(arrivals, prefetch=prefetch)
+    drawn = Draws(scenario, seed)
+    assert starts(scenario, seed) == by_number(in_order(drawn.arrivals, drawn.services()))
+
+
+@pytest.mark.parametrize("service", SERVICES)
+def test_one_consumer_serves_as_lindley_says_whatever_the_services(service, seed):
+    scenario = one_queue(service=service, prefetch=3)
+    drawn = Draws(scenario, seed)
+    assert starts(scenario, seed) == by_number(in_order(drawn.arrivals, drawn.services()))
+
+
+@pytest.mark.parametrize(
+    "group",
+    [
+        {"count": 3, "prefetch": 1},
+        {"concurrency": 3},
+        {"concurrency": 3, "prefetch": 3},
+        {"count": 2, "concurrency": 3, "prefetch": 3},
+        {"concurrency": 9, "prefetch": 2},
+    ],
+)
+def test_consumers_that_hold_no_more_than_they_handle_share_one_line(group, seed):
+    scenario = one_queue("poisson 2.2/s", **group)
+    servers = scenario.consumers["server"].servers
+    drawn = Draws(scenario, seed)
+    assert starts(scenario, seed) == by_number(in_order(drawn.arrivals, drawn.services(), servers))
+
+
+def dealt(arrivals, services, consumers):
+    """A line for each consumer, to which arrivals go in turn; services are drawn in order of starts."""
+    everyone = list(enumerate(arrivals, start=1))
+    lines = [deque(everyone[number::consumers]) for number in range(consumers)]
+    free, found = [0] * consumers, {}
+    while any(lines):
+        start, number = min((max(free[i], line[0][1]), i) for i, line in enumerate(lines) if line)
+        message, _ = lines[number].popleft()
+        found[message] = start
+        free[number] = start + next(services)
+    return {message: at for message, at in found.items() if at <= END}
+
+
+@pytest.mark.parametrize("consumers", [2, 5])
+def test_unlimited_prefetch_makes_a_line_for_each_consumer(consumers, seed):
+    scenario = one_queue(f"poisson {0.7 * consumers}/s", count=consumers)
+    drawn = Draws(scenario, seed)
+    assert starts(scenario, seed) == dealt(drawn.arrivals, drawn.services(), consumers)
+
+
+def refused(arrivals, services, servers, places):
+    """With a limit: who finds all places taken is never served."""
+    free, leave = [0] * servers, []
+    for arrival in arrivals:
+        while leave and leave[0] <= arrival:
+            heapq.heappop(leave)
+        if len(leave) == places:
+            yield None
+            continue
+        start = max(arrival, heapq.heappop(free))
+        heapq.heappush(free, end := start + next(services))
+        heapq.heappush(leave, end)
+        yield start
+
+
+@pytest.mark.parametrize("service", SERVICES[:4])
+@pytest.mark.parametrize(("servers", "places"), [(1, 2), (1, 5), (3, 5)])
+def test_a_limit_refuses_who_finds_all_places_taken(servers, places, service, seed):
+    options = {"max_length": places - servers, "overflow": "reject-publish"}
+    scenario = one_queue(f"poisson {1.1 * servers}/s", service, options, count=servers, prefetch=1)
+    drawn = Draws(scenario, seed)
+    assert starts(scenario, seed) == by_number(refused(drawn.arrivals, drawn.services(), servers, places))
+
+
+@pytest.mark.parametrize("service", SERVICES[:4])
+def test_a_limit_without_a_place_to_wait_is_a_loss_system(service, seed):
+    scenario = one_queue("poisson 2.4/s", service, {"max_length": 0}, count=3, prefetch=1)
+    drawn = Draws(scenario, seed)
+    assert starts(scenario, seed) == by_number(refused(drawn.arrivals, drawn.services(), 3, 3))
+
+
+@pytest.mark.parametrize("places", [2, 5])
+def test_a_limit_that_drops_heads_starts_at_the_same_instants_as_one_that_refuses(places, seed):
+    """It loses as many, and others."""
+    found = {}
+    for overflow in ("reject-publish", "drop-head"):
+        scenario = one_queue("poisson 1.1/s", options={"max_length": places - 1, "overflow": overflow}, prefetch=1)
+        found[overflow] = starts(scenario, seed)
+    assert sorted(found["drop-head"].values()) == sorted(found["reject-publish"].values())
+    assert found["drop-head"] != found["reject-publish"]
+
+
+def patient(arrivals, services, servers, patience):
+    """Who would have to wait for that long leaves unserved."""
+    free = [0] * servers
+    for arrival in arrivals:
+        start = max(arrival, free[0])
+        if start - arrival >= patience:
+            yield None
+        else:
+            heapq.heapreplace(free, start + next(services))
+            yield start
+
+
+@pytest.mark.parametrize("servers", [1, 4])
+@pytest.mark.parametrize("arrivals", ["poisson", "batches size=4"])
+def test_a_time_to_live_ends_the_wait_and_nothing_else(arrivals, servers, seed):
+    kind, _, size = arrivals.partition(" ")
+    scenario = one_queue(f"{kind} {1.1 * servers}/s {size}".strip(), options={"message_ttl": "2s"}, count=servers, prefetch=1)
+    drawn = Draws(scenario, seed)
+    assert starts(scenario, seed) == by_number(patient(drawn.arrivals, drawn.services(), servers, 2 * SECOND))
+
+
+def tried_until_done(services, outcomes, failure, attempts=None, backoff=0):
+    """What a message takes of a server that keeps it until it is done."""
+    while True:
+        took, tried = next(services), 1
+        while next(outcomes) < failure and tried != attempts:
+            took, tried = took + backoff + next(services), tried + 1
+        yield took
+
+
+def test_a_message_that_is_requeued_at_once_is_the_next_again(seed):
+    scenario = one_queue("poisson 0.6/s", failure=0.2, prefetch=1)
+    drawn = Draws(scenario, seed)
+    services = tried_until_done(drawn.services(), drawn.outcomes(), 0.2)
+    assert starts(scenario, seed) == by_number(in_order(drawn.arrivals, services))
+
+
+def test_a_retry_in_the_handler_keeps_its_server(seed):
+    retry = "in-handler attempts=3 backoff='fixed 500ms'"
+    scenario = one_queue("poisson 0.4/s", failure=0.4, prefetch=1, retry=retry)
+    drawn = Draws(scenario, seed)
+    services = tried_until_done(drawn.services(), drawn.outcomes(), 0.4, attempts=3, backoff=SECOND // 2)
+    assert starts(scenario, seed) == by_number(in_order(drawn.arrivals, services))
+
+
+def tried_again(arrivals, drawn, servers, failure, backoffs):
+    """All starts, in order: what fails comes back to the end of the line after its back-off, and is given up after the last."""
+    services, outcomes = drawn.services(), drawn.outcomes()
+    calendar = [(at, number, True, 1) for number, at in enumerate(arrivals, start=1)]
+    line, idle, found = deque(), servers, []
+    while calendar:
+        now, message, joins, attempt = heapq.heappop(calendar)
+        if joins:
+            line.append((message, attempt))
+        else:
+            idle += 1
+            if next(outcomes) < failure and attempt <= len(backoffs):
+                heapq.heappush(calendar, (now + backoffs[attempt - 1], message, True, attempt + 1))
+        while idle and line:
+            idle -= 1
+            found.append((now, line[0][0]))
+            heapq.heappush(calendar, (now + next(services), line[0][0], False, line.popleft()[1]))
+    return [each for each in found if each[0] <= END]
+
+
+@pytest.mark.parametrize("servers", [1, 4])
+def test_what_fails_comes_back_after_its_back_off(servers, seed):
+    retry = "requeue attempts=4 backoff='exponential 5s'"
+    scenario = one_queue(f"poisson {0.6 * servers}/s", failure=0.2, concurrency=servers, retry=retry)
+    with watched() as runs:
+        run_replication(scenario, seed, 0)
+    message = {effect.copy_id: effect.message_id for effect in runs[0].effects("Enqueued")}
+    drawn = Draws(scenario, seed)
+    expected = tried_again(drawn.arrivals, drawn, servers, 0.2, [5 * SECOND, 10 * SECOND, 20 * SECOND])
+    assert [(now, message[copy]) for _, _, copy, now in runs[0].notices("started")] == expected
+
+
+def test_what_one_queue_hands_on_arrives_at_the_next_when_its_handler_ends(seed):
+    scenario = one_queue(
+        failure={"permanent": 1}, options={"dead_letter_exchange": "", "dead_letter_routing_key": "next"}, prefetch=1
+    )
+    scenario.queue("next")
+    scenario.consumer("clerk", queue="next", service="exponential 800ms", prefetch=1)
+    drawn = Draws(scenario, seed)
+    services = list(islice(drawn.services(), len(drawn.arrivals)))
+    ends = [start + service for start, service in zip(in_order(drawn.arrivals, iter(services)), services, strict=True)]
+    assert starts(scenario, seed, "clerk") == by_number(in_order(ends, drawn.services("clerk")))
+
+
+def test_a_window_closes_when_the_last_subscriber_is_done(seed):
+    scenario = Scenario("fan-out", run={"duration": "15min"})
+    scenario.exchange("all", type="fanout")
+    scenario.publisher("source", exchange="all", arrivals="poisson 0.8/s")
+    for name in ("a", "b", "c"):
+        scenario.queue(name)
+        scenario.bind(name, "all")
+        scenario.consumer(name, queue=name, service="exponential 1s")
+    drawn = Draws(scenario, seed)
+    arrivals, ends = drawn.arrivals, []
+    for name in ("a", "b", "c"):
+        services = list(islice(drawn.services(name), len(arrivals)))
+        begun = in_order(arrivals, iter(services))
+        ends.append([start + service for start, service in zip(begun, services, strict=True)])
+    closed = [max(each) - at for at, *each in zip(arrivals, *ends, strict=True) if max(each) <= END]
+    values = run_replication(scenario, seed, 0).values
+    assert values["window.n"] * (1 - values["window.open"]) == pytest.approx(len(closed))
+    assert values["window.max"] == max(closed) / SECOND
+    assert values["window.mean"] == pytest.approx(sum(closed) / SECOND / len(closed), rel=1e-12)

@@ -1,0 +1,145 @@
+"""How a truth of queueing theory is held against the simulation: claims, lengths from power, and a level for the family.
+
+A ``Truth`` is a scenario with what theory says of it: the numbers of the truth table, and whatever ``exact_values`` finds out
+by itself. Each of them is one *claim*: that the mean over independent replications is the exact value. The claims of all
+truths share one level by Bonferroni, so that in a fair run all hold but once in a hundred thousand runs; that is ten times
+rarer than asked for, since the mean of a replication is a little skewed and Student's t supposes that it is not.
+
+How many replications are run is computed, not chosen: a pilot says how far replications lie apart, and then there are as
+many as are needed for an error of ``within`` to be noticed almost surely. What the test could have missed is checked too.
+"""
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+from scipy.special import stdtrit
+
+from simbus.analysis.metrics import quantile
+from simbus.analysis.replication import PROBABILITIES, Replication
+from simbus.simulation.exact import exact_values
+from simbus.simulation.experiment import simulate
+from simbus.simulation.scenario import Scenario
+
+FAMILY = 1e-5  # of all claims together: a false alarm in a hundred thousand runs
+POWER = 0.99  # that an error of ``within`` is noticed
+PILOT, FEWEST, MOST = 12, 16, 600  # replications
+RARE = 0.02
+
+Observe = Callable[[Replication], float]
+
+
+@dataclass(frozen=True)
+class Claim:
+    """That a number of a replication has this mean; a relative error of ``within`` has to be noticed."""
+
+    name: str
+    exact: float
+    within: float
+    observe: Observe
+
+
+@dataclass(frozen=True)
+class Truth:
+    """A scenario and what is known of it.
+
+    ``exact`` holds values by metric, ``beyond`` shares by a metric of time and seconds: ``{("work.wait", 5): 0.1}`` says that
+    one wait in ten is longer than 5 s. ``within`` is for means; ``_looser`` has by how much more quantiles and tails may be off.
+    """
+
+    scenario: Scenario
+    exact: Mapping[str, float] = field(default_factory=dict)
+    beyond: Mapping[tuple[str, float], float] = field(default_factory=dict)
+    within: float = 0.15
+    duration: str = "2h"
+    warmup: str = "10min"
+
+    def claims(self) -> list[Claim]:
+        """All that is claimed, each once: the table's number goes before the one that the simulation says itself."""
+        run = self.scenario.with_("run.duration", self.duration).with_("run.warmup", self.warmup)
+        metrics = {each.metric: each.value for each in exact_values(run)} | dict(self.exact)
+        means = [Claim(name, value, self.within * _looser(name, value), metric(name)) for name, value in metrics.items()]
+        tails = [
+            Claim(f"{name} > {time} s", share, self.within * (4 if share < RARE else 2), beyond(name, time))
+            for (name, time), share in self.beyond.items()
+        ]
+        return means + tails
+
+    def run(self, replications: int, seed: int, jobs: int = 2) -> Sequence[Replication]:
+        """That many, with the same seed the same."""
+        result = simulate(
+            self.scenario, duration=self.duration, warmup=self.warmup, replications=replications, seed=seed, jobs=jobs
+        )
+        return result.replications
+
+
+def _looser(name: str, value: float) -> float:
+    """How much wider than for a mean the error may be: what is rare is seen seldom."""
+    probability = quantile(name)
+    if probability is not None:
+        return 2 if probability < 0.99 else 3 if probability < 0.999 else 4
+    return 2 if ".loss." in name and value < RARE else 1
+
+
+def metric(name: str) -> Observe:
+    """The value of that path."""
+    return lambda replication: replication.values[name]
+
+
+def beyond(name: str, seconds: float) -> Observe:
+    """The share of times that are longer, from the curve of quantiles; exact but for the steps of that curve."""
+    return lambda replication: 1 - float(np.interp(seconds, replication.curves[f"{name}.quantiles"], PROBABILITIES))
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a claim, ``z`` standard errors off; a relative error of ``noticed`` would almost surely have shown."""
+
+    claim: Claim
+    mean: float
+    z: float
+    noticed: float
+    critical: float
+
+    @property
+    def holds(self) -> bool:
+        """Whether the claim may be true, and would have been found out had it been false."""
+        return abs(self.z) < self.critical and self.noticed < 1.5 * self.claim.within
+
+    def __str__(self) -> str:
+        claim, mark = self.claim, " " if self.holds else "*"
+        return (
+            f"{mark} {claim.name:28} exact {claim.exact:10.6g}  mean {self.mean:10.6g}  z {self.z:6.2f} of {self.critical:.2f}  "
+            f"shows {self.noticed:6.1%} of {claim.within:.0%}"
+        )
+
+
+def judge(truth: Truth, family: int, seed: int) -> list[Verdict]:
+    """Simulate as long as it takes, and hold every claim against it; ``family`` is the number of claims of all truths."""
+    claims, level = truth.claims(), FAMILY / family
+    n = needed(claims, truth.run(PILOT, seed), level)
+    found = truth.run(n, seed)
+    return [verdict(claim, [claim.observe(each) for each in found], level) for claim in claims]
+
+
+def needed(claims: Iterable[Claim], pilot: Sequence[Replication], level: float) -> int:
+    """The replications for an error of ``within`` to be noticed, of the claim that needs the most."""
+    spread = max(np.std([claim.observe(each) for each in pilot], ddof=1) / (claim.within * claim.exact) for claim in claims)
+    n = FEWEST
+    while reach(n, level) * spread > math.sqrt(n) and n < MOST:
+        n += 4
+    return n
+
+
+def reach(n: int, level: float) -> float:
+    """How many standard errors an error must be to be noticed: the critical value and, for the power, some more."""
+    return float(stdtrit(n - 1, 1 - level / 2) + stdtrit(n - 1, POWER))
+
+
+def verdict(claim: Claim, observed: Sequence[float], level: float) -> Verdict:
+    """By Student's t over the replications."""
+    n = len(observed)
+    mean, error = float(np.mean(observed)), float(np.std(observed, ddof=1)) / math.sqrt(n)
+    critical = float(stdtrit(n - 1, 1 - level / 2))
+    return Verdict(claim, mean, (mean - claim.exact) / error, reach(n, level) * error / claim.exact, critical)
