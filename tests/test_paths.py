@@ -72,7 +72,7 @@ def starts(scenario, seed, group="server"):
         run_replication(scenario, seed, 0)
     run = runs[0]
     message = {effect.copy_id: effect.message_id for effect in run.effects("Enqueued")}
-    found = {}
+    found: dict[int, int] = {}
     for _, name, copy, now in run.notices("started"):
         if name == group:
             found.setdefault(message[copy], now)
@@ -147,7 +147,7 @@ def test_unlimited_prefetch_makes_a_line_for_each_consumer(consumers, seed):
 
 def refused(arrivals, services, servers, places):
     """With a limit: who finds all places taken is never served."""
-    free, leave = [0] * servers, []
+    free, leave = [0] * servers, list[int]()
     for arrival in arrivals:
         while leave and leave[0] <= arrival:
             heapq.heappop(leave)
@@ -236,7 +236,7 @@ def tried_again(arrivals, drawn, servers, failure, backoffs):
     """All starts, in order: what fails comes back to the end of the line after its back-off, and is given up after the last."""
     services, outcomes = drawn.services(), drawn.outcomes()
     calendar = [(at, number, True, 1) for number, at in enumerate(arrivals, start=1)]
-    line, idle, found = deque(), servers, []
+    line, idle, found = deque[tuple[int, int]](), servers, []
     while calendar:
         now, message, joins, attempt = heapq.heappop(calendar)
         if joins:
