@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from simbus.simulation.experiment import simulate, sweep
     from simbus.simulation.failures import exponential_backoff, fixed_backoff, in_handler, requeue
     from simbus.simulation.file import read_scenario
+    from simbus.simulation.replays import replay
     from simbus.simulation.scenario import Scenario
     from simbus.simulation.workloads import (
         batches,
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
         markov_modulated,
         poisson,
         renewal,
-        replay,
         schedule,
         sinusoid,
     )
@@ -96,6 +96,7 @@ _HOMES = {
     "simbus.simulation.experiment": ("simulate", "sweep"),
     "simbus.simulation.failures": ("exponential_backoff", "fixed_backoff", "in_handler", "requeue"),
     "simbus.simulation.file": ("read_scenario",),
+    "simbus.simulation.replays": ("replay",),
     "simbus.simulation.scenario": ("Scenario",),
     "simbus.simulation.workloads": (
         "batches",
@@ -104,7 +105,6 @@ _HOMES = {
         "markov_modulated",
         "poisson",
         "renewal",
-        "replay",
         "schedule",
         "sinusoid",
     ),

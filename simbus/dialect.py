@@ -103,13 +103,25 @@ class Subscription(Protocol):
         """The connection ends: what is unsettled goes back to its queue."""
 
 
+class Verb(Protocol):
+    """Publishes one message and answers its id."""
+
+    def __call__(self, size: int | None = None, expiration: int | None = None) -> int:
+        """Of ``size`` bytes and to live for ``expiration`` nanoseconds, where they are not those of the address."""
+
+
 class Publisher(Protocol):
     """Someone who publishes, on a connection and a channel of its own."""
 
     channel: int
 
-    def verb(self, address: Mapping[str, Any]) -> Callable[[], int]:
-        """A verb that publishes one message to ``address`` and answers its id; ScenarioError when there is no such place."""
+    def verb(self, address: Mapping[str, Any]) -> Verb:
+        """A verb that publishes one message to ``address``; ScenarioError when there is no such place.
+
+        An address is a queue, ``to``, or an ``exchange`` and a ``routing_key``, and a ``size`` in bytes. It may have a ``type``,
+        the class of the message, which travels with it (see :class:`simbus.effects.Message`), a ``priority``, an ``expiration``
+        in nanoseconds, ``headers``, and ``persistent``, which is assumed.
+        """
 
     def close(self) -> None:
         """The connection ends; its verbs may not be used any more."""

@@ -3,7 +3,7 @@
 A broker's verbs leave effects; drivers take them and hand them to sessions, handlers, recorders
 and the trace. Effects are plain records in the past tense: they hold no behaviour beyond
 ``describe()`` (one line for a human reader) and no reference into the broker's state, except
-``message``, which is immutable. A dialect's own effects live in its model.
+``message``, which is immutable and offers what :class:`Message` lists. A dialect's own effects live in its model.
 
 Every effect has ``at`` (nanoseconds of virtual time), ``message_id`` and ``copy_id``. A *copy* is
 a message in one queue; ids come from counters, so that equal inputs give equal effects. The two
@@ -32,6 +32,22 @@ class Effect(Protocol):
 
     def describe(self) -> str:
         """One line for a timeline, without the time."""
+
+
+class Message(Protocol):
+    """What a message tells of itself in every dialect; its content is the dialect's affair."""
+
+    @property
+    def address(self) -> str:
+        """Where it was published to, for people."""
+
+    @property
+    def size(self) -> int:
+        """Octets of its body."""
+
+    @property
+    def type(self) -> str:
+        """The class that its publisher gave it; empty when it gave none."""
 
 
 @dataclass(slots=True)

@@ -145,6 +145,14 @@ def duration_text(nanoseconds: int) -> str:
     return f"{nanoseconds}ns"
 
 
+def size_text(octets: int) -> str:
+    """The text that :func:`size` reads back as exactly this size: ``2kB``, ``1500B``."""
+    for unit in ("GB", "MB", "kB"):
+        if octets and octets % _SIZES[unit] == 0:
+            return f"{octets // _SIZES[unit]}{unit}"
+    return f"{octets}B"
+
+
 def number_text(value: float) -> str:
     """The shortest text that ``float`` reads back as exactly this number: ``20``, ``0.8``."""
     return repr(float(value)).removesuffix(".0")

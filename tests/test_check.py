@@ -8,9 +8,9 @@ from simbus.errors import ScenarioError
 from simbus.simulation.check import utilisation, warnings
 from simbus.simulation.experiment import simulate
 from simbus.simulation.load import capacity, load, work
+from simbus.simulation.replays import Replay
 from simbus.simulation.scenario import Scenario
 from simbus.simulation.specs import ConsumerSpec, read
-from simbus.simulation.workloads import Replay
 from simbus.units import SECOND
 
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simbus.simulation.assembly import run_replication
+from simbus.simulation.replays import Replay
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.workloads import Replay
 from simbus.units import MILLISECOND, SECOND
 from tests.naive import watched
 

@@ -11,8 +11,9 @@ from simbus.errors import ScenarioError
 from simbus.rabbitmq import modelled
 from simbus.simulation.distributions import Constant, Exponential, Lognormal, exponential, lognormal
 from simbus.simulation.failures import Backoff, Failure, Retry, in_handler
+from simbus.simulation.replays import Replay
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.workloads import ConstantRate, Poisson, Replay, poisson
+from simbus.simulation.workloads import ConstantRate, Poisson, poisson
 from simbus.units import HOUR, MILLISECOND, MINUTE, SECOND
 
 
@@ -39,7 +40,7 @@ def test_what_was_said_is_what_is_there(shop):
     assert shop.name == "Black Friday"
     assert shop.topology.queues == {"payments": {"max_length": 50_000, "overflow": "reject-publish"}}
     assert shop.publishers["web"].arrivals == Poisson(120.0)
-    assert shop.publishers["web"].address == {"to": "payments", "size": 1_000}
+    assert shop.publishers["web"].kinds[0].address == {"to": "payments", "size": 1_000}
     charge = shop.consumers["charge"]
     assert (charge.queue, charge.count, charge.concurrency, charge.prefetch) == ("payments", 8, 1, 20)
     assert (charge.service, charge.failure) == (Lognormal(55 * MILLISECOND, 0.8), Failure(transient=0.02))

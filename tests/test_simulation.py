@@ -15,8 +15,8 @@ from simbus.errors import ScenarioError
 from simbus.simulation.assembly import run_replication
 from simbus.simulation.check import utilisation
 from simbus.simulation.file import read_scenario
+from simbus.simulation.replays import Replay
 from simbus.simulation.streams import Streams
-from simbus.simulation.workloads import Replay
 from simbus.units import MILLISECOND, SECOND
 from tests.naive import Naive, watched
 

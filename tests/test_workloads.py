@@ -15,6 +15,7 @@ from scipy import stats
 from simbus.errors import ScenarioError, UnitError
 from simbus.simulation.distributions import Gamma
 from simbus.simulation.grammar import parse
+from simbus.simulation.replays import replay
 from simbus.simulation.workloads import (
     ARRIVALS,
     Batches,
@@ -32,7 +33,6 @@ from simbus.simulation.workloads import (
     markov_modulated,
     poisson,
     renewal,
-    replay,
     schedule,
     sinusoid,
 )

@@ -97,6 +97,16 @@ class Message:
         return f"{self.exchange or '(default exchange)'}/{self.routing_key}"
 
     @property
+    def size(self) -> int:
+        """Octets of the body."""
+        return len(self.body)
+
+    @property
+    def type(self) -> str:
+        """The property of that name: what sort of message it is, empty when it does not say."""
+        return self.properties.type or ""
+
+    @property
     def headers(self) -> Mapping[str, Any]:
         """The headers, empty when there are none."""
         return self.properties.headers or {}

@@ -4,7 +4,9 @@ Publishers and consumers of a scenario become verbs on channels of the very same
 fake uses. Nothing is modelled here; the broker does what it does.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import cache
 from typing import Any, cast
 
 from simbus import dialect
@@ -14,9 +16,10 @@ from simbus.rabbitmq.chance import Draw
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.definitions import read_definitions
 from simbus.rabbitmq.imported import set_policies
-from simbus.rabbitmq.messages import Message, Properties
+from simbus.rabbitmq.messages import LONGEST_TTL_MS, Message, Properties
 from simbus.rabbitmq.options import declare_topology
 from simbus.rabbitmq.versions import V4_0
+from simbus.units import MILLISECOND
 
 __all__ = ["build", "destinations", "discipline", "publisher", "read_definitions", "restart", "subscription"]
 
@@ -52,7 +55,7 @@ class Subscription:
 
 
 class Publisher:
-    """A channel to publish on. Messages are persistent; which bytes they have does not matter to a broker, only how many."""
+    """A channel to publish on. Which bytes messages have does not matter to a broker, only how many: zeros, shared by all."""
 
     __slots__ = ("_verbs", "channel")
 
@@ -60,14 +63,27 @@ class Publisher:
         self._verbs = channel
         self.channel = channel.number
 
-    def verb(self, address: Mapping[str, Any]) -> Callable[[], int]:
-        """basic.publish to ``exchange`` and ``routing_key``, or ``to`` a queue, of ``size`` bytes."""
+    def verb(self, address: Mapping[str, Any]) -> dialect.Verb:
+        """basic.publish, as :meth:`simbus.dialect.Publisher.verb` says; persistent unless it says otherwise.
+
+        A size beyond the largest that this version takes is that, when it is drawn, and refused when it is always so. RabbitMQ
+        counts milliseconds: an expiration is rounded up to them, and one beyond ten years is ten years when it is drawn.
+        """
         exchange, routing_key = _address(address)
-        body, properties = bytes(address.get("size", 0)), Properties(delivery_mode=2)
-        publish = self._verbs.publish
-        if exchange not in self._verbs.vhost.exchanges:
+        publish, vhost = self._verbs.publish, self._verbs.vhost
+        if exchange not in vhost.exchanges:
             raise ScenarioError("exchange", f"there is no exchange {exchange!r}; declare it under exchanges")
-        return lambda: publish(exchange, routing_key, body, properties)
+        usual, largest = bytes(address.get("size", 0)), vhost.node.version.max_message_size
+        properties = _properties(address)
+
+        def verb(size: int | None = None, expiration: int | None = None) -> int:
+            if size is None and expiration is None:
+                return publish(exchange, routing_key, usual, properties)
+            body = usual if size is None else _zeros(largest)[: min(size, largest)]
+            own = properties if expiration is None else replace(properties, expiration=_drawn_expiration(expiration))
+            return publish(exchange, routing_key, body, own)
+
+        return verb
 
     def close(self) -> None:
         """connection.close, or a connection that breaks."""
@@ -136,6 +152,34 @@ def discipline(broker: dialect.Broker, queue: str) -> dialect.Discipline:
         ttl=options.message_ttl,
         in_order=options.type == "classic" and not options.single_active_consumer and not any(special),
     )
+
+
+def _properties(address: Mapping[str, Any]) -> Properties:
+    expiration = address.get("expiration")
+    return Properties(
+        delivery_mode=2 if address.get("persistent", True) else 1,
+        type=address.get("type"),
+        priority=address.get("priority"),
+        expiration=None if expiration is None else _milliseconds(expiration),
+        headers=address.get("headers"),
+    )
+
+
+def _milliseconds(nanoseconds: int) -> str:
+    return str(-(-nanoseconds // MILLISECOND))
+
+
+def _drawn_expiration(nanoseconds: int) -> str:
+    return _milliseconds(min(nanoseconds, LONGEST_TTL_MS * MILLISECOND))
+
+
+@cache
+def _zeros(size: int) -> bytes:
+    """So many octets to take slices of without copying: to whoever asks for their number only, a view is as good as bytes.
+
+    The operating system gives memory for what is looked at, and nobody looks.
+    """
+    return cast(bytes, memoryview(bytes(size)))
 
 
 def _address(address: Mapping[str, Any]) -> tuple[str, str]:

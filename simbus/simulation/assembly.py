@@ -15,6 +15,7 @@ from simbus.analysis.recorder import Recorder
 from simbus.analysis.replication import Replication
 from simbus.dialect import Dialect
 from simbus.simulation.consumers import Consumer
+from simbus.simulation.content import Content
 from simbus.simulation.driver import Driver
 from simbus.simulation.load import served
 from simbus.simulation.publishers import Publisher
@@ -47,7 +48,8 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
     for spec in scenario.consumers.values():
         _add_consumers(driver, kind, spec, streams)
     for name, publisher in scenario.publishers.items():
-        Publisher(driver, _epochs(name, publisher, streams), kind.publisher(broker, name).verb(publisher.address))
+        content = Content(name, publisher.kinds, publisher.marks, streams)
+        Publisher(driver, _epochs(name, publisher, streams), content.connect(kind.publisher(broker, name)))
     driver.run(end + 1 if run.duration is not None else None)
     broker.check()
     return recorder.replication(index, _quantiles(scenario))

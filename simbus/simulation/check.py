@@ -42,13 +42,12 @@ def warnings(scenario: Scenario) -> list[str]:
 
 
 def _unroutable(scenario: Scenario, offered: Load) -> Iterator[str]:
-    for name, publisher in scenario.publishers.items():
-        if name in offered.unroutable:
-            key, exchange = publisher.routing_key or "", publisher.exchange
-            yield (
-                f"{dotted('publishers', name)}.routing_key: {key!r} reaches no queue from exchange {exchange!r}, "
-                "so every message is lost; bind a queue to it"
-            )
+    for name, kind in offered.unroutable:
+        lost = "every message" if kind.share == 1 else "every such message"
+        yield (
+            f"{dotted('publishers', name)}.routing_key: {kind.key!r} reaches no queue from exchange "
+            f"{scenario.publishers[name].exchange!r}, so {lost} is lost; bind a queue to it"
+        )
 
 
 def _idle(scenario: Scenario, offered: Load) -> Iterator[str]:

@@ -1,31 +1,37 @@
-"""One column of numbers from a CSV file, with errors that name the file and the line.
+"""Columns of a CSV file, numbers and texts, with errors that name the file and the line.
 
-What the numbers mean (arrival times, service times) is decided by who reads them.
+What they mean (arrival times, service times) is decided by who reads them.
 """
 
 import csv
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
+from typing import Any
 
 from simbus.errors import ScenarioError, UnitError
 from simbus.simulation.words import unknown
 
 
 def read_columns(
-    file: str | Path, columns: Sequence[str], folder: Path | None = None, whole: Collection[str] = ()
-) -> list[list[Decimal]]:
-    """The rows of a CSV file with a header, only these columns: finite, non-negative numbers, exactly as written.
+    file: str | Path,
+    columns: Sequence[str],
+    folder: Path | None = None,
+    whole: Collection[str] = (),
+    texts: Collection[str] = (),
+    filled: Collection[str] = (),
+) -> list[list[Any]]:
+    """The rows of a CSV file with a header, only these columns: finite, non-negative numbers (Decimal), exactly as written.
 
     A relative ``file`` is looked up in ``folder``, by default the current one. The columns in ``whole`` must
-    hold whole numbers.
+    hold whole numbers; those in ``texts`` hold texts, and those in ``filled`` must not be empty.
 
     Raises:
         ScenarioError: no such file or column, a value that is not such a number, no row at all.
     """
     path = Path(folder or "", str(file))
     try:
-        rows = list(_rows(path, columns, whole))
+        rows = list(_rows(path, columns, dict.fromkeys(texts, _text) | dict.fromkeys(filled, _filled), whole))
     except OSError as error:
         raise ScenarioError("file", f"cannot be read ({error.strerror}); looked for {path.absolute()}", str(file)) from None
     except (UnicodeDecodeError, csv.Error) as error:
@@ -35,7 +41,9 @@ def read_columns(
     return rows
 
 
-def _rows(path: Path, columns: Sequence[str], whole: Collection[str]) -> Iterator[list[Decimal]]:
+def _rows(
+    path: Path, columns: Sequence[str], texts: Mapping[str, Callable[[str | None, str], str]], whole: Collection[str]
+) -> Iterator[list[Any]]:
     with path.open(encoding="utf-8-sig", newline="") as lines:
         reader = csv.DictReader(lines, restkey="")
         for column in columns:
@@ -43,9 +51,22 @@ def _rows(path: Path, columns: Sequence[str], whole: Collection[str]) -> Iterato
                 raise ScenarioError("line 1", unknown("column", column, reader.fieldnames or []), str(path))
         for row in reader:
             try:
-                yield [_number(row[column], column, column in whole) for column in columns]
+                yield [
+                    texts[column](row[column], column) if column in texts else _number(row[column], column, column in whole)
+                    for column in columns
+                ]
             except UnitError as error:
                 raise ScenarioError(f"line {reader.line_num}", str(error), str(path)) from None
+
+
+def _text(text: str | None, _column: str) -> str:
+    return text or ""
+
+
+def _filled(text: str | None, column: str) -> str:
+    if not text or not text.isprintable():
+        raise UnitError(f"{column}: {text or ''!r} is not a name; write printable letters")
+    return text
 
 
 def _number(text: str | None, column: str, whole: bool) -> Decimal:

@@ -14,7 +14,7 @@ from simbus.dialect import Discipline
 from simbus.simulation.distributions import Constant, Distribution, Exponential
 from simbus.simulation.load import Load, load
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.specs import ConsumerSpec
+from simbus.simulation.specs import ConsumerSpec, PublisherSpec
 from simbus.simulation.workloads import Batches, ConstantRate, Poisson, Workload
 from simbus.units import SECOND
 
@@ -167,5 +167,16 @@ def _station(scenario: Scenario, offered: Load, queue: str, rules: Discipline) -
     rate = offered.published.get(queue, 0.0)
     if len(groups) != 1 or not rate or offered.arrivals[queue] != rate or not rules.in_order:
         return None
-    arrivals = tuple(scenario.publishers[name].arrivals for name in offered.sources[queue])
-    return _Station(queue, arrivals, rate, groups[0], rules)
+    publishers = [scenario.publishers[name] for name in offered.sources[queue]]
+    if not all(_as_one(each) for each in publishers):
+        return None
+    return _Station(queue, tuple(each.arrivals for each in publishers), rate, groups[0], rules)
+
+
+def _as_one(publisher: PublisherSpec) -> bool:
+    """Whether its messages arrive as its workload says wherever some of them go, and wait as long as they have to.
+
+    What is left of other than Poisson arrivals when only some classes or keys go to a queue is another process.
+    """
+    undivided = len(publisher.kinds) == 1 or isinstance(publisher.arrivals, Poisson)
+    return undivided and not any("expiration" in kind.address for kind in publisher.kinds)

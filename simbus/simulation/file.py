@@ -29,7 +29,8 @@ _KEYS = (
     "publishers",
     "consumers",
 )
-_TABLES = {"arguments", "arrivals", "service", "failure", "retry"}  # keys of an entity whose value may be a table
+# Keys of an entity whose value may be a table.
+_TABLES = {"arguments", "arrivals", "service", "failure", "retry", "routing_key", "size", "expiration", "headers", "messages"}
 
 
 def read_scenario(path: str | PathLike[str]) -> Scenario:

@@ -1,25 +1,27 @@
 """The load of a scenario by arithmetic: how much arrives at each queue, and how busy its consumers are.
 
-Nothing is simulated. Where messages go is found by sending one of each publisher through a real broker, rejecting it
+Nothing is simulated. Where messages go is found by sending one of each kind through a real broker, rejecting it
 wherever it is consumed and letting it expire elsewhere; how many go there is a balance of flows.
 Losses by limits and TTLs of consumed queues are left out: this is the load that is *offered*.
 """
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from simbus import dialect as dialects
 from simbus.dialect import Broker, Subscription
 from simbus.effects import Delivered, Enqueued
 from simbus.simulation.failures import Retry
+from simbus.simulation.messages import Kind
 from simbus.simulation.scenario import Scenario
 from simbus.simulation.specs import ConsumerSpec
 from simbus.units import SECOND
 
 _ROUNDS = 1_000  # of the balance of flows; one in which 99 % come round again is then exact to 0.005 %
 _MOST_ATTEMPTS = 100_000  # that are added one by one; the rest is negligible, or the load is far beyond 1 anyway
+_FOLLOWED = 100  # kinds of messages of one publisher that are sent one by one
 _SILENT = 100  # deadlines that pass without a copy moving before a message counts as at rest
 
 
@@ -32,7 +34,7 @@ class Load:
         published: those of them that come straight from publishers.
         passing: queues that pass copies on when they expire.
         sources: by queue, the publishers of those.
-        unroutable: publishers whose messages reach no queue.
+        unroutable: publishers and those of their kinds of messages that reach no queue.
         utilisation: by group of consumers: arrivals at its queue over what all groups of that queue can finish.
     """
 
@@ -40,7 +42,7 @@ class Load:
     published: dict[str, float]
     passing: set[str]
     sources: dict[str, list[str]]
-    unroutable: list[str]
+    unroutable: list[tuple[str, Kind]]
     utilisation: dict[str, float]
 
 
@@ -51,18 +53,19 @@ def load(scenario: Scenario) -> Load:
     retries by requeue as long as back-offs leave prefetch free; else it is a lower bound.
     """
     arrivals, published = defaultdict[str, float](float), defaultdict[str, float](float)
-    sources = defaultdict[str, list[str]](list)
-    paths = {name: _path(scenario, name) for name in scenario.publishers}
-    for name, path in paths.items():
-        rate = scenario.publishers[name].arrivals.rate
+    sources = defaultdict[str, dict[str, None]](dict)
+    paths = [(name, path) for name in scenario.publishers for path in _paths(scenario, name)]
+    for name, path in paths:
+        rate = path.share * scenario.publishers[name].arrivals.rate
         for queue in path.first:
             published[queue] += rate
-            sources[queue].append(name)
+            sources[queue][name] = None
         for queue, arriving in _balance(scenario, path, rate).items():
             arrivals[queue] += arriving
-    passing = {queue for path in paths.values() for queue in path.onward}
-    unroutable = [name for name, path in paths.items() if not path.first]
-    return Load(dict(arrivals), dict(published), passing, dict(sources), unroutable, _utilisation(scenario, arrivals))
+    passing = {queue for _, path in paths for queue in path.onward}
+    unroutable = [(name, kind) for name, path in paths if not path.first for kind in path.kinds]
+    named = {queue: list(names) for queue, names in sources.items()}
+    return Load(dict(arrivals), dict(published), passing, named, unroutable, _utilisation(scenario, arrivals))
 
 
 def utilisation(scenario: Scenario) -> dict[str, float]:
@@ -73,7 +76,7 @@ def utilisation(scenario: Scenario) -> dict[str, float]:
 def served(scenario: Scenario) -> set[str]:
     """The queues whose copies a consumer will see: those with consumers, and delay queues that lead to one."""
     found = {consumer.queue for consumer in scenario.consumers.values()}
-    onward = [step for name in scenario.publishers for step in _path(scenario, name).onward.items()]
+    onward = [step for name in scenario.publishers for path in _paths(scenario, name) for step in path.onward.items()]
     while more := {queue for queue, targets in onward if queue not in found and not found.isdisjoint(targets)}:
         found |= more
     return found
@@ -141,21 +144,39 @@ def _ratio(arriving: float, finished: float) -> float:
 
 @dataclass
 class _Path:
-    """Where the messages of one publisher go: first, and onward from each queue once they are rejected or expired there."""
+    """Where some of a publisher's messages go: first, and onward from each queue once they are rejected or expired there."""
 
+    kinds: Sequence[Kind]
     first: tuple[str, ...]
     onward: dict[str, dict[str, None]]  # a dict as an ordered set
 
+    @property
+    def share(self) -> float:
+        """Of the publisher's messages."""
+        return math.fsum(kind.share for kind in self.kinds)
 
-def _path(scenario: Scenario, publisher: str) -> _Path:
+
+def _paths(scenario: Scenario, publisher: str) -> list[_Path]:
+    """A path for each kind of message; of very many (a trace names a key for each customer) one for those that begin alike."""
+    kinds = scenario.publishers[publisher].kinds
+    if len(kinds) <= _FOLLOWED:
+        return [_path(scenario, publisher, [kind]) for kind in kinds]
+    dialect, alike = dialects.load(scenario.dialect), defaultdict[tuple[str, ...], list[Kind]](list)
+    broker = dialect.build(scenario.topology)
+    for kind in kinds:
+        alike[tuple(dialect.destinations(broker, kind.address))].append(kind)
+    return [_path(scenario, publisher, group) for group in alike.values()]
+
+
+def _path(scenario: Scenario, publisher: str, kinds: Sequence[Kind]) -> _Path:
     """Send one message through a broker; only what it says it did is used."""
-    kind, address = dialects.load(scenario.dialect), scenario.publishers[publisher].address
-    broker = kind.build(scenario.topology)
+    dialect, address = dialects.load(scenario.dialect), kinds[0].address
+    broker = dialect.build(scenario.topology)
     queues = dict.fromkeys(each.queue for each in scenario.consumers.values())
-    consumers = {each.channel: each for each in (kind.subscription(broker, f"probe {queue}", queue, None) for queue in queues)}
-    path = _Path(tuple(kind.destinations(broker, address)), {})
+    consumers = {each.channel: each for each in (dialect.subscription(broker, f"probe {queue}", queue, None) for queue in queues)}
+    path = _Path(kinds, tuple(dialect.destinations(broker, address)), {})
     broker.take_effects()
-    kind.publisher(broker, publisher).verb(address)()
+    dialect.publisher(broker, publisher).verb(address)()
     _follow(broker, consumers, path)
     return path
 

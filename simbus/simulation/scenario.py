@@ -151,25 +151,44 @@ class Scenario:
         *,
         arrivals: object,
         exchange: str | None = None,
-        routing_key: str | None = None,
+        routing_key: str | Mapping[str, float | str] | None = None,
         to: str | None = None,
-        size: int | str = "1kB",
+        size: object = None,
+        priority: int | None = None,
+        expiration: object = None,
+        headers: Mapping[str, Any] | None = None,
+        persistent: bool = True,
+        messages: Mapping[str, Mapping[str, Any]] | None = None,
     ) -> None:
         """Add a publisher.
 
         Args:
-            name: also that of its random stream.
+            name: also that of its random streams.
             arrivals: ``poisson("120/s")`` or another workload, or its text: ``"poisson 120/s"``.
             exchange: where it publishes to, with ``routing_key``.
-            routing_key: of every message, by default empty.
+            routing_key: of every message, by default empty; or shares by key: ``{"order.paid": 0.9, "order.refused": 0.1}``.
             to: instead of both, the name of a queue.
-            size: of a message's body, ``"1kB"`` or bytes.
+            size: of a message's body, in bytes or ``"2kB"``, by default 1kB; or a distribution: ``"lognormal mean=2kB cv=1"``.
+            priority: from 0 to 255, for queues that have ``max_priority``.
+            expiration: how long a message may wait in a queue, ``"10s"``, or a distribution of that.
+            headers: of every message.
+            persistent: whether messages survive a restart of the broker, in queues that do.
+            messages: classes of messages by name, each a table with its ``share`` (one may leave it out and gets the rest) and
+                what it has of its own: routing_key, size, priority, expiration, headers, persistent.
+                The broker carries the class as the message's type.
 
         Raises:
             ScenarioError: the name is taken, or a value cannot be; names the place.
         """
-        given = {"arrivals": arrivals, "exchange": exchange, "routing_key": routing_key, "to": to, "size": size}
-        self.declare("publishers", name, _said(given))
+        where = {"arrivals": arrivals, "exchange": exchange, "routing_key": routing_key, "to": to, "size": size}
+        what = {
+            "priority": priority,
+            "expiration": expiration,
+            "headers": headers,
+            "persistent": persistent,
+            "messages": messages,
+        }
+        self.declare("publishers", name, _said({**where, **what}))
 
     def consumer(
         self,
@@ -336,12 +355,13 @@ class Scenario:
             raise ScenarioError(at, unknown("queue", queue, self.topology.queues))
 
     def _check_publisher(self, name: str, broker: Broker) -> None:
-        """Publish one message in earnest: the broker itself knows best what it refuses."""
+        """Publish one message of each kind in earnest: the broker itself knows best what it refuses."""
         spec, at = self.publishers[name], dotted("publishers", name)
         if spec.to is not None:
             self._check_queue(f"{at}.to", spec.to)
         try:
-            self._model().publisher(broker, name).verb(spec.address)()
+            for kind in spec.kinds:
+                self._model().publisher(broker, name).verb(kind.address)()
         except ScenarioError:
             raise ScenarioError(f"{at}.exchange", unknown("exchange", str(spec.exchange), self.topology.exchanges)) from None
         except SimbusError as error:

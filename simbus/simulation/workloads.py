@@ -1,6 +1,6 @@
 """Workloads: at which instants a publisher publishes.
 
-How long anything takes is the business of ``distributions``; what is published, of the scenario.
+How long anything takes is the business of ``distributions``; what is published, of ``messages``; traces are read in ``replays``.
 
 Every workload offers what :class:`Workload` lists. Instants are Python ints of nanoseconds since the start of
 the replication and never drift: Poisson gaps are rounded one by one and summed as integers, so that the n-th
@@ -11,21 +11,19 @@ computed from their number, not from the arrival before.
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import timedelta
-from decimal import Decimal
-from itertools import accumulate, chain, count, cycle, repeat
-from pathlib import Path
+from itertools import accumulate, count, cycle, repeat
 from shlex import quote
 from typing import Protocol, runtime_checkable
 
 from numpy.random import Generator
 
 from simbus import units
-from simbus.errors import ScenarioError, UnitError
-from simbus.simulation.columns import read_columns
+from simbus.errors import UnitError
 from simbus.simulation.distributions import SERVICES, Distribution, Times, whole
 from simbus.simulation.grammar import parse
+from simbus.simulation.replays import replay
 from simbus.simulation.streams import draws
 from simbus.units import SECOND, duration_text, number_text
 
@@ -272,32 +270,6 @@ class MarkovModulated:
         return f"markov_modulated {_steps_text(self.states)}"
 
 
-@dataclass(frozen=True)
-class Replay:
-    """A recorded trace, played once; ``times`` are the instants of its messages, the first at 0.
-
-    ``file``, ``speed`` and ``per`` say where they came from.
-    """
-
-    file: str
-    speed: float
-    per: str
-    times: tuple[int, ...] = field(repr=False)
-    finite = True
-
-    @property
-    def rate(self) -> float:
-        """Messages per second over the length of the trace; infinite when all come at one instant."""
-        return len(self.times) * SECOND / self.times[-1] if self.times[-1] else math.inf
-
-    def epochs(self, _generator: Generator) -> Iterator[int]:
-        """The instants; the stream is left alone."""
-        return iter(self.times)
-
-    def __str__(self) -> str:
-        return f"replay {quote(self.file)} speed={number_text(self.speed)} per={quote(self.per)}"
-
-
 def poisson(rate: str) -> Poisson:
     """Poisson arrivals: ``poisson("120/s")``. UnitError when it is no rate or beyond 10 million a second."""
     return Poisson(units.rate(rate, "rate"))
@@ -336,40 +308,6 @@ def schedule(steps: object) -> Schedule:
 def markov_modulated(states: object) -> MarkovModulated:
     """States with a mean length and a rate, in turn: ``markov_modulated("50s:20/s,10s:200/s")``. UnitError as above."""
     return MarkovModulated(_steps(states, "states"))
-
-
-def replay(file: str | Path, speed: float = 1, per: str = "order", folder: Path | None = None) -> Replay:
-    """The arrivals recorded in a CSV file with a header and a column ``seconds``: ``replay("orders.csv", speed=360)``.
-
-    Rows need not be in order: they are sorted, because traces merged from several sources seldom are and
-    only the instants count. The earliest becomes 0.
-
-    Args:
-        file: the CSV file.
-        speed: 360 plays six hours in a minute.
-        per: ``"order"`` publishes one message a row; any other name is a column of whole numbers, and that
-            many messages are published at the row's instant.
-        folder: where a relative ``file`` is looked up, by default the current folder.
-
-    Raises:
-        ScenarioError: the file, a column or a number in it cannot be read, or nothing arrives; names file and line.
-        UnitError: the speed is not a positive number.
-    """
-    factor, per = Decimal(SECOND) / Decimal(units.number(speed, "speed")), str(per)
-    arrivals = [row for row in _arrivals(file, per, folder) if row[1]]
-    if not arrivals:
-        raise ScenarioError(per, "adds up to no message; write at least one whole number above 0", str(file))
-    origin = arrivals[0][0]
-    times = chain.from_iterable(repeat(round((seconds - origin) * factor), copies) for seconds, copies in arrivals)
-    return Replay(str(file), float(speed), per, tuple(times))
-
-
-def _arrivals(file: str | Path, per: str, folder: Path | None) -> list[tuple[Decimal, int]]:
-    """Instant in seconds and number of messages, a row each, in order of time."""
-    if per == "order":
-        return sorted((seconds, 1) for [seconds] in read_columns(file, ["seconds"], folder))
-    rows = read_columns(file, ["seconds", per], folder, whole=[per])
-    return sorted((seconds, int(copies)) for seconds, copies in rows)
 
 
 ARRIVALS: Mapping[str, Callable[..., Workload]] = {
