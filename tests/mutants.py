@@ -1,9 +1,9 @@
-"""Named mutants: simbus with one sentence about RabbitMQ broken, which the tests have to notice.
+"""Named mutants: simbus with one sentence about RabbitMQ or about queues broken, which the tests have to notice.
 
     python -m tests.mutants            # all of them
     python -m tests.mutants priority   # those whose name holds this text
 
-``mutants.toml`` is the list. Each is made in a copy of the package and the tests in a temporary folder, and the test files that
+``mutants.toml`` is the list for the model of the broker, ``wrong_models.toml`` that for the simulation round it. Each is made in a copy of the package and the tests in a temporary folder, and the test files that
 should catch it are run there until one test fails. The exit status is 1 when a mutant survives, when its old text does not
 stand exactly once in its file any more, or when the tests fail without any mutant, for then they would catch everything.
 """
@@ -22,7 +22,8 @@ from tempfile import TemporaryDirectory
 from typing import NamedTuple
 
 PROJECT = Path(__file__).resolve().parent.parent
-PARTS = ("simbus", "tests", "conftest.py", "pyproject.toml")
+LISTS = ("mutants.toml", "wrong_models.toml")
+PARTS = ("simbus", "tests", "scenarios", "conftest.py", "pyproject.toml")
 PROCESSES = 2
 PATIENCE = 120  # seconds after which a mutant that goes on for ever is caught
 
@@ -30,7 +31,7 @@ PASSED, FAILED = 0, 1  # pytest's exit codes; any other is trouble with the muta
 
 
 class Mutant(NamedTuple):
-    """One change of the source: what it breaks, and the test files that are to notice.
+    """One change of the source: what it breaks, and the test files, or single tests ``test_file.py::test_name``, that are to notice.
 
     ``says`` is the sentence that does not hold in it.
     """
@@ -58,15 +59,15 @@ class Outcome(NamedTuple):
 
 
 def all_mutants() -> list[Mutant]:
-    """The list, in its order."""
-    told = tomllib.loads((PROJECT / "tests" / "mutants.toml").read_text("utf-8"))["mutant"]
+    """The lists, in their order."""
+    told = [entry for name in LISTS for entry in tomllib.loads((PROJECT / "tests" / name).read_text("utf-8"))["mutant"]]
     return [Mutant(**{**entry, "tests": [f"tests/{name}" for name in entry["tests"].split()]}) for entry in told]
 
 
 def misplaced(mutants: Iterable[Mutant]) -> list[str]:
     """A line for each whose old text is not found exactly once."""
     return [
-        f"{mutant.name}: its old text stands {mutant.places} times in {mutant.file}; adapt it in tests/mutants.toml"
+        f"{mutant.name}: its old text stands {mutant.places} times in {mutant.file}; adapt it in its list"
         for mutant in mutants
         if mutant.places != 1
     ]

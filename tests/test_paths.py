@@ -295,3 +295,51 @@ def test_a_window_closes_when_the_last_subscriber_is_done(seed):
     assert values["window.n"] * (1 - values["window.open"]) == pytest.approx(len(closed))
     assert values["window.max"] == max(closed) / SECOND
     assert values["window.mean"] == pytest.approx(sum(closed) / SECOND / len(closed), rel=1e-12)
+
+
+# What is measured of such a path
+
+
+def attempts_of(arrivals, services, outcomes, failure):
+    """For each message: when it came, and when each of its attempts began and ended, with one server and requeues at once."""
+    free = 0
+    for arrival in arrivals:
+        now, spans = max(arrival, free), []
+        while not spans or next(outcomes) < failure:
+            spans.append((now, now := now + next(services)))
+        free = now
+        yield arrival, spans
+
+
+def clipped(spans, warmup):
+    """Seconds of these spans that are in the measured time."""
+    return sum(max(0, min(end, END) - max(start, warmup)) for start, end in spans) / SECOND
+
+
+@pytest.mark.parametrize("warmup", ["0s", "5min"])
+def test_what_is_recorded_of_a_path_is_what_the_recursion_says(warmup, seed):
+    """An attempt's wait begins when its copy became ready, which a requeue does again; averages over time leave the warm-up out."""
+    before = 0 if warmup == "0s" else 300 * SECOND
+    scenario = one_queue("poisson 0.6/s", failure=0.2, prefetch=1)
+    scenario = scenario.with_("run.duration", f"{(END - before) // SECOND}s").with_("run.warmup", warmup)
+    drawn = Draws(scenario, seed)
+    paths = list(attempts_of(drawn.arrivals, drawn.services(), drawn.outcomes(), 0.2))
+    # When an attempt's copy became ready: the first on arrival, each other one when the attempt before it failed.
+    tries = [(ready, *span) for came, spans in paths for ready, span in zip([came, *(end for _, end in spans)], spans, strict=False)]
+    waits = [start - ready for ready, start, _ in tries if ready >= before and start <= END]
+    stays = [spans[-1][1] - came for came, spans in paths if came >= before and spans[-1][1] <= END]
+    whole = [(came, spans[-1][1]) for came, spans in paths]
+    measured = (END - before) / SECOND
+    values = run_replication(scenario, seed, 0).values
+    assert (values["work.wait.n"], values["work.residence.n"]) == (len(waits), len(stays))
+    found = [values[f"work.{name}"] for name in ("wait.mean", "wait.max", "residence.mean", "depth.mean", "utilisation")]
+    assert found == pytest.approx(
+        [
+            sum(waits) / len(waits) / SECOND,
+            max(waits) / SECOND,
+            sum(stays) / len(stays) / SECOND,
+            clipped(whole, before) / measured,
+            clipped([span for _, spans in paths for span in spans], before) / measured,
+        ],
+        rel=1e-12,
+    )
