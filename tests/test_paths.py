@@ -304,7 +304,7 @@ def attempts_of(arrivals, services, outcomes, failure):
     """For each message: when it came, and when each of its attempts began and ended, with one server and requeues at once."""
     free = 0
     for arrival in arrivals:
-        now, spans = max(arrival, free), []
+        now, spans = max(arrival, free), list[tuple[int, int]]()
         while not spans or next(outcomes) < failure:
             spans.append((now, now := now + next(services)))
         free = now
@@ -318,15 +318,16 @@ def clipped(spans, warmup):
 
 @pytest.mark.parametrize("warmup", ["0s", "5min"])
 def test_what_is_recorded_of_a_path_is_what_the_recursion_says(warmup, seed):
-    """An attempt's wait begins when its copy became ready, which a requeue does again; averages over time leave the warm-up out."""
+    """An attempt's wait begins when its copy became ready, by a requeue once more; averages over time leave the warm-up out."""
     before = 0 if warmup == "0s" else 300 * SECOND
     scenario = one_queue("poisson 0.6/s", failure=0.2, prefetch=1)
     scenario = scenario.with_("run.duration", f"{(END - before) // SECOND}s").with_("run.warmup", warmup)
     drawn = Draws(scenario, seed)
     paths = list(attempts_of(drawn.arrivals, drawn.services(), drawn.outcomes(), 0.2))
     # When an attempt's copy became ready: the first on arrival, each other one when the attempt before it failed.
-    tries = [(ready, *span) for came, spans in paths for ready, span in zip([came, *(end for _, end in spans)], spans, strict=False)]
-    waits = [start - ready for ready, start, _ in tries if ready >= before and start <= END]
+    ready = [at for came, spans in paths for at in (came, *(end for _, end in spans[:-1]))]
+    begun = [start for _, spans in paths for start, _ in spans]
+    waits = [start - at for at, start in zip(ready, begun, strict=True) if at >= before and start <= END]
     stays = [spans[-1][1] - came for came, spans in paths if came >= before and spans[-1][1] <= END]
     whole = [(came, spans[-1][1]) for came, spans in paths]
     measured = (END - before) / SECOND
