@@ -14,11 +14,13 @@ from rich.console import Console
 
 from simbus.analysis import formats
 from simbus.analysis.estimates import Estimate, student_t
-from simbus.analysis.findings import Settings
+from simbus.analysis.expectations import parse
+from simbus.analysis.findings import Offered, Settings
 from simbus.analysis.replication import Replication
 from simbus.analysis.results import Result
 from simbus.analysis.tables import show, tables
 from simbus.errors import ScenarioError
+from simbus.units import MINUTE, SECOND
 from tests.bookstore_result import EXPECTATIONS, QUEUES, bookstore, renamed
 
 
@@ -107,6 +109,42 @@ def test_the_result_as_json_is_strict_json_that_names_seed_scenario_and_versions
     assert document["estimates"]["queues.order.inventory.queue.wait.p99"]["n"] == 20
     assert document["estimates"]["window.max"]["mean"] == "never"
     assert document["estimates"]["queues.dead-letter-queue.utilisation"]["mean"] is None
+
+
+def cautioned(offered=(), expected=(), duration=MINUTE, **values):
+    """The cautions of ten replications in which everything was at its level from the start."""
+    curves = {"a.depth.over_time": np.ones(200)}
+    runs = tuple(Replication(i, {f"a.{k.replace('_', '.')}": v for k, v in values.items()}, curves, "") for i in range(10))
+    asked = tuple(parse(text, ("a",)) for text in expected)
+    return Result("small", Settings(1, duration), runs, ("a",), expectations=asked, offered=tuple(offered)).cautions()
+
+
+def test_every_quantile_that_is_asked_for_needs_ten_observations_beyond_it():
+    expected = ("a.wait.p99 < 5s", "a.wait.p99.9 < 9s", "a.residence.p50 < 1s")
+    [said] = cautioned(expected=expected, wait_n=2_000.0, residence_n=2_000.0)
+    assert said == "a.wait.p99.9: rests on 2 observations beyond it in a replication, not 10 or more."
+    assert cautioned(expected=expected, wait_n=10_000.1, residence_n=21.0) == []
+    assert len(cautioned(expected=expected, wait_n=500.0)) == 2  # p99 is said once
+
+
+def test_a_queue_without_a_steady_state_is_named():
+    [said] = cautioned([Offered("a", 1.2, math.inf)])
+    assert said.startswith("a: utilisation 1.20, retries counted: no steady state")
+    assert cautioned([Offered("a", 1.2, math.inf)], duration=None) == []  # it ends with its arrivals
+
+
+def test_a_run_that_is_short_for_its_load_is_named():
+    """A queue of utilisation r forgets how it began in some 100 service times / (1 - r)**2."""
+    [said] = cautioned([Offered("a", 0.9, 100 * SECOND)])
+    assert said == "a: 1 min are short at a utilisation of 0.90; make them 1.67 min or more."
+    assert cautioned([Offered("a", 0.9, 59 * SECOND)]) == []
+
+
+def test_a_queue_that_has_not_settled_by_half_the_run_is_named():
+    curves = {"a.depth.over_time": np.linspace(0, 9, 200)}
+    runs = tuple(Replication(i, {}, curves, "") for i in range(10))
+    found = Result("small", Settings(1, MINUTE), runs, ("a",), offered=(Offered("a", 0.9, SECOND),))
+    assert ["by MSER-5 it has not settled in the first half" in said for said in found.cautions()] == [True]
 
 
 def test_few_observations_few_replications_and_saturation_are_said(result):

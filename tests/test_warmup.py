@@ -9,6 +9,7 @@ from simbus.analysis.warmup import mser5, welch
 from simbus.errors import ScenarioError
 from simbus.simulation.experiment import simulate
 from simbus.simulation.scenario import Scenario
+from simbus.units import SECOND
 
 
 def series(generator, transient, length=1_000):
@@ -39,6 +40,23 @@ def test_of_what_is_still_on_its_way_nothing_is_said(seed):
     assert mser5(np.arange(7.0)) is None
 
 
+def waits(generator, runs, n, rho):
+    """Of the first n of M/M/1 from empty, in services (Lindley's recursion)."""
+    steps = generator.exponential(1, (runs, n)) - generator.exponential(1 / rho, (runs, n))
+    walk = np.concatenate([np.zeros((runs, 1)), np.cumsum(steps[:, :-1], axis=1)], axis=1)
+    return walk - np.minimum.accumulate(walk, axis=1)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("rho", "n", "refused"), [(0.5, 4_000, (0, 0.05)), (0.8, 20_000, (0, 0.05)), (1.1, 20_000, (0.95, 1))])
+def test_a_queue_is_refused_when_it_has_no_steady_state_and_seldom_when_it_has(rho, n, refused, seed):
+    """Means over ten replications in 200 bins, as a result has them."""
+    generator, trials = np.random.default_rng(seed), 200
+    means = (waits(generator, 10, n, rho).mean(axis=0).reshape(200, -1).mean(axis=1) for _ in range(trials))
+    least, most = refused
+    assert least <= sum(mser5(mean) is None for mean in means) / trials <= most
+
+
 def test_by_hand():
     """Two batches of 0 and six about 1: cutting two off leaves the smallest error."""
     batches = [0, 0, 1, 1.1, 0.9, 1, 1.1, 0.9]
@@ -64,6 +82,34 @@ def test_a_result_says_what_its_warm_up_should_have_been(seed):
     assert short.plot.warmup("work").get_xlabel() == "time (minutes)"
 
 
+def slow_start(rate):
+    """A group of ten whose queue takes some seconds to fill, and much longer when it is almost overloaded."""
+    scenario = Scenario("slow start")
+    scenario.queue("work")
+    scenario.queue("parked")  # grows for ever, and nobody waits for it
+    scenario.publisher("source", to="work", arrivals=f"poisson {rate}/s")
+    scenario.publisher("parking", to="parked", arrivals="poisson 1/s")
+    scenario.consumer("server", queue="work", count=10, prefetch=1, service="exponential 1s")
+    return scenario
+
+
+def test_the_warm_up_can_be_left_to_a_pilot():
+    scenario = slow_start(8)
+    found = simulate(scenario, duration="5min", warmup="auto", replications=4, seed=1)
+    cut = found.settings.warmup
+    assert 0 < cut < 150 * SECOND
+    assert cut % (5 * 300 * SECOND // 200) == 0  # batches of five bins
+    same = simulate(scenario, duration="5min", warmup=f"{cut // SECOND}s{cut % SECOND}ns", replications=4, seed=1)
+    assert same.trace_hash == found.trace_hash
+
+
+def test_the_pilot_refuses_what_does_not_settle_and_says_why():
+    with pytest.raises(
+        ScenarioError, match=r"run\.warmup: auto: 'work' has not settled .* at a utilisation of 1\.20 it never will"
+    ):
+        simulate(slow_start(12), duration="5min", warmup="auto", replications=4, seed=1)
+
+
 def test_a_run_that_ends_with_its_arrivals_has_no_warm_up(tmp_path):
     (tmp_path / "trace.csv").write_text("seconds\n0\n1\n2\n")
     scenario = Scenario("trace")
@@ -73,3 +119,5 @@ def test_a_run_that_ends_with_its_arrivals_has_no_warm_up(tmp_path):
     result = simulate(scenario, replications=2, seed=1)
     with pytest.raises(ScenarioError, match=r"run.duration: .* give it a duration"):
         result.warmup()
+    with pytest.raises(ScenarioError, match=r"run\.warmup: auto, but a run that ends with its arrivals has none"):
+        simulate(scenario, warmup="auto")

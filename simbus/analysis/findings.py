@@ -23,9 +23,6 @@ from simbus.analysis.warmup import mser5
 from simbus.errors import ScenarioError
 from simbus.units import SECOND
 
-_ENOUGH_BEYOND = 10
-_SATURATED = 0.98
-
 
 @dataclass(frozen=True, slots=True)
 class Settings:
@@ -44,6 +41,21 @@ class Settings:
     warmup: int = 0
     confidence: float = 0.95
     precision: tuple[tuple[str, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Offered:
+    """What a consumed queue is offered, by arithmetic and not by observation.
+
+    Args:
+        queue: its name.
+        utilisation: the arriving work by what its consumers can do, retries counted; at 1 and above it has no steady state.
+        to_settle: nanoseconds that it takes to forget how it began.
+    """
+
+    queue: str
+    utilisation: float
+    to_settle: float
 
 
 def versions() -> dict[str, str]:
@@ -70,6 +82,7 @@ class Findings:
         expectations: what the scenario expects.
         text: the scenario as it was written, for the record.
         exact: what theory says of metrics, where a closed form applies.
+        offered: the load of each consumed queue.
         versions: of Python and the libraries, by name.
     """
 
@@ -81,6 +94,7 @@ class Findings:
     expectations: tuple[Expectation, ...] = ()
     text: str = ""
     exact: tuple[Exact, ...] = ()
+    offered: tuple[Offered, ...] = ()
     versions: dict[str, str] = field(default_factory=versions)
 
     def resolve(self, path: str) -> Target:
@@ -146,20 +160,16 @@ class Findings:
         """One for each expectation of the scenario, in its order."""
         return [self.verdict(expectation) for expectation in self.expectations]
 
-    def cautions(self) -> list[str]:
-        """What a careful reader should know before trusting the numbers, a sentence each."""
-        few = [q for q in self.queues if 0 < self.estimate(f"queues.{q}.wait.n").mean * 0.01 < _ENOUGH_BEYOND]
-        full = [q for q in self.queues if self.estimate(f"queues.{q}.utilisation").mean >= _SATURATED]
-        found = [f"{', '.join(few)}: p99 rests on fewer than {_ENOUGH_BEYOND} waits in a replication."] if few else []
-        if full:
-            found += [f"{', '.join(full)}: the servers may be saturated; waits then grow until a limit, a TTL or the run's end."]
-        if len(self.replications) < 10:
-            few_runs = f"{len(self.replications)} replication{'s are' if len(self.replications) > 1 else ' is'} few"
-            found += [f"{few_runs}: intervals are wide, and trustworthy from about 10 on."]
-        lost = self.estimate("messages.unroutable").mean
-        if lost > 0:
-            found += [f"{100 * lost:.3g} % of the messages reach no queue and are lost; no queue's loss counts them."]
-        return found + [each.shortfall for each in self.precisions() if not each.reached]
+    @property
+    def asked(self) -> list[Target]:
+        """The metrics that someone asked about: those of expectations, and those that were to be precise."""
+        precise = (self.resolve(path) for path, _ in self.settings.precision)
+        asked = {target.key: target for target in (*(each.target for each in self.expectations), *precise)}
+        return list(asked.values())
+
+    def mean(self, key: str) -> float:
+        """The mean of a value over the replications, nan where it is not known."""
+        return student_t(self._values(key)).mean
 
     @property
     def trace_hash(self) -> str:

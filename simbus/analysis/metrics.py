@@ -107,6 +107,11 @@ def quantile(name: str) -> float | None:
     return float(found[0][1:] + "e-2") if found else None
 
 
+def sample(name: str) -> str:
+    """The metric that counts the observations of which a quantile is taken: ``wait.n`` for ``wait.p99``."""
+    return _QUANTILE.sub("n", name)
+
+
 def find(table: dict[str, Metric], name: str) -> Metric | None:
     """The metric of that name; any quantile is one where ``p50`` is."""
     known = _QUANTILE.sub("p50", name)

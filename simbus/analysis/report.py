@@ -16,6 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simbus.analysis import metrics
+from simbus.analysis.cautions import cautions
 from simbus.analysis.findings import Findings
 from simbus.analysis.formats import value
 from simbus.analysis.plots import Plots
@@ -60,7 +61,7 @@ def _facts(result: Findings) -> dict[str, Any]:
         "outcome": next((each for each in ("fails", "undecided", "holds") if outcomes[each]), "none"),
         "expectations": expectations(result),
         "tables": tables(result),
-        "cautions": result.cautions(),
+        "cautions": cautions(result),
         "confidence": value(result.settings.confidence, "share"),
     }
 

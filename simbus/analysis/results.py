@@ -9,6 +9,7 @@ import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from simbus.analysis.cautions import cautions
 from simbus.analysis.estimates import Estimate
 from simbus.analysis.exact import z_score
 from simbus.analysis.findings import Findings, Settings
@@ -80,6 +81,10 @@ class Result(Findings):
         rows = [(self.suggested_warmup(queue), used) for queue in self.queues]
         frame = Frame(rows, index=list(self.queues), columns=["suggested", "used"]).rename_axis("queue")
         return frame.assign(enough=frame["suggested"] <= frame["used"])
+
+    def cautions(self) -> list[str]:
+        """What a careful reader should know before trusting the numbers, a sentence each."""
+        return cautions(self)
 
     def precision(self) -> DataFrame:
         """A row for each metric of which a relative precision was asked: what was, what came of it, and whether that is enough.

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from simbus.analysis import formats
+from simbus.analysis.cautions import cautions
 from simbus.analysis.findings import Findings
 from simbus.analysis.metrics import CAUSES
 from simbus.units import format_duration
@@ -110,7 +111,7 @@ def show(result: Findings, console: Console | None = None) -> None:
     console.print(f"{result.scenario}: {setting(result)}\n", markup=False, highlight=False)
     for table in tables(result):
         console.print(_rich(table), "")
-    for caution in result.cautions():
+    for caution in cautions(result):
         console.print(f"note: {caution}\n", markup=False, highlight=False)
     if result.expectations:
         console.print(_rich(expectations(result)), "")

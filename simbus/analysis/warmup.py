@@ -14,8 +14,9 @@ def mser5(series: Floats) -> int | None:
     """How many observations to cut off at the beginning, by MSER-5; None when the series gives no answer.
 
     Of batch means of five, so many are cut off that the squared standard error of the mean of the rest is smallest
-    (White 1997; White, Cobb and Spratt 2000). Where that is more than half of them the rule is no guide: the series may still be
-    on its way, and longer ones are needed.
+    (White 1997; White, Cobb and Spratt 2000), up to half of them. Beyond, the few that are left agree by chance: looked at as
+    well, they would win in every third run that is in its steady state from the start. Where half of them would go, the
+    rule is no guide: the series may still be on its way, and longer ones are needed.
 
     Args:
         series: observations at equal distances, such as averages over equal spans of time.
@@ -26,8 +27,9 @@ def mser5(series: Floats) -> int | None:
     left = np.arange(len(batches), 0, -1)
     totals, squares = np.cumsum(batches[::-1])[::-1], np.cumsum(batches[::-1] ** 2)[::-1]
     errors = (squares - totals**2 / left) / left.astype(np.float64) ** 2
-    cut = int(np.argmin(np.maximum(errors[:-1], 0)))  # of a single one left nothing can be said
-    return None if cut > len(batches) // 2 else cut * _BATCH
+    half = len(batches) // 2
+    cut = int(np.argmin(np.maximum(errors[: half + 1], 0)))
+    return None if cut == half else cut * _BATCH
 
 
 def welch(curves: Floats, reach: int) -> Floats:

@@ -36,12 +36,12 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
     kind = dialect.load(scenario.dialect)
     run, streams = scenario.run, Streams(seed, index)
     broker = kind.build(scenario.topology, _chance(streams))
-    end = run.warmup + run.duration if run.duration is not None else _last_arrival(scenario, streams)
+    end = run.cut + run.duration if run.duration is not None else _last_arrival(scenario, streams)
     recorder = Recorder(
         queues=tuple(scenario.topology.queues),
         served=served(scenario),
         groups={name: (spec.queue, spec.servers) for name, spec in scenario.consumers.items()},
-        warmup=run.warmup,
+        warmup=run.cut,
         end=end,
     )
     driver = Driver(broker, recorder)

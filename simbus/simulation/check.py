@@ -9,6 +9,7 @@ import math
 from collections.abc import Iterator
 
 from simbus.analysis.expectations import Expectation, parse
+from simbus.analysis.findings import Offered
 from simbus.analysis.metrics import quantile
 from simbus.simulation import stopping
 from simbus.simulation.load import Load, capacity, load, utilisation
@@ -16,7 +17,7 @@ from simbus.simulation.scenario import Scenario
 from simbus.simulation.specs import ConsumerSpec, dotted
 from simbus.units import SECOND, format_duration
 
-__all__ = ["expectations", "utilisation", "warnings"]
+__all__ = ["expectations", "offered_loads", "utilisation", "warnings"]
 
 _ENOUGH_BEYOND = 10  # observations beyond a quantile, below which it is hardly an estimate
 _ENOUGH_SERVICES = 100  # times E[S] / (1 - utilisation)**2: what a queue needs to forget how it began
@@ -39,6 +40,13 @@ def warnings(scenario: Scenario) -> list[str]:
     stopping.wanted(scenario, tuple(asked))
     found = [*_unroutable(scenario, offered), *_idle(scenario, offered), *_overloaded(scenario, offered)]
     return [*found, *_without_consumer(scenario, offered), *_unanswerable(scenario, asked), *_too_short(scenario, asked, offered)]
+
+
+def offered_loads(scenario: Scenario) -> tuple[Offered, ...]:
+    """The load of each consumed queue, and how long a run has to be for it."""
+    offered = load(scenario)
+    loads = ((queue, groups, offered.utilisation[next(iter(groups))]) for queue, groups in _by_queue(scenario).items())
+    return tuple(Offered(queue, busy, _to_settle(groups, busy)) for queue, groups, busy in loads)
 
 
 def _unroutable(scenario: Scenario, offered: Load) -> Iterator[str]:

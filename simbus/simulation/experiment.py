@@ -20,8 +20,10 @@ from simbus.analysis.results import Result, Settings
 from simbus.errors import ScenarioError
 from simbus.simulation import stopping
 from simbus.simulation.assembly import expected, run_replication
+from simbus.simulation.check import offered_loads
 from simbus.simulation.exact import exact_values
 from simbus.simulation.load import utilisation
+from simbus.simulation.pilot import warmed_up
 from simbus.simulation.runners import Progress, Task, run_waves
 from simbus.simulation.scenario import Scenario
 
@@ -50,7 +52,8 @@ def simulate(
     Args:
         scenario: what to run; its own ``run`` settings hold where an argument is left out.
         duration: measured time of a replication, ``"4h"``; none for a terminating run, which ends with its arrivals.
-        warmup: time before that, which is simulated and not measured.
+        warmup: time before that, which is simulated and not measured; ``"auto"`` for what MSER-5 suggests after a pilot of ten
+            replications, which also refuses a run whose queues have not settled in its first half.
         replications: how many; with a ``precision``, how many to begin with.
         seed: what every random stream derives from.
         confidence: of every interval, between 0 and 1.
@@ -77,6 +80,8 @@ def simulate(
     for key, value in given.items():
         scenario = scenario if value is None else scenario.with_(f"run.{key}", value)
     scenario.validate()
+    stopping.wanted(scenario, expected(scenario))
+    scenario = warmed_up(scenario, jobs, executor)
     blank, run = _blank(scenario, expected(scenario)), scenario.run
 
     def more(found: Sequence[Replication]) -> list[Task]:
@@ -91,13 +96,14 @@ def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
     run = scenario.run
     return Result(
         scenario=scenario.name,
-        settings=Settings(run.seed, run.duration, run.warmup, run.confidence, stopping.wanted(scenario, asked)),
+        settings=Settings(run.seed, run.duration, run.cut, run.confidence, stopping.wanted(scenario, asked)),
         replications=(),
         queues=tuple(scenario.topology.queues),
         consumers=tuple(scenario.consumers),
         expectations=asked,
         text=scenario.text,
         exact=exact_values(scenario),
+        offered=offered_loads(scenario),
     )
 
 

@@ -380,7 +380,7 @@ class Scenario:
             problem = f"{self.run.max_replications} is below the {self.run.replications} replications to begin with; raise it"
             raise ScenarioError("run.max_replications", problem)
         if self.run.duration is None and self.run.warmup:
-            text = duration_text(self.run.warmup)
+            text = "auto" if self.run.warmup == "auto" else duration_text(self.run.warmup)
             raise ScenarioError(
                 "run.warmup", f"{text}, but a run that ends with its arrivals has none; leave it out or give a duration"
             )

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, Self, TypeVar
+from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
 from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, ValidationInfo, model_validator
 
@@ -92,6 +92,10 @@ def _relative(value: object, what: str) -> float:
     if not 0.0001 <= part < 1:
         raise UnitError(f'{what}: {value!r} is not a share between 0.01% and 100%; write for example "5%"')
     return part
+
+
+def _warmup(value: object, what: str) -> int | Literal["auto"]:
+    return "auto" if value == "auto" else units.duration(value, what)
 
 
 def _confidence(value: object, what: str) -> float:
@@ -270,16 +274,21 @@ class ConsumerSpec(Part):
 class RunSpec(Part):
     """How long and how often a scenario is run; times in nanoseconds, ``duration`` None until the arrivals end.
 
-    With a ``precision`` the replications are only the first ones: see ``stopping``.
+    With a ``precision`` the replications are only the first ones: see ``stopping``; ``auto`` as ``warmup`` means a ``pilot``.
     """
 
     duration: Annotated[int | None, _reader(_length)] = None
-    warmup: Annotated[int, _reader(units.duration)] = 0
+    warmup: Annotated[int | Literal["auto"], _reader(_warmup)] = 0
     replications: Count = 10
     seed: Annotated[int, _reader(_seed)] = 1
     confidence: Annotated[float, _reader(_confidence)] = 0.95
     precision: Annotated[float | dict[str, float] | None, _reader(_precision)] = None
     max_replications: Count = 200
+
+    @property
+    def cut(self) -> int:
+        """What is left out at the beginning; nothing as long as it is to be found out."""
+        return 0 if self.warmup == "auto" else self.warmup
 
 
 class Binding(Part):

@@ -1,0 +1,77 @@
+"""What a careful reader should know before trusting the numbers of a result, a sentence each.
+
+Said after a run, from what was run and seen; what can be said beforehand is in the simulation's ``check``.
+"""
+
+import math
+from collections.abc import Iterator
+
+from simbus.analysis.findings import Findings
+from simbus.analysis.metrics import quantile, sample
+from simbus.units import format_duration
+
+_ENOUGH_BEYOND = 10
+_ENOUGH_REPLICATIONS = 10
+_SATURATED = 0.98
+
+
+def cautions(found: Findings) -> list[str]:
+    """The sentences, the gravest not first: in the order of what they are about."""
+    return [*_tails(found), *_loads(found), *_beginnings(found), *_repetitions(found), *_losses(found)]
+
+
+def _tails(found: Findings) -> Iterator[str]:
+    """Quantiles that rest on a handful: the p99 of waits, which every table shows, and what is asked for by name."""
+    few = [queue for queue in found.queues if 0 < _beyond(found, queue, "wait.p99") < _ENOUGH_BEYOND]
+    if few:
+        yield f"{', '.join(few)}: p99 rests on fewer than {_ENOUGH_BEYOND} waits in a replication."
+    for target in found.asked:
+        beyond = _beyond(found, target.entity, target.name)
+        if 0 < beyond < _ENOUGH_BEYOND and not (target.entity in few and target.name == "wait.p99"):
+            yield f"{target.path}: rests on {beyond:.2g} observations beyond it in a replication, not {_ENOUGH_BEYOND} or more."
+
+
+def _beyond(found: Findings, entity: str, name: str) -> float:
+    """How many observations of a replication lie beyond a quantile, on average; nan for what is none."""
+    probability = quantile(name)
+    if probability is None or probability == 1:
+        return math.nan
+    return found.mean(f"{entity}.{sample(name)}") * (1 - probability)
+
+
+def _loads(found: Findings) -> Iterator[str]:
+    """Queues without a steady state, or that look like it."""
+    over = {each.queue: each.utilisation for each in found.offered if each.utilisation >= 1 and found.settings.duration}
+    for queue, utilisation in over.items():
+        yield f"{queue}: utilisation {utilisation:.2f}, retries counted: no steady state; what is seen depends on its length."
+    full = [queue for queue in found.queues if queue not in over and found.mean(f"{queue}.utilisation") >= _SATURATED]
+    if full:
+        yield f"{', '.join(full)}: the servers may be saturated; waits then grow until a limit, a TTL or the run's end."
+
+
+def _beginnings(found: Findings) -> Iterator[str]:
+    """Runs too short to forget how they began."""
+    duration = found.settings.duration
+    if duration is None:
+        return
+    for each in found.offered:
+        length, needed = format_duration(duration), format_duration(each.to_settle)
+        if each.utilisation < 1 and duration < each.to_settle:
+            yield f"{each.queue}: {length} are short at a utilisation of {each.utilisation:.2f}; make them {needed} or more."
+        elif each.utilisation < 1 and math.isinf(found.suggested_warmup(each.queue)):
+            yield f"{each.queue}: by MSER-5 it has not settled in the first half of the run; see warmup(), and make it longer."
+
+
+def _repetitions(found: Findings) -> Iterator[str]:
+    """How often it was run, and what was asked of that."""
+    n = len(found.replications)
+    if n < _ENOUGH_REPLICATIONS:
+        few = f"{n} replication{'s are' if n > 1 else ' is'} few"
+        yield f"{few}: intervals are wide, and trustworthy from about {_ENOUGH_REPLICATIONS} on."
+    yield from (each.shortfall for each in found.precisions() if not each.reached)
+
+
+def _losses(found: Findings) -> Iterator[str]:
+    lost = found.mean("messages.unroutable")
+    if lost > 0:
+        yield f"{100 * lost:.3g} % of the messages reach no queue and are lost; no queue's loss counts them."
