@@ -3,8 +3,8 @@
     python -m tests.mutants            # all of them
     python -m tests.mutants priority   # those whose name holds this text
 
-``mutants.toml`` is the list for the model of the broker, ``wrong_models.toml`` that for the simulation round it. Each is made in a
-copy of the package and the tests in a temporary folder, and the tests that should catch it are run there until one fails. The
+``mutants.toml`` is the list for the model of the broker, ``wrong_models.toml`` that for the simulation round it. Each is made in
+a copy of the package and the tests in a temporary folder, and the tests that should catch it are run there until one fails. The
 exit status is 1 when a mutant survives, when its old text does not stand exactly once in its file any more, or when the tests
 fail without any mutant, for then they would catch everything.
 """
@@ -32,7 +32,7 @@ PASSED, FAILED = 0, 1  # pytest's exit codes; any other is trouble with the muta
 
 
 class Mutant(NamedTuple):
-    """One change of the source: what it breaks, and the test files or single tests (``test_file.py::test_name``) that are to notice.
+    """One change of the source: what it breaks, and the test files or tests (``test_file.py::test_name``) that are to notice.
 
     ``says`` is the sentence that does not hold in it.
     """
