@@ -191,6 +191,9 @@ class Dialect(Protocol):
     def restart(self, broker: Broker) -> None:
         """The broker stops and starts: connections end, and what is not on disk is lost."""
 
+    def declare(self, broker: Broker, topology: Topology) -> None:
+        """Declare what of a topology is not there any more, as clients do when they connect again."""
+
     def discipline(self, broker: Broker, queue: str) -> Discipline:
         """How a queue treats what waits."""
 

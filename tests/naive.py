@@ -28,7 +28,7 @@ from simbus.simulation.driver import Driver
 from simbus.units import SECOND
 from tests.ledger import Ledger
 
-CAUSES = ("refused", "rejected", "expired", "maxlen", "delivery_limit", "purged", "deleted", "unconsumed")
+CAUSES = ("refused", "rejected", "expired", "maxlen", "delivery_limit", "purged", "deleted", "restart", "unconsumed")
 ENDS = ("Settled", "Removed", "Refused")
 
 
@@ -54,16 +54,14 @@ class Run:
         return [entry for entry in self.tape if isinstance(entry, tuple) and entry[0] == what]
 
 
-@contextmanager
-def watched(message_ttl: Mapping[str, int] | None = None) -> Iterator[list[Run]]:
-    """Every replication that is run inside leaves its tape; its calendar and its broker are watched at every step."""
-    runs: list[Run] = []
+def _taped(runs: list[Run], message_ttl: Mapping[str, int]) -> type[Recorder]:
+    """A recorder that keeps a tape beside, and adds it to ``runs``."""
 
     class Taped(Recorder):
         def __init__(self, **given: Any) -> None:
             super().__init__(**given)
             names = ("warmup", "end", "queues", "groups", "served")
-            self.run = Run(**{name: given[name] for name in names}, ledger=Ledger(message_ttl or {}))
+            self.run = Run(**{name: given[name] for name in names}, ledger=Ledger(message_ttl))
             runs.append(self.run)
 
         def take(self, effects: Sequence[Any]) -> None:
@@ -81,6 +79,10 @@ def watched(message_ttl: Mapping[str, int] | None = None) -> Iterator[list[Run]]
             self.run.tape.append(("ended", group, copy_id, now))
             super().ended(group, copy_id, now)
 
+        def interrupted(self, group: str, copy_id: int, now: int) -> None:
+            self.run.tape.append(("interrupted", group, copy_id, now))
+            super().interrupted(group, copy_id, now)
+
         def failed(self, group: str, copy_id: int) -> None:
             self.run.tape.append(("failed", group, copy_id, None))
             super().failed(group, copy_id)
@@ -88,6 +90,15 @@ def watched(message_ttl: Mapping[str, int] | None = None) -> Iterator[list[Run]]
         def applied(self, group: str, copy_id: int, now: int) -> None:
             self.run.tape.append(("applied", group, copy_id, now))
             super().applied(group, copy_id, now)
+
+    return Taped
+
+
+@contextmanager
+def watched(message_ttl: Mapping[str, int] | None = None) -> Iterator[list[Run]]:
+    """Every replication that is run inside leaves its tape; its calendar and its broker are watched at every step."""
+    runs: list[Run] = []
+    taped = _taped(runs, message_ttl or {})
 
     class WatchedDriver(Driver):
         def __init__(self, broker: Any, observer: Any) -> None:
@@ -104,7 +115,7 @@ def watched(message_ttl: Mapping[str, int] | None = None) -> Iterator[list[Run]]
             deadline = self.broker.next_deadline
             assert deadline is None or min(wakes) <= deadline, "the broker would be woken late"
 
-    with patch.object(assembly, "Recorder", Taped), patch.object(assembly, "Driver", WatchedDriver):
+    with patch.object(assembly, "Recorder", taped), patch.object(assembly, "Driver", WatchedDriver):
         yield runs
     for run in runs:
         run.ledger.check(run.drivers[0].broker)

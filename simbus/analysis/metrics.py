@@ -46,6 +46,7 @@ CAUSES = {
     "delivery_limit": "it was delivered too often",
     "purged": "the queue was purged",
     "deleted": "the queue was deleted",
+    "restart": "the broker restarted, and it was not on disk",
     "unconsumed": "it rests in a queue that no consumer serves",
 }
 WINDOW_MEANING = (
@@ -87,11 +88,15 @@ CONSUMER = {
     "utilisation": Metric("share", "Share of the group’s servers’ time that is busy."),
     "attempts": Metric("count", "Attempts that the group’s handlers end, in the measured time."),
     "failures": Metric("count", "Attempts of the group’s handlers that fail, in the measured time."),
+    "interrupted": Metric("count", "Attempts that end with their process, in the measured time."),
 }
 MESSAGES = {
     "rate": Metric("rate", "Messages that are published."),
     "n": Metric("count", "Number of messages published in the measured time."),
     "unroutable": Metric("share", "Share of messages that reach no queue.", "n"),
+    "unsent": Metric(
+        "count", "Messages that were published while there was no connection, and got nowhere; not among the others."
+    ),
 }
 WINDOW = {
     **{statistic: Metric("time", WINDOW_MEANING) for statistic in _STATISTICS},

@@ -99,6 +99,7 @@ class GroupObserved:
     busy: Busy = field(default_factory=Busy)
     attempts: int = 0
     failures: int = 0
+    interrupted: int = 0
 
 
 @dataclass(slots=True)
@@ -120,6 +121,7 @@ class Observed:
     open_since: list[int] = field(default_factory=list)
     published: int = 0
     unroutable: int = 0
+    unsent: int = 0
 
     def pack(self) -> None:
         """Let the columns take less space."""

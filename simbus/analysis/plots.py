@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-_BY_CAUSE = dict(zip(CAUSES, (*COLOURS, "#F0E442", "#999999"), strict=True))
+_BY_CAUSE = dict(zip(CAUSES, (*COLOURS, "#F0E442", "#000000", "#999999"), strict=True))
 _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800)
 _DECADES = 3.5
 _BARS = 12

@@ -25,6 +25,7 @@ import hashlib
 import math
 from array import array
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from copy import copy as twin_of
 from typing import Any
 
 from simbus.analysis.observed import Busy, Depth, GroupObserved, Observed, QueueObserved
@@ -97,6 +98,7 @@ class Recorder:
         self._counts = False  # whether now is measured time
         self._risen: list[Depth] = []  # those that may just have reached their most
         self._copies: dict[int, _Copy] = {}
+        self._orphans = 0
         self._inherited: dict[int, tuple[_Copy, str]] = {}
         self._subscribers: dict[tuple[str, ...], int] = {}  # by the queues of a route: few routes, many messages
         self._window: _Window | None = None
@@ -270,7 +272,11 @@ class Recorder:
             window.pending = -1
             self._seen.never_closing += 1
 
-    # What the modelled consumers did
+    # What the modelled parties did
+
+    def unsent(self, now: int) -> None:
+        """A message was published where there was no connection."""
+        self._seen.unsent += now >= self._warmup
 
     def started(self, group: str, copy_id: int, now: int) -> None:
         """A handler starts on a delivered copy: the attempt's wait is over."""
@@ -293,6 +299,30 @@ class Recorder:
         if copy.ready_at >= self._warmup:
             copy.queue.services.append(now - copy.started_at)
 
+    def interrupted(self, group: str, copy_id: int, now: int) -> None:
+        """The handler was stopped in the middle of an attempt; told before the copy goes back to its queue."""
+        copy, consumers = self._copies[copy_id], self._groups[group]
+        if now >= self._next_look:
+            self._look(now)
+        consumers.busy.value -= 1
+        consumers.busy.moment -= now
+        consumers.interrupted += copy.ready_at >= self._warmup
+
+    def orphaned(self, copy_id: int) -> int:
+        """A handler goes on with a copy that the broker takes back, which may soon be handled elsewhere too, or be gone.
+
+        Returns:
+            The id by which the handler's attempt will be told of from now on; negative.
+        """
+        self._orphans += 1
+        orphan = self._copies[-self._orphans] = twin_of(self._copies[copy_id])
+        orphan.first = orphan.first or self._copies[copy_id]
+        return -self._orphans
+
+    def let_go(self, orphan: int) -> None:
+        """The attempt on it is over."""
+        del self._copies[orphan]
+
     def failed(self, group: str, copy_id: int) -> None:
         """An attempt failed, transiently or for good; a retry inside the handler is an attempt too."""
         copy = self._copies[copy_id]
@@ -312,7 +342,7 @@ class Recorder:
         if first.published_at >= self._warmup:
             queue.applied += 1
             queue.repeated += again
-            if not first.applied:
+            if not first.applied and first.live:  # else an orphan applies what was lost meanwhile
                 self._applied_first(first, now)
         first.applied = True
 
@@ -353,6 +383,7 @@ class Recorder:
 
     def _end_open_obligations(self) -> None:
         """What is still in a queue waits, or is lost where no consumer will ever see it."""
+        self._copies = {copy_id: copy for copy_id, copy in self._copies.items() if copy_id > 0}  # without orphans
         open_obligations: dict[_Copy, list[_Copy]] = {}
         for copy in self._copies.values():
             open_obligations.setdefault(copy.first or copy, []).append(copy)

@@ -42,6 +42,7 @@ def _of_messages(seen: Observed) -> dict[str, float]:
         "messages.rate": seen.published * SECOND / (seen.end - seen.warmup),
         "messages.n": float(seen.published),
         "messages.unroutable": _ratio(seen.unroutable, seen.published),
+        "messages.unsent": float(seen.unsent),
     }
 
 
@@ -118,6 +119,7 @@ def _of_group(seen: Observed, group: GroupObserved) -> dict[str, float]:
         "utilisation": _utilisation(seen, [group]),
         "attempts": float(group.attempts),
         "failures": float(group.failures),
+        "interrupted": float(group.interrupted),
     }
 
 

@@ -21,7 +21,7 @@ from simbus.rabbitmq.options import declare_topology
 from simbus.rabbitmq.versions import V4_0
 from simbus.units import MILLISECOND
 
-__all__ = ["build", "destinations", "discipline", "publisher", "read_definitions", "restart", "subscription"]
+__all__ = ["build", "declare", "destinations", "discipline", "publisher", "read_definitions", "restart", "subscription"]
 
 
 class Subscription:
@@ -140,6 +140,13 @@ def subscription(
 def restart(broker: dialect.Broker) -> None:
     """Stop and start it: see :meth:`simbus.rabbitmq.broker.Broker.restart`."""
     cast(Broker, broker).restart()
+
+
+def declare(broker: dialect.Broker, topology: dialect.Topology) -> None:
+    """Declare exchanges, queues and bindings; what is there already stays as it is."""
+    connection = cast(Broker, broker).open_connection()
+    declare_topology(connection.open_channel(), topology)
+    connection.close()
 
 
 def discipline(broker: dialect.Broker, queue: str) -> dialect.Discipline:

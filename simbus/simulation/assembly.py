@@ -14,9 +14,11 @@ from simbus.analysis.metrics import quantile
 from simbus.analysis.recorder import Recorder
 from simbus.analysis.replication import Replication
 from simbus.dialect import Dialect
-from simbus.simulation.consumers import Consumer
+from simbus.simulation.consumers import Consumer, Watched
 from simbus.simulation.content import Content
+from simbus.simulation.disruptions import Parties, disrupt
 from simbus.simulation.driver import Driver
+from simbus.simulation.lines import Line
 from simbus.simulation.load import served
 from simbus.simulation.publishers import Publisher
 from simbus.simulation.scenario import ConsumerSpec, PublisherSpec, Scenario
@@ -45,11 +47,14 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
         end=end,
     )
     driver = Driver(broker, recorder)
+    parties = Parties(driver, kind, scenario.topology)
     for spec in scenario.consumers.values():
-        _add_consumers(driver, kind, spec, streams)
+        parties.groups[spec.name] = _add_consumers(driver, kind, spec, streams, watched=spec.name in _watched(scenario))
     for name, publisher in scenario.publishers.items():
         content = Content(name, publisher.kinds, publisher.marks, streams)
-        Publisher(driver, _epochs(name, publisher, streams), content.connect(kind.publisher(broker, name)))
+        Publisher(driver, _epochs(name, publisher, streams), content.connect(_connect(parties, name, scenario)))
+    for outage in scenario.outages.values():
+        disrupt(outage, parties, streams, None if run.duration is not None else end)
     driver.run(end + 1 if run.duration is not None else None)
     broker.check()
     return recorder.replication(index, _quantiles(scenario))
@@ -68,12 +73,25 @@ def _quantiles(scenario: Scenario) -> list[float]:
     return [probability for probability in asked if probability is not None]
 
 
-def _add_consumers(driver: Driver, kind: Dialect, spec: ConsumerSpec, streams: Streams) -> None:
+def _add_consumers(driver: Driver, kind: Dialect, spec: ConsumerSpec, streams: Streams, *, watched: bool) -> list[Consumer]:
     """All consumers of a group; they share its handler."""
     handler = _handler(spec.name, spec, streams)
-    for number in range(1, spec.count + 1):
-        begin = partial(kind.subscription, driver.broker, f"{spec.name}.{number}", spec.queue, spec.prefetch)
-        Consumer(driver, handler, begin)
+    made, names = Watched if watched else Consumer, [f"{spec.name}.{number}" for number in range(1, spec.count + 1)]
+    return [made(driver, handler, partial(kind.subscription, driver.broker, name, spec.queue, spec.prefetch)) for name in names]
+
+
+def _watched(scenario: Scenario) -> set[str]:
+    """The groups of which someone wants to know whether they are busy."""
+    return {name for outage in scenario.outages.values() if outage.clock == "busy" for name in outage.whom}
+
+
+def _connect(parties: Parties, name: str, scenario: Scenario) -> dialect.Publisher:
+    """A publisher's connection; one that may end is a line."""
+    connect = partial(parties.kind.publisher, parties.driver.broker, name)
+    if not any(outage.what == "restart" or name in outage.whom for outage in scenario.outages.values()):
+        return connect()
+    line = parties.lines[name] = Line(parties.driver, connect)
+    return line
 
 
 def _chance(streams: Streams) -> Callable[[int], int]:

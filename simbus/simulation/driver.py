@@ -10,7 +10,7 @@ customer, measured on M/M/1). A wake-up for the broker is armed only when its de
 every wake-up that is armed already, because SimPy cannot cancel: re-arming at every change left 190,000 entries.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import simpy
@@ -38,6 +38,18 @@ class Observer(Protocol):
     def applied(self, group: str, copy_id: int, now: int, /) -> None:
         """An attempt succeeded: the handler's side effect took place."""
 
+    def interrupted(self, group: str, copy_id: int, now: int, /) -> None:
+        """The handler was stopped before its attempt had ended; told before the copy goes back."""
+
+    def orphaned(self, copy_id: int, /) -> int:
+        """A handler goes on with a copy that the broker is about to take back: by what id it will be told of from now on."""
+
+    def unsent(self, now: int, /) -> None:
+        """A publisher published while it had no connection: the message got nowhere."""
+
+    def let_go(self, orphan: int, /) -> None:
+        """Nothing more will be told by an id that :meth:`orphaned` gave."""
+
 
 class Receiver(Protocol):
     """Who hears of one channel: a modelled consumer of its deliveries, a modelled publisher of its confirms."""
@@ -54,7 +66,11 @@ class Entry:
     def __init__(self, callback: Callable[[Any], None]) -> None:
         self._again = [callback]
         self._ok = True
-        self.callbacks: list[Callable[[Any], None]] | None = None
+        self.callbacks: Sequence[Callable[[Any], None]] | None = None
+
+    def cancel(self) -> None:
+        """Do nothing when its time comes; it may not be entered again. SimPy keeps it until then."""
+        self.callbacks = ()
 
 
 class Driver:
@@ -80,6 +96,11 @@ class Driver:
     def attach(self, channel: int, receiver: Receiver) -> None:
         """Hand what the broker sends on a channel to ``receiver``."""
         self._receivers[channel] = receiver
+
+    def move(self, channel: int, to: int) -> None:
+        """Whoever heard of ``channel``, which is closed, hears of another one in its place."""
+        if channel in self._receivers:
+            self._receivers[to] = self._receivers.pop(channel)
 
     def detach(self, channel: int) -> None:
         """A channel is closed: nothing comes on it any more."""

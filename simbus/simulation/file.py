@@ -28,9 +28,13 @@ _KEYS = (
     "bindings",
     "publishers",
     "consumers",
+    "outages",
 )
 # Keys of an entity whose value may be a table.
-_TABLES = {"arguments", "arrivals", "service", "failure", "retry", "routing_key", "size", "expiration", "headers", "messages"}
+_TABLES = {
+    *("arguments", "arrivals", "service", "failure", "retry", "mtbf", "mttr"),
+    *("routing_key", "size", "expiration", "headers", "messages"),
+}
 
 
 def read_scenario(path: str | PathLike[str]) -> Scenario:

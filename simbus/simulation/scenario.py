@@ -10,8 +10,9 @@ is asked about each one. The words are those of the scenario file, which is read
 """
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
+from datetime import timedelta
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -22,14 +23,16 @@ from simbus import dialect as dialects
 from simbus.dialect import Broker, Dialect, Topology
 from simbus.documents import read_document
 from simbus.errors import ScenarioError, SimbusError
+from simbus.simulation.outages import OutageSpec
 from simbus.simulation.specs import Binding, ConsumerSpec, PublisherSpec, RunSpec, dotted, keys, read
 from simbus.simulation.words import unknown
 from simbus.units import duration_text
 
 __all__ = ["ConsumerSpec", "PublisherSpec", "RunSpec", "Scenario"]
 
-_PARTS: dict[str, type[PublisherSpec] | type[ConsumerSpec]] = {"publishers": PublisherSpec, "consumers": ConsumerSpec}
-SECTIONS = ("exchanges", "queues", "publishers", "consumers")
+_PARTS: dict[str, type[BaseModel]] = {"publishers": PublisherSpec, "consumers": ConsumerSpec, "outages": OutageSpec}
+_PARTIES = ("publishers", "consumers")
+SECTIONS = ("exchanges", "queues", *_PARTS)
 
 
 class Scenario:
@@ -49,6 +52,7 @@ class Scenario:
         topology: exchanges, queues and bindings, with their options in the dialect's words.
         publishers: by name.
         consumers: groups of equal consumers, by name.
+        outages: what goes wrong in a run, by name.
         expectations: texts such as ``payments.wait.p99 < 5s``, in order.
         run: how long and how often.
         text: the scenario as it was written in a file, for the record.
@@ -72,6 +76,7 @@ class Scenario:
         self._model().build(self.topology)
         self.publishers: dict[str, PublisherSpec] = {}
         self.consumers: dict[str, ConsumerSpec] = {}
+        self.outages: dict[str, OutageSpec] = {}
         self.expectations: list[str] = []
         self._tables: dict[str, dict[str, Any]] = {"run": dict(run or {})}  # parts as they were given, by place
         self.run = read(RunSpec, "run", self._tables["run"])
@@ -222,6 +227,48 @@ class Scenario:
         given = {"queue": queue, "service": service, "count": count, "concurrency": concurrency}
         self.declare("consumers", name, _said({**given, "prefetch": prefetch, "failure": failure, "retry": retry}))
 
+    # What goes wrong
+
+    def outage(
+        self,
+        name: str,
+        /,
+        what: str,
+        *,
+        whom: str | Sequence[str] | None = None,
+        at: str | timedelta | None = None,
+        every: str | timedelta | None = None,
+        lasting: str | timedelta | None = None,
+        mtbf: object = None,
+        mttr: object = None,
+        clock: str | None = None,
+        each: bool | None = None,
+        factor: float | None = None,
+        applied: float | str | None = None,
+    ) -> None:
+        """Add an outage: ``outage("deploy", "crash", whom=["charge"], at="10min", lasting="30s")``.
+
+        Args:
+            name: also that of its random streams.
+            what: ``breakdown``, ``crash``, ``connection-loss``, ``slow``, ``fail`` or ``restart`` (of the broker).
+            whom: the groups of consumers whom it befalls, for ``connection-loss`` also publishers.
+            at: when, counted from the beginning of the run, its warm-up included; by default at the beginning.
+            every: after which time it comes again.
+            lasting: how long it lasts; by default to the end.
+            mtbf: instead of ``at``, a distribution of the time from the end of one to the next.
+            mttr: a distribution of how long each lasts.
+            clock: ``"busy"`` when ``mtbf`` is to run only while someone of ``whom`` is at work.
+            each: whether every consumer has outages of its own, instead of all together.
+            factor: of ``slow``, how many times as long attempts take.
+            applied: of ``crash``, the probability that the side effect of an attempt under way has taken place.
+
+        Raises:
+            ScenarioError: the name is taken, or a value cannot be; names the place.
+        """
+        given = {"what": what, "whom": whom, "at": at, "every": every, "lasting": lasting, "mtbf": mtbf, "mttr": mttr}
+        given |= {"clock": clock, "each": each, "factor": factor, "applied": applied}
+        self.declare("outages", name, _said(given))
+
     def expect(self, text: str, /) -> None:
         """Expect that a metric keeps to a limit: ``expect("payments.wait.p99 < 5s")``.
 
@@ -261,7 +308,7 @@ class Scenario:
 
     def _check_new(self, section: str, name: str) -> None:
         """Publishers and consumers share their names, which are also those of lines in a report."""
-        taken = _PARTS if section in _PARTS else (section,)
+        taken = _PARTIES if section in _PARTIES else (section,)
         for other in taken:
             if name in self._names(other):
                 raise ScenarioError(dotted(section, name), f"{dotted(other, name)} is declared already; choose another name")
@@ -316,7 +363,8 @@ class Scenario:
         topology = self.topology
         copies = dict(topology.exchanges), dict(topology.queues), list(topology.bindings), list(topology.policies)
         twin.topology = Topology(*copies, topology.version)
-        twin.publishers, twin.consumers = dict(self.publishers), dict(self.consumers)
+        for section in _PARTS:
+            setattr(twin, section, dict(getattr(self, section)))
         twin.expectations, twin._tables = list(self.expectations), dict(self._tables)  # noqa: SLF001 - one of our own
         return twin
 
@@ -334,6 +382,13 @@ class Scenario:
                 self._check_queue(f"bindings[{number}].queue", binding["queue"])
         for name, consumer in self.consumers.items():
             self._check_queue(f"{dotted('consumers', name)}.queue", consumer.queue)
+        known: dict[str, Collection[str]] = {
+            "consumers": self.consumers,
+            "parties": {**self.publishers, **self.consumers},
+            "queues": self.topology.queues,
+        }
+        for name, outage in self.outages.items():
+            outage.check_names(dotted("outages", name), known)
         broker = self._build()
         for name in self.publishers:
             self._check_publisher(name, broker)
