@@ -10,14 +10,35 @@ from simbus.simulation.assembly import run_replication
 from simbus.simulation.replays import Replay
 from simbus.simulation.scenario import Scenario
 from simbus.units import MILLISECOND, SECOND, duration
+from tests.identities import check_identities
 from tests.naive import Naive, Run, watched
 
 TTLS = st.sampled_from([None, None, "40ms", "300ms", "1s"])
 SERVICES = st.sampled_from(
-    ["exponential 20ms", "lognormal mean=40ms cv=1", "constant 30ms", "gamma mean=15ms cv=0.5", "empirical 0ms,60ms"]
+    [
+        "exponential 20ms",
+        "lognormal mean=40ms cv=1",
+        "constant 30ms",
+        "gamma mean=15ms cv=0.5",
+        "empirical 0ms,60ms",
+        "hyperexponential mean=25ms cv=3",
+        "pareto alpha=1.5 low=5ms high=2s",
+    ]
 )
 BACKOFFS = st.sampled_from(["none", "fixed 50ms", "fixed 80ms jitter=50%", "exponential 20ms factor=2 limit=100ms jitter=1"])
-ARRIVALS = st.sampled_from(["poisson 40/s", "poisson 90/s", "constant_rate 50/s", "bursts size=15 every=300ms"])
+ARRIVALS = st.sampled_from(
+    [
+        "poisson 40/s",
+        "poisson 90/s",
+        "constant_rate 50/s",
+        "bursts size=15 every=300ms",
+        "renewal 'gamma mean=20ms cv=2'",
+        "batches 60/s size=4 spread=geometric",
+        "sinusoid 50/s swing=0.9 period=700ms",
+        "schedule 200ms:90/s,300ms:0/s",
+        "markov_modulated 300ms:10/s,100ms:200/s",
+    ]
+)
 
 
 @st.composite
@@ -147,6 +168,7 @@ def test_on_random_scenarios_every_number_is_that_of_the_obvious_computation(dra
     reached = {effect.queue for effect in tape.effects("Enqueued")}  # a delay queue that nothing is published to serves nobody
     assert set(tape.served) & reached == served & reached
     assert differences(Naive(tape, served).values(), replication.values) == {}
+    check_identities(tape, replication.values)
     check_paths(scenario, tape)
 
 

@@ -1,0 +1,136 @@
+"""What holds on every path of every scenario, in whole nanoseconds and without a tolerance: an observer of the tape alone.
+
+It integrates numbers over time by walking the tape from step to step, adds up the same times copy by copy, and holds the
+recorder's averages against the integral. It shares nothing with the recorder, nor with ``naive``, which goes by copies.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from tests.naive import Run
+
+STEPS = {"Enqueued": (1, 0), "Delivered": (-1, 1), "Requeued": (1, -1), "Settled": (0, -1)}  # of ready and unacked
+
+
+def check_identities(run: Run, values: Mapping[str, float]) -> None:
+    """All of them."""
+    check_messages(run, values)
+    for queue in run.queues:
+        check_flow(run, queue)
+        check_little(run, queue, values)
+        check_applications(run, queue, values)
+    for group in run.groups:
+        check_work(run, group, values)
+
+
+def check_messages(run: Run, values: Mapping[str, float]) -> None:
+    """Published = routed + unroutable, and each routed message becomes a copy, or a refusal, in each of its queues."""
+    published = [effect for effect in run.effects("Published") if effect.at >= run.warmup]
+    routed = {effect.message_id for effect in published if effect.queues}
+    assert values["messages.n"] == len(published)
+    assert len(published) == len(routed) + round(len(published) * values["messages.unroutable"] if published else 0)
+    first = [effect for kind in ("Enqueued", "Refused") for effect in run.effects(kind) if not effect.parent_id]
+    assert Counter(effect.message_id for effect in first) == Counter(
+        effect.message_id for effect in run.effects("Published") for _ in effect.queues
+    )
+
+
+def check_flow(run: Run, queue: str) -> None:
+    """Deliveries = first deliveries + returns that were delivered again; each ends settled, returned or removed, or is open."""
+    of = Counter((type(effect).__name__, delivered) for effect, delivered in told(run, queue))
+    delivered, copies = of["Delivered", False], Counter(e.copy_id for e, _ in told(run, queue) if type(e).__name__ == "Delivered")
+    ended = of["Settled", True] + of["Requeued", True] + of["Removed", True]
+    still = sum(1 for _ in unacked(run, queue))
+    assert delivered == ended + still
+    again = delivered - len(copies)
+    assert again == sum(count - 1 for count in copies.values()) <= of["Requeued", True]
+    assert of["Enqueued", False] == of["Settled", True] + of["Removed", False] + of["Removed", True] + present(run, queue)
+
+
+def check_little(run: Run, queue: str, values: Mapping[str, float]) -> None:
+    """The integral of the number in the queue is the sum of sojourns; the recorder's averages are that integral."""
+    ready, waiting = 0, []
+    lacking, held = 0, []
+    for effect, delivered in told(run, queue):
+        up, over = STEPS.get(type(effect).__name__, (-(not delivered), -delivered))
+        ready, lacking = ready + up, lacking + over
+        waiting.append((effect.at, ready))
+        held.append((effect.at, lacking))
+        assert min(ready, lacking) >= 0
+    areas = {"ready.mean": integral(waiting, run), "unacked.mean": integral(held, run)}
+    areas["depth.mean"] = sum(areas.values())
+    assert sum(min(end, run.end) - max(start, run.warmup) for start, end in sojourns(run, queue)) == areas["depth.mean"]
+    for name, area in areas.items():
+        assert round(values[f"{queue}.{name}"] * (run.end - run.warmup)) == area, name
+
+
+def check_work(run: Run, group: str, values: Mapping[str, float]) -> None:
+    """Busy time is the sum of the times that handlers took; as many begin as end, but for those at work at the end."""
+    began: dict[int, int] = {}
+    busy, spans = [(0, 0)], []
+    for what, name, copy, now in (entry for entry in run.tape if isinstance(entry, tuple)):
+        if name == group and what == "started":
+            assert copy not in began, "a copy is handled by one server at a time"
+            began[copy] = now
+        elif name == group and what in ("ended", "interrupted"):
+            spans.append((began.pop(copy), now))
+        if name == group:
+            busy.append((busy[-1][0] if now is None else now, len(began)))
+    spans += [(start, run.end) for start in began.values()]
+    area = integral(busy, run)
+    assert sum(max(0, min(end, run.end) - max(start, run.warmup)) for start, end in spans) == area
+    servers = run.groups[group][1]
+    assert len(began) <= servers
+    assert round(values[f"consumers.{group}.utilisation"] * servers * (run.end - run.warmup)) == area
+
+
+def check_applications(run: Run, queue: str, values: Mapping[str, float]) -> None:
+    """Duplicates = applications - distinct messages applied."""
+    message = {effect.copy_id: effect.message_id for effect in run.effects("Enqueued") if effect.queue == queue}
+    applied = [message[copy] for _, _, copy, _ in run.notices("applied") if copy in message]
+    if not run.warmup:
+        assert values[f"{queue}.duplicates.n"] == len(applied)
+        again = values[f"{queue}.duplicates"] * len(applied) if applied else 0
+        assert round(again) == len(applied) - len(set(applied))
+
+
+def told(run: Run, queue: str) -> Iterable[tuple[Any, bool]]:
+    """The effects on copies of a queue, in order, and whether the copy was unacked before."""
+    delivered: set[int] = set()
+    for effect in run.tape:
+        if type(effect).__name__ in (*STEPS, "Removed") and effect.queue == queue:
+            yield effect, effect.copy_id in delivered
+            (delivered.add if type(effect).__name__ == "Delivered" else delivered.discard)(effect.copy_id)
+
+
+def unacked(run: Run, queue: str) -> Iterable[int]:
+    """The copies that are unacked at the end."""
+    last = {effect.copy_id: type(effect).__name__ for effect, _ in told(run, queue)}
+    return (copy for copy, kind in last.items() if kind == "Delivered")
+
+
+def present(run: Run, queue: str) -> int:
+    """How many copies are there at the end."""
+    last = {effect.copy_id: type(effect).__name__ for effect, _ in told(run, queue)}
+    return sum(kind in ("Enqueued", "Requeued", "Delivered") for kind in last.values())
+
+
+def sojourns(run: Run, queue: str) -> Iterable[tuple[int, int]]:
+    """When each copy came and went, of those that were there in the measured time; who stays is there until its end."""
+    came, gone = dict[int, int](), dict[int, int]()
+    for effect, _ in told(run, queue):
+        came.setdefault(effect.copy_id, effect.at)
+        if type(effect).__name__ in ("Settled", "Removed"):
+            gone[effect.copy_id] = effect.at
+    spans = [(at, gone.get(copy, run.end)) for copy, at in came.items()]
+    return [(start, end) for start, end in spans if start <= run.end and end >= run.warmup]
+
+
+def integral(path: Iterable[tuple[int, int]], run: Run) -> int:
+    """Of a number over the measured time, from the instants at which it changes and what it is from then on."""
+    area, since, level = 0, run.warmup, 0
+    for at, after in path:
+        now = min(max(at, run.warmup), run.end)
+        area, since, level = area + level * (now - since), now, after
+    return area + level * (run.end - since)
