@@ -6,6 +6,7 @@ Said after a run, from what was run and seen; what can be said beforehand is in 
 import math
 from collections.abc import Iterator
 
+from simbus.analysis.expectations import Target
 from simbus.analysis.findings import Findings
 from simbus.analysis.metrics import quantile, sample
 from simbus.units import format_duration
@@ -65,10 +66,23 @@ def _beginnings(found: Findings) -> Iterator[str]:
 def _repetitions(found: Findings) -> Iterator[str]:
     """How often it was run, and what was asked of that."""
     n = len(found.replications)
-    if n < _ENOUGH_REPLICATIONS:
+    if n == 1 and any(path.endswith(".batches") for path in found.replications[0].curves):
+        yield "1 replication: intervals are batch means, which hold a little less often than they say; replications are safer."
+        yield from filter(None, (_without_interval(found, target) for target in found.asked))
+    elif n < _ENOUGH_REPLICATIONS:
         few = f"{n} replication{'s are' if n > 1 else ' is'} few"
         yield f"{few}: intervals are wide, and trustworthy from about {_ENOUGH_REPLICATIONS} on."
     yield from (each.shortfall for each in found.precisions() if not each.reached)
+
+
+def _without_interval(found: Findings, target: Target) -> str:
+    """Why the only replication gives no interval of a metric; nothing where it does."""
+    batches = found.batches(target)
+    if batches is None:
+        return f"{target.path}: of one replication there is no interval for it, or too few observations; replicate it."
+    if math.isinf(found.estimate(target.path).half_width):
+        return f"{target.path}: no interval, for the batches of this replication are correlated; make it longer, or replicate it."
+    return ""
 
 
 def _losses(found: Findings) -> Iterator[str]:

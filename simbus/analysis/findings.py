@@ -13,6 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 import numpy as np
 from numpy.typing import NDArray
 
+from simbus.analysis.batches import batch_means
 from simbus.analysis.estimates import Estimate, share, student_t
 from simbus.analysis.exact import Exact
 from simbus.analysis.expectations import Expectation, Target, Verdict, parse, resolve
@@ -102,7 +103,7 @@ class Findings:
         return resolve(path, self.queues, self.consumers)
 
     def estimate(self, path: str, *, confidence: float | None = None) -> Estimate:
-        """Mean and confidence interval of a metric over the replications.
+        """Mean and confidence interval of a metric over the replications; of a single one, by batch means.
 
         Args:
             path: such as ``payments.wait.p99``.
@@ -117,6 +118,10 @@ class Findings:
         """What each replication says of a metric, in their order; nan where it observed nothing, inf for "never"."""
         return self._observed(self.resolve(path))
 
+    def batches(self, target: Target) -> NDArray[np.float64] | None:
+        """A metric in the batches of the only replication; None where there are several, or no batches of it."""
+        return self.replications[0].curves.get(f"{target.key}.batches") if len(self.replications) == 1 else None
+
     def precisions(self) -> list[Precision]:
         """How precise the metrics are of which a relative precision was asked, all of them at once at the run's confidence."""
         asked = self.settings.precision
@@ -125,6 +130,8 @@ class Findings:
 
     def _estimate(self, target: Target, confidence: float) -> Estimate:
         observed = self._observed(target)
+        if (batches := self.batches(target)) is not None:
+            return batch_means(observed[0], batches, confidence)
         if not target.metric.trials:
             return student_t(observed, confidence)
         trials = self._values(f"{target.entity}.{target.metric.trials}")

@@ -112,6 +112,11 @@ def quantile(name: str) -> float | None:
     return float(found[0][1:] + "e-2") if found else None
 
 
+def quantile_name(probability: float) -> str:
+    """What a quantile of that probability is called: ``p99.9`` for 0.999."""
+    return f"p{round(probability * 100, 6):g}"
+
+
 def sample(name: str) -> str:
     """The metric that counts the observations of which a quantile is taken: ``wait.n`` for ``wait.p99``."""
     return _QUANTILE.sub("n", name)

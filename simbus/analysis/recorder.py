@@ -369,17 +369,18 @@ class Recorder:
 
     # The end
 
-    def replication(self, index: int, quantiles: Iterable[float] = ()) -> Replication:
+    def replication(self, index: int, quantiles: Iterable[float] = (), *, batched: bool = False) -> Replication:
         """Sum up; nothing more may be recorded.
 
         Args:
             index: of the replication.
             quantiles: probabilities that are asked for beside the usual ones.
+            batched: whether the replication will be the only one, and has to give intervals by itself.
         """
         self._look(math.inf)
         self._hash_tape()
         self._end_open_obligations()
-        return summarise(self._seen, index, quantiles, self._hash.hexdigest())
+        return summarise(self._seen, index, quantiles, self._hash.hexdigest(), batched=batched)
 
     def _end_open_obligations(self) -> None:
         """What is still in a queue waits, or is lost where no consumer will ever see it."""

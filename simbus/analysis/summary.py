@@ -5,22 +5,29 @@ replications are made in ``estimates``. Times become seconds here and nowhere be
 """
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
+from simbus.analysis.batches import of_level, of_observations
 from simbus.analysis.column import Integers
+from simbus.analysis.metrics import quantile_name
 from simbus.analysis.observed import GroupObserved, Observed, QueueObserved
 from simbus.analysis.replication import BINS, PROBABILITIES, Replication
 from simbus.units import SECOND
 
 Floats = NDArray[np.float64]
+T = TypeVar("T")
 _USUAL = (0.5, 0.95, 0.99)
 
 
-def summarise(seen: Observed, index: int, quantiles: Iterable[float], trace_hash: str) -> Replication:
-    """The replication with that index; ``quantiles`` are probabilities asked for beside the usual ones."""
+def summarise(seen: Observed, index: int, quantiles: Iterable[float], trace_hash: str, *, batched: bool = False) -> Replication:
+    """The replication with that index; ``quantiles`` are probabilities asked for beside the usual ones.
+
+    With ``batched`` it has batches of itself too, for an interval from this run alone.
+    """
     wanted = sorted({*_USUAL, *quantiles})
     closed = np.append(_seconds(seen.windows.values()), np.full(seen.never_closing, math.inf))
     still_open = (seen.end - np.array(seen.open_since, dtype=np.float64)) / SECOND
@@ -30,10 +37,12 @@ def summarise(seen: Observed, index: int, quantiles: Iterable[float], trace_hash
     for group in seen.groups.values():
         values |= _prefixed(f"consumers.{group.name}", _of_group(seen, group))
     curves = _curves(seen) | {"window.quantiles": survival_quantiles(closed, still_open, PROBABILITIES)}
+    if batched:
+        curves |= {f"{key}.batches": means for key, means in _batches(seen, closed, wanted) if len(means)}
     return Replication(index, values, curves, trace_hash)
 
 
-def _prefixed(prefix: str, values: dict[str, float]) -> dict[str, float]:
+def _prefixed(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
     return {f"{prefix}.{name}": value for name, value in values.items()}
 
 
@@ -89,16 +98,21 @@ def _losses(queue: QueueObserved) -> dict[str, float]:
 
 
 def _times(queue: QueueObserved, wanted: Sequence[float]) -> dict[str, float]:
+    values: dict[str, float] = {}
+    for name, column in _columns(queue).items():
+        values |= _prefixed(name, _spread(column, wanted))
+    return values
+
+
+def _columns(queue: QueueObserved) -> dict[str, Floats]:
+    """The times that were observed of a queue, in seconds."""
     columns = {
         "wait": queue.waits,
         "first_wait": queue.first_waits,
         "service": queue.services.values(),
         "residence": queue.residences.values(),
     }
-    values: dict[str, float] = {}
-    for name, column in columns.items():
-        values |= _prefixed(name, _spread(_seconds(column), wanted))
-    return values
+    return {name: _seconds(column) for name, column in columns.items()}
 
 
 def _spread(values: Floats, wanted: Sequence[float]) -> dict[str, float]:
@@ -111,7 +125,7 @@ def _spread(values: Floats, wanted: Sequence[float]) -> dict[str, float]:
 
 
 def _by_percent(probabilities: Sequence[float], quantiles: Floats) -> dict[str, float]:
-    return {f"p{round(p * 100, 6):g}": float(value) for p, value in zip(probabilities, quantiles, strict=True)}
+    return {quantile_name(p): float(value) for p, value in zip(probabilities, quantiles, strict=True)}
 
 
 def _of_group(seen: Observed, group: GroupObserved) -> dict[str, float]:
@@ -145,6 +159,25 @@ def _curves(seen: Observed) -> dict[str, Floats]:
         for name, column in (("wait", queue.waits), ("residence", queue.residences.values())):
             curves[f"{queue.name}.{name}.quantiles"] = _quantiles(_seconds(column), PROBABILITIES)
     return curves
+
+
+def _batches(seen: Observed, closed: Floats, wanted: Sequence[float]) -> Iterator[tuple[str, Floats]]:
+    """Of every mean and quantile that can be told from batches of one run, its path and its values in them."""
+    if not seen.never_closing:
+        yield from _prefixed("window", of_observations(closed, wanted)).items()
+    for queue in seen.queues.values():
+        for name, column in _columns(queue).items():
+            yield from _prefixed(f"{queue.name}.{name}", of_observations(column, wanted)).items()
+        ready, unacked = (_level(seen, areas) for areas in (queue.depth.ready_at_edges, queue.depth.unacked_at_edges))
+        levels = {"ready.mean": ready, "unacked.mean": unacked, "depth.mean": ready + unacked}
+        yield from _prefixed(queue.name, levels).items()
+    for group in seen.groups.values():
+        yield f"consumers.{group.name}.utilisation", _level(seen, group.busy.at_edges) / group.servers
+
+
+def _level(seen: Observed, at_edges: Sequence[int]) -> Floats:
+    begin = seen.edges.index(seen.warmup)
+    return of_level(at_edges[begin:], seen.edges[begin:])
 
 
 def _seconds(column: Integers) -> Floats:

@@ -57,7 +57,8 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
         disrupt(outage, parties, streams, None if run.duration is not None else end)
     driver.run(end + 1 if run.duration is not None else None)
     broker.check()
-    return recorder.replication(index, _quantiles(scenario))
+    alone = run.replications == 1 and run.duration is not None
+    return recorder.replication(index, _quantiles(scenario), batched=alone)
 
 
 def expected(scenario: Scenario) -> tuple[Expectation, ...]:
