@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from simbus.simulation.workloads import (
         batches,
         bursts,
+        closed_loop,
         constant_rate,
         markov_modulated,
         poisson,
@@ -50,6 +51,7 @@ __all__ = [
     "Scenario",
     "batches",
     "bursts",
+    "closed_loop",
     "compare",
     "constant",
     "constant_rate",
@@ -101,6 +103,7 @@ _HOMES = {
     "simbus.simulation.workloads": (
         "batches",
         "bursts",
+        "closed_loop",
         "constant_rate",
         "markov_modulated",
         "poisson",

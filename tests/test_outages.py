@@ -133,8 +133,8 @@ def test_what_a_publisher_without_a_connection_publishes_gets_nowhere():
     scenario.outage("network", "connection-loss", whom="web", at="100ms", lasting="1s")
     values, run = played(scenario)
     assert len(run.effects("Published")) == 2
-    assert values["messages.n"] == 2
-    assert values["messages.unsent"] == 1
+    assert values["messages.n"] == 3
+    assert values["messages.unsent"] == pytest.approx(1 / 3)
 
 
 def test_slow_consumers_take_longer_also_with_what_they_have_begun():
@@ -180,7 +180,7 @@ def test_durable_messages_survive_a_restart_of_the_broker():
     scenario, _ = restarted({})
     values, run = played(scenario)
     assert values["work.loss"] == 0
-    assert values["messages.unsent"] == 1
+    assert values["messages.unsent"] == 1 / 4
     assert len(run.effects("Settled")) == 3
 
 

@@ -91,12 +91,11 @@ CONSUMER = {
     "interrupted": Metric("count", "Attempts that end with their process, in the measured time."),
 }
 MESSAGES = {
-    "rate": Metric("rate", "Messages that are published."),
-    "n": Metric("count", "Number of messages published in the measured time."),
+    "rate": Metric("rate", "Messages that reach the broker, each counted once; a closed loop offers no more than it is served."),
+    "n": Metric("count", "Number of messages sent in the measured time, each counted once."),
     "unroutable": Metric("share", "Share of messages that reach no queue.", "n"),
-    "unsent": Metric(
-        "count", "Messages that were published while there was no connection, and got nowhere; not among the others."
-    ),
+    "unsent": Metric("share", "Share of messages that never reach the broker: lost without a trace in it.", "n"),
+    "republished": Metric("count", "How often a message is published again, on average, for want of a good confirm."),
 }
 WINDOW = {
     **{statistic: Metric("time", WINDOW_MEANING) for statistic in _STATISTICS},

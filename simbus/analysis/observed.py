@@ -121,6 +121,7 @@ class Observed:
     open_since: list[int] = field(default_factory=list)
     published: int = 0
     unroutable: int = 0
+    republished: int = 0
     unsent: int = 0
 
     def pack(self) -> None:

@@ -31,6 +31,7 @@ from typing import Any
 from simbus.analysis.observed import Busy, Depth, GroupObserved, Observed, QueueObserved
 from simbus.analysis.replication import BINS, Replication
 from simbus.analysis.summary import summarise
+from simbus.analysis.told import Told
 from simbus.effects import Delivered, Effect, Enqueued, Published, Refused, Removed, Requeued, Settled
 
 _HASHED_AT_ONCE = 60_000
@@ -57,6 +58,8 @@ class _Copy:
     first: "_Copy | None" = None
     """The first copy of the tree; None of itself."""
     window: _Window | None = None
+    told: Told | None = None
+    """Of a first copy: what the publisher has told of its message."""
     live = 1
     acked = applied = unacked = False
     started_at = -1
@@ -102,6 +105,9 @@ class Recorder:
         self._inherited: dict[int, tuple[_Copy, str]] = {}
         self._subscribers: dict[tuple[str, ...], int] = {}  # by the queues of a route: few routes, many messages
         self._window: _Window | None = None
+        self._to_come: dict[int, Told] = {}  # by the id of a message that is about to be seen as published
+        self._told: Told | None = None  # of the message that was published last
+        self._undecided: dict[_Copy, str] = {}  # obligations that are lost, unless the publisher tries again; and why
         self._tape = array("q")
         self._hash = hashlib.sha256()
         self._levels: list[Busy | Depth] = [
@@ -161,6 +167,11 @@ class Recorder:
         subscribers = self._subscribers.get(queues)
         if subscribers is None:
             subscribers = self._subscribers[queues] = sum(self._queues[queue].served for queue in queues)
+        if self._to_come or self._told is not None:
+            self._told = self._to_come.pop(effect.message_id, None)
+            if self._told is not None:
+                self._take_told(self._told, queues, subscribers)
+                return
         if effect.at >= self._warmup:
             self._seen.published += 1
             if not queues:
@@ -184,6 +195,9 @@ class Recorder:
 
     def _begin(self, copy: _Copy, at: int) -> None:
         """A first copy: an obligation begins. First copies follow the publish of their message."""
+        if self._told is not None:
+            self._begin_told(copy, self._told)
+            return
         if at >= self._warmup:
             copy.queue.obligations += 1
         if copy.queue.served:
@@ -195,6 +209,7 @@ class Recorder:
         else:
             first = _Copy(self._queues[effect.queue], effect.message_id, effect.at)
             self._begin(first, effect.at)
+            first = first.first or first
         self._leave(first, effect.children, "maxlen" if effect.children else "refused")
 
     def _take_delivered(self, effect: Delivered) -> None:
@@ -256,6 +271,8 @@ class Recorder:
 
     def _end_obligation(self, first: _Copy, cause: str) -> None:
         queue = first.queue
+        if first.told is not None and self._has_ended(first, first.told, cause):
+            return
         if first.published_at >= self._warmup:
             if first.acked:
                 queue.finished += 1
@@ -273,10 +290,6 @@ class Recorder:
             self._seen.never_closing += 1
 
     # What the modelled parties did
-
-    def unsent(self, now: int) -> None:
-        """A message was published where there was no connection."""
-        self._seen.unsent += now >= self._warmup
 
     def started(self, group: str, copy_id: int, now: int) -> None:
         """A handler starts on a delivered copy: the attempt's wait is over."""
@@ -338,12 +351,14 @@ class Recorder:
         if copy.ready_at >= self._warmup:
             self._groups[group].attempts += 1
         queue, first = copy.queue, copy.first or copy
-        again = self._has_applied(queue, copy.message_id)
+        again = self._has_applied(queue, first.message_id)
         if first.published_at >= self._warmup:
             queue.applied += 1
             queue.repeated += again
             if not first.applied and first.live:  # else an orphan applies what was lost meanwhile
                 self._applied_first(first, now)
+        if first.told is not None and not first.applied and queue.served and queue.name not in first.told.ended:
+            first.told.one_less()
         first.applied = True
 
     def _has_applied(self, queue: QueueObserved, message_id: int) -> int:
@@ -367,6 +382,81 @@ class Recorder:
         if first.queue.served:
             self._seen.windows.append(now - first.published_at)
 
+    # What publishers tell, before the effects of the publish are taken
+
+    def sent(self, message_id: int, sent_at: int, held: bool = False) -> Told:
+        """A message reaches the broker that was sent at ``sent_at``; while it is ``held`` it may be published again."""
+        told = self._to_come[message_id] = Told(message_id, sent_at, held)
+        return told
+
+    def sent_again(self, message_id: int, told: Told) -> None:
+        """It reaches the broker again, as another message."""
+        self._to_come[message_id] = told
+
+    def follow(self, told: Told, done: Callable[[], None]) -> None:
+        """Call ``done``, which may publish nothing at once, when every subscriber has applied it, or lost it."""
+        told.follow(done)
+
+    def answered(self, told: Told) -> None:
+        """It will not be published again: what is lost of it now is lost."""
+        told.held = False
+        for first in told.firsts.values():
+            if first in self._undecided:
+                self._end_obligation(first, self._undecided.pop(first))
+
+    def unsent(self, sent_at: int, times: int = 1) -> None:
+        """A message that was sent at ``sent_at`` never reaches the broker; -1 times: it has after all."""
+        if sent_at >= self._warmup:
+            self._seen.unsent += times
+
+    def _take_told(self, told: Told, queues: tuple[str, ...], subscribers: int) -> None:
+        measured = told.sent_at >= self._warmup
+        if told.pending >= 0:
+            self._seen.republished += measured
+            return
+        self._seen.published += measured
+        self._seen.unroutable += measured and not queues
+        told.window = _Window(subscribers) if subscribers > 1 else None
+        told.reach(subscribers)
+
+    def _begin_told(self, copy: _Copy, told: Told) -> None:
+        """A first copy of a message that was told of: its obligation begins, or goes on."""
+        queue, first = copy.queue, told.firsts.get(copy.queue.name)
+        if first is not None:
+            copy.first = first
+            first.live += 1
+            self._undecided.pop(first, None)
+            return
+        told.firsts[queue.name], copy.told = copy, told
+        copy.message_id, copy.published_at = told.message_id, told.sent_at
+        queue.obligations += told.sent_at >= self._warmup
+        if queue.served:
+            copy.window = told.window
+
+    def _has_ended(self, first: _Copy, told: Told, cause: str) -> bool:
+        """Whether an obligation need not be counted as it ends: it may go on, or it has ended before."""
+        name = first.queue.name
+        if told.held and not first.acked:
+            self._undecided[first] = cause
+            return True
+        if name in told.ended:
+            if first.acked and told.ended[name]:
+                self._not_lost(first, told.ended[name])
+                told.ended[name] = ""
+            return True
+        told.ended[name] = "" if first.acked else cause
+        if not first.applied and first.queue.served:
+            told.one_less()
+        return False
+
+    def _not_lost(self, first: _Copy, cause: str) -> None:
+        """A copy of a message that its publisher had given up came late, and was acknowledged."""
+        if first.published_at >= self._warmup:
+            first.queue.lost[cause] -= 1
+            first.queue.finished += 1
+            if first.window is None and first.queue.served:
+                self._seen.never_closing -= 1
+
     # The end
 
     def replication(self, index: int, quantiles: Iterable[float] = (), *, batched: bool = False) -> Replication:
@@ -388,7 +478,13 @@ class Recorder:
         open_obligations: dict[_Copy, list[_Copy]] = {}
         for copy in self._copies.values():
             open_obligations.setdefault(copy.first or copy, []).append(copy)
+        for first in list(open_obligations):
+            if first.told is not None and (first.acked or first.queue.name in first.told.ended):  # a duplicate is left of it
+                self._end_obligation(first, "")
+                del open_obligations[first]
         waiting = [first for first, copies in open_obligations.items() if any(copy.queue.served for copy in copies)]
+        waiting += self._undecided  # their publishers have not given up
+        open_obligations |= {first: [] for first in self._undecided}
         for first in waiting:
             first.queue.waiting += first.published_at >= self._warmup
         for first in open_obligations.keys() - set(waiting):

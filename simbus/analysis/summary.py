@@ -49,9 +49,10 @@ def _prefixed(prefix: str, values: Mapping[str, T]) -> dict[str, T]:
 def _of_messages(seen: Observed) -> dict[str, float]:
     return {
         "messages.rate": seen.published * SECOND / (seen.end - seen.warmup),
-        "messages.n": float(seen.published),
-        "messages.unroutable": _ratio(seen.unroutable, seen.published),
-        "messages.unsent": float(seen.unsent),
+        "messages.n": float(seen.published + seen.unsent),
+        "messages.unroutable": _ratio(seen.unroutable, seen.published + seen.unsent),
+        "messages.unsent": _ratio(seen.unsent, seen.published + seen.unsent),
+        "messages.republished": _ratio(seen.republished, seen.published + seen.unsent),
     }
 
 

@@ -14,16 +14,18 @@ from simbus.analysis.metrics import quantile
 from simbus.analysis.recorder import Recorder
 from simbus.analysis.replication import Replication
 from simbus.dialect import Dialect
+from simbus.simulation.confirms import Confirms
 from simbus.simulation.consumers import Consumer, Watched
 from simbus.simulation.content import Content
 from simbus.simulation.disruptions import Parties, disrupt
 from simbus.simulation.driver import Driver
 from simbus.simulation.lines import Line
 from simbus.simulation.load import served
-from simbus.simulation.publishers import Publisher
+from simbus.simulation.publishers import Confirming, Publisher, Token, sender_until_applied
 from simbus.simulation.scenario import ConsumerSpec, PublisherSpec, Scenario
 from simbus.simulation.servers import Handler
 from simbus.simulation.streams import Streams, draws
+from simbus.simulation.workloads import ClosedLoop
 from simbus.units import SECOND
 
 
@@ -50,9 +52,8 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
     parties = Parties(driver, kind, scenario.topology)
     for spec in scenario.consumers.values():
         parties.groups[spec.name] = _add_consumers(driver, kind, spec, streams, watched=spec.name in _watched(scenario))
-    for name, publisher in scenario.publishers.items():
-        content = Content(name, publisher.kinds, publisher.marks, streams)
-        Publisher(driver, _epochs(name, publisher, streams), content.connect(_connect(parties, name, scenario)))
+    for publisher in scenario.publishers.values():
+        _add_publisher(parties, publisher, streams, scenario)
     for outage in scenario.outages.values():
         disrupt(outage, parties, streams, None if run.duration is not None else end)
     driver.run(end + 1 if run.duration is not None else None)
@@ -74,6 +75,28 @@ def _quantiles(scenario: Scenario) -> list[float]:
     return [probability for probability in asked if probability is not None]
 
 
+def _add_publisher(parties: Parties, spec: PublisherSpec, streams: Streams, scenario: Scenario) -> None:
+    """A publisher that publishes at its instants, or when its tokens are free."""
+    arrivals, confirms, driver = spec.arrivals, spec.confirms, parties.driver
+    content = Content(spec.name, spec.kinds, spec.marks, streams)
+    applied = isinstance(arrivals, ClosedLoop) and arrivals.until == "applied"
+    if isinstance(arrivals, ClosedLoop) and not applied and confirms is None:
+        confirms = Confirms()
+    client = _connect(parties, spec.name, scenario, confirms=confirms is not None, waits=applied or confirms is not None)
+    sender = None if confirms is None else Confirming(driver, content, client, confirms, _jitter(spec, streams), applied)
+    if isinstance(arrivals, ClosedLoop):
+        send = sender_until_applied(driver, content, client) if sender is None else sender.send
+        thoughts = arrivals.thoughts(streams.generator(f"publishers.{spec.name}", "arrivals"))
+        for _ in range(arrivals.window):
+            Token(driver, thoughts, send)
+    else:
+        Publisher(driver, _epochs(spec.name, spec, streams), content.connect(client) if sender is None else sender.send)
+
+
+def _jitter(spec: PublisherSpec, streams: Streams) -> Iterator[float]:
+    return draws(streams.generator(f"publishers.{spec.name}", "jitter"), lambda generator, n: generator.random(n))
+
+
 def _add_consumers(driver: Driver, kind: Dialect, spec: ConsumerSpec, streams: Streams, *, watched: bool) -> list[Consumer]:
     """All consumers of a group; they share its handler."""
     handler = _handler(spec.name, spec, streams)
@@ -86,12 +109,12 @@ def _watched(scenario: Scenario) -> set[str]:
     return {name for outage in scenario.outages.values() if outage.clock == "busy" for name in outage.whom}
 
 
-def _connect(parties: Parties, name: str, scenario: Scenario) -> dialect.Publisher:
-    """A publisher's connection; one that may end is a line."""
-    connect = partial(parties.kind.publisher, parties.driver.broker, name)
+def _connect(parties: Parties, name: str, scenario: Scenario, *, confirms: bool, waits: bool) -> dialect.Publisher:
+    """A publisher's connection; one that may end is a line. Who waits for an answer sees for itself what got nowhere."""
+    connect = partial(parties.kind.publisher, parties.driver.broker, name, confirms=confirms)
     if not any(outage.what == "restart" or name in outage.whom for outage in scenario.outages.values()):
         return connect()
-    line = parties.lines[name] = Line(parties.driver, connect)
+    line = parties.lines[name] = Line(parties.driver, connect, tells=not waits)
     return line
 
 

@@ -67,7 +67,7 @@ def _idle(scenario: Scenario, offered: Load) -> Iterator[str]:
 def _overloaded(scenario: Scenario, offered: Load) -> Iterator[str]:
     end = "until a limit or a TTL stops it" if scenario.run.duration else "until the arrivals end"
     for queue, groups in _by_queue(scenario).items():
-        busy, arriving = offered.utilisation[next(iter(groups))], offered.arrivals.get(queue, 0.0)
+        busy, arriving = offered.steady[next(iter(groups))], offered.arrivals.get(queue, 0.0)
         if busy >= 1 and arriving < math.inf:  # a whole trace at one instant has no rate
             finished = sum(capacity(group) for group in groups.values())
             yield (
@@ -104,7 +104,7 @@ def _too_short(scenario: Scenario, asked: list[Expectation], offered: Load) -> I
             few = f"fewer than {_ENOUGH_BEYOND} observations beyond the quantile in a replication"
             yield f"run.duration: too short for {each.text!r}, {few}; {_longer(needed)}"
     for queue, groups in _by_queue(scenario).items():
-        busy = offered.utilisation[next(iter(groups))]
+        busy = offered.steady[next(iter(groups))]
         needed = _to_settle(groups, busy)
         if needed > scenario.run.duration:
             yield f"run.duration: too short for {queue!r} to settle at utilisation {busy:.2f}; {_longer(needed)}"

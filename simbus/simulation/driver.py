@@ -44,11 +44,26 @@ class Observer(Protocol):
     def orphaned(self, copy_id: int, /) -> int:
         """A handler goes on with a copy that the broker is about to take back: by what id it will be told of from now on."""
 
-    def unsent(self, now: int, /) -> None:
-        """A publisher published while it had no connection: the message got nowhere."""
-
     def let_go(self, orphan: int, /) -> None:
         """Nothing more will be told by an id that :meth:`orphaned` gave."""
+
+    def sent(self, message_id: int, sent_at: int, /, *, held: bool = False) -> Any:
+        """A message is about to be seen as published that was sent at ``sent_at``; what it is told of by from now on.
+
+        While it is ``held``, its publisher may publish it again.
+        """
+
+    def sent_again(self, message_id: int, told: Any, /) -> None:
+        """A message is about to be seen as published, and it is one again that was told of."""
+
+    def follow(self, told: Any, done: Callable[[], None], /) -> None:
+        """Someone waits until every subscriber has applied or lost a message."""
+
+    def answered(self, told: Any, /) -> None:
+        """A message will not be published again."""
+
+    def unsent(self, sent_at: int, times: int = 1, /) -> None:
+        """A message that was sent at ``sent_at`` never reaches the broker: there was no connection, or it got lost."""
 
 
 class Receiver(Protocol):

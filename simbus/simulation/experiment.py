@@ -22,7 +22,7 @@ from simbus.simulation import stopping
 from simbus.simulation.assembly import expected, run_replication
 from simbus.simulation.check import offered_loads
 from simbus.simulation.exact import exact_values
-from simbus.simulation.load import utilisation
+from simbus.simulation.load import overloaded
 from simbus.simulation.pilot import warmed_up
 from simbus.simulation.runners import Progress, Task, run_waves
 from simbus.simulation.scenario import Scenario
@@ -234,7 +234,7 @@ def sweep(
     points = []
     for values, design in designs:
         result = simulate(design, jobs=jobs, executor=executor, **run)
-        points.append(Point(values, result, tuple(name for name, load in utilisation(design).items() if load >= 1)))
+        points.append(Point(values, result, overloaded(design)))
         if progress is not None:
             progress(len(points), len(designs))
     return Sweep(tuple(factors), tuple(points))

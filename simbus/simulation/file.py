@@ -33,7 +33,7 @@ _KEYS = (
 # Keys of an entity whose value may be a table.
 _TABLES = {
     *("arguments", "arrivals", "service", "failure", "retry", "mtbf", "mttr"),
-    *("routing_key", "size", "expiration", "headers", "messages"),
+    *("routing_key", "size", "expiration", "headers", "messages", "confirms"),
 }
 
 

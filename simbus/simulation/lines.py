@@ -1,7 +1,7 @@
 """The connections of publishers, which may end and come back.
 
 A line stands between a modelled publisher and the dialect's; without outages there is none. While it is cut, what is
-published gets nowhere: the verb answers 0, and no confirm will come. Whether anyone notices is the publisher's business.
+published gets nowhere: the verb answers 0, and no confirm will come. What then follows is the publisher's business.
 """
 
 from collections.abc import Callable, Mapping
@@ -29,10 +29,11 @@ class Line:
     Args:
         driver: of the replication; whoever is attached to the channel hears of the new channel too.
         connect: opens a connection.
+        tells: whether to tell the observer of what gets nowhere, for a publisher that does not care.
     """
 
-    def __init__(self, driver: Driver, connect: Callable[[], Publisher]) -> None:
-        self._driver, self._connect = driver, connect
+    def __init__(self, driver: Driver, connect: Callable[[], Publisher], *, tells: bool) -> None:
+        self._driver, self._connect, self._tells = driver, connect, tells
         self._publisher = connect()
         self._verbs: list[_Verb] = []
         self._cut = 0
@@ -67,5 +68,6 @@ class Line:
                 verb.act = self._publisher.verb(verb.address)
 
     def _to_nobody(self, size: int | None = None, expiration: int | None = None) -> int:
-        self._driver.observer.unsent(self._driver.env.now)
+        if self._tells:
+            self._driver.observer.unsent(self._driver.env.now)
         return 0

@@ -17,6 +17,7 @@ from simbus.simulation.failures import Retry
 from simbus.simulation.messages import Kind
 from simbus.simulation.scenario import Scenario
 from simbus.simulation.specs import ConsumerSpec
+from simbus.simulation.workloads import ClosedLoop
 from simbus.units import SECOND
 
 _ROUNDS = 1_000  # of the balance of flows; one in which 99 % come round again is then exact to 0.005 %
@@ -35,7 +36,9 @@ class Load:
         passing: queues that pass copies on when they expire.
         sources: by queue, the publishers of those.
         unroutable: publishers and those of their kinds of messages that reach no queue.
-        utilisation: by group of consumers: arrivals at its queue over what all groups of that queue can finish.
+        utilisation: by group of consumers: arrivals at its queue over what all groups of that queue can finish. A closed
+            loop that waits for its messages to be applied counts with the most that it can offer (see :func:`load`).
+        steady: the same without such loops: they slow down by themselves, so that only the rest can make a queue grow.
     """
 
     arrivals: dict[str, float]
@@ -44,6 +47,7 @@ class Load:
     sources: dict[str, list[str]]
     unroutable: list[tuple[str, Kind]]
     utilisation: dict[str, float]
+    steady: dict[str, float]
 
 
 def load(scenario: Scenario) -> Load:
@@ -51,26 +55,37 @@ def load(scenario: Scenario) -> Load:
 
     At a utilisation of 1 or above the queue grows without end. For retries in the handler it is exact, and so is it for
     retries by requeue as long as back-offs leave prefetch free; else it is a lower bound.
+
+    A closed loop whose tokens wait until their messages are applied offers at most its window over the time that a token thinks,
+    and no more than its slowest consumers can finish (the asymptotic bounds of Denning and Buzen 1978).
     """
-    arrivals, published = defaultdict[str, float](float), defaultdict[str, float](float)
+    arrivals, published, steady = (defaultdict[str, float](float) for _ in range(3))
     sources = defaultdict[str, dict[str, None]](dict)
     paths = [(name, path) for name in scenario.publishers for path in _paths(scenario, name)]
+    rates = {name: _rate(scenario, name, [path for other, path in paths if other == name]) for name in scenario.publishers}
     for name, path in paths:
-        rate = path.share * scenario.publishers[name].arrivals.rate
+        rate, closed = path.share * rates[name], _waits(scenario, name)
         for queue in path.first:
             published[queue] += rate
             sources[queue][name] = None
         for queue, arriving in _balance(scenario, path, rate).items():
             arrivals[queue] += arriving
+            steady[queue] += 0.0 if closed else arriving
     passing = {queue for _, path in paths for queue in path.onward}
     unroutable = [(name, kind) for name, path in paths if not path.first for kind in path.kinds]
     named = {queue: list(names) for queue, names in sources.items()}
-    return Load(dict(arrivals), dict(published), passing, named, unroutable, _utilisation(scenario, arrivals))
+    busy = _utilisation(scenario, arrivals), _utilisation(scenario, steady)
+    return Load(dict(arrivals), dict(published), passing, named, unroutable, *busy)
 
 
 def utilisation(scenario: Scenario) -> dict[str, float]:
     """The utilisation of each group of consumers, retries and back-off counted; see :func:`load`."""
     return load(scenario).utilisation
+
+
+def overloaded(scenario: Scenario) -> tuple[str, ...]:
+    """The groups of consumers that cannot keep up, retries counted: their queues grow without end."""
+    return tuple(name for name, busy in load(scenario).steady.items() if busy >= 1)
 
 
 def served(scenario: Scenario) -> set[str]:
@@ -131,10 +146,35 @@ def _backoff(retry: Retry, p: float) -> float:
     return total / SECOND
 
 
-def _utilisation(scenario: Scenario, arrivals: Mapping[str, float]) -> dict[str, float]:
+def _waits(scenario: Scenario, publisher: str) -> bool:
+    """Whether a publisher slows down with those who consume what it publishes."""
+    arrivals = scenario.publishers[publisher].arrivals
+    return isinstance(arrivals, ClosedLoop) and arrivals.until == "applied"
+
+
+def _rate(scenario: Scenario, publisher: str, paths: Sequence["_Path"]) -> float:
+    """Messages per second of a publisher; of a closed loop at most."""
+    most = scenario.publishers[publisher].arrivals.rate
+    if not _waits(scenario, publisher):
+        return most
+    visits = defaultdict[str, float](float)
+    for path in paths:
+        for queue, often in _balance(scenario, path, path.share).items():
+            visits[queue] += often
+    finished = _finished(scenario)
+    return min([most, *(finished[queue] / often for queue, often in visits.items() if queue in finished and often)])
+
+
+def _finished(scenario: Scenario) -> dict[str, float]:
+    """By queue that is consumed, the messages per second that its consumers can finish."""
     finished = defaultdict[str, float](float)
     for consumer in scenario.consumers.values():
         finished[consumer.queue] += capacity(consumer)
+    return finished
+
+
+def _utilisation(scenario: Scenario, arrivals: Mapping[str, float]) -> dict[str, float]:
+    finished = _finished(scenario)
     return {name: _ratio(arrivals.get(each.queue, 0.0), finished[each.queue]) for name, each in scenario.consumers.items()}
 
 

@@ -164,6 +164,7 @@ class Scenario:
         headers: Mapping[str, Any] | None = None,
         persistent: bool = True,
         messages: Mapping[str, Mapping[str, Any]] | None = None,
+        confirms: object = None,
     ) -> None:
         """Add a publisher.
 
@@ -181,6 +182,8 @@ class Scenario:
             messages: classes of messages by name, each a table with its ``share`` (one may leave it out and gets the rest) and
                 what it has of its own: routing_key, size, priority, expiration, headers, persistent.
                 The broker carries the class as the message's type.
+            confirms: whether it waits for the broker's confirms, and what it does without a good one:
+                ``{"timeout": "5s", "attempts": 3, "backoff": "fixed 1s", "window": 100}``, all of which may be left out, or True.
 
         Raises:
             ScenarioError: the name is taken, or a value cannot be; names the place.
@@ -192,6 +195,7 @@ class Scenario:
             "headers": headers,
             "persistent": persistent,
             "messages": messages,
+            "confirms": confirms,
         }
         self.declare("publishers", name, _said({**where, **what}))
 

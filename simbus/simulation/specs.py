@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, Val
 
 from simbus import units
 from simbus.errors import ScenarioError, UnitError
+from simbus.simulation.confirms import Confirms, parse_confirms
 from simbus.simulation.distributions import SERVICES, Distribution
 from simbus.simulation.failures import Failure, Retry, parse_failure, parse_retry
 from simbus.simulation.grammar import parse
@@ -198,6 +199,7 @@ class PublisherSpec(Part):
     headers: Table | None = None
     persistent: Annotated[bool, _reader(_flag)] = True
     messages: Annotated[dict[str, MessageSpec], _parser(_messages)] = {}
+    confirms: Annotated[Confirms | None, _parser(lambda spec, place, _: parse_confirms(spec, place))] = None
 
     @model_validator(mode="after")
     def _fits_together(self, info: ValidationInfo) -> Self:

@@ -13,6 +13,7 @@ import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from heapq import heapreplace
 from itertools import accumulate, count, cycle, repeat
 from shlex import quote
 from typing import Protocol, runtime_checkable
@@ -270,6 +271,45 @@ class MarkovModulated:
         return f"markov_modulated {_steps_text(self.states)}"
 
 
+@dataclass(frozen=True)
+class ClosedLoop:
+    """A window of messages: each of ``window`` tokens thinks, publishes, and thinks again once its message is done with.
+
+    It is done with when the broker has confirmed it (``until`` is ``confirmed``), or when every subscriber has applied or
+    lost it (``applied``), as a client that waits for the response. So a system that is slow is offered less.
+    """
+
+    window: int
+    think: Distribution
+    until: str = "confirmed"
+    finite = False
+
+    def __post_init__(self) -> None:
+        units.count(self.window, "window")
+        if self.until not in ("confirmed", "applied"):
+            raise UnitError(f"until: {self.until!r} is neither confirmed nor applied")
+
+    @property
+    def rate(self) -> float:
+        """Messages per second at most: those of a system that takes no time."""
+        return self.window * SECOND / self.think.mean
+
+    def thoughts(self, generator: Generator) -> Iterator[int]:
+        """How long tokens think, in nanoseconds, as they come to it."""
+        return draws(generator, self.think.sample)
+
+    def epochs(self, generator: Generator) -> Iterator[int]:
+        """The instants in a system that takes no time; in another one they depend on it."""
+        thoughts = self.thoughts(generator)
+        times = sorted(next(thoughts) for _ in range(self.window))
+        while True:
+            now = heapreplace(times, times[0] + next(thoughts))
+            yield now
+
+    def __str__(self) -> str:
+        return f"closed_loop window={self.window} think={quote(str(self.think))} until={self.until}"
+
+
 def poisson(rate: str) -> Poisson:
     """Poisson arrivals: ``poisson("120/s")``. UnitError when it is no rate or beyond 10 million a second."""
     return Poisson(units.rate(rate, "rate"))
@@ -310,6 +350,16 @@ def markov_modulated(states: object) -> MarkovModulated:
     return MarkovModulated(_steps(states, "states"))
 
 
+def closed_loop(window: int, think: object, until: str = "confirmed") -> ClosedLoop:
+    """A window of messages at a time: ``closed_loop(window=10, think="exponential 100ms", until="applied")``.
+
+    Raises:
+        UnitError: the window is not a whole number from 1, or ``until`` another word.
+        ScenarioError: ``think`` is no distribution of times.
+    """
+    return ClosedLoop(window, parse(think, SERVICES, "think", None, Distribution), until)
+
+
 ARRIVALS: Mapping[str, Callable[..., Workload]] = {
     "poisson": poisson,
     "constant_rate": constant_rate,
@@ -320,6 +370,7 @@ ARRIVALS: Mapping[str, Callable[..., Workload]] = {
     "schedule": schedule,
     "markov_modulated": markov_modulated,
     "replay": replay,
+    "closed_loop": closed_loop,
 }
 
 
