@@ -55,8 +55,11 @@ class Draws:
 
     @property
     def arrivals(self):
-        source = self.scenario.publishers["source"].arrivals
-        epochs = source.epochs(self.streams.generator("publishers.source", "arrivals"))
+        return self.arrivals_of("source")
+
+    def arrivals_of(self, publisher):
+        workload = self.scenario.publishers[publisher].arrivals
+        epochs = workload.epochs(self.streams.generator(f"publishers.{publisher}", "arrivals"))
         return list(takewhile(lambda at: at <= END, epochs))
 
     def services(self, group="server"):
@@ -143,6 +146,45 @@ def test_unlimited_prefetch_makes_a_line_for_each_consumer(consumers, seed):
     scenario = one_queue(f"poisson {0.7 * consumers}/s", count=consumers)
     drawn = Draws(scenario, seed)
     assert starts(scenario, seed) == dealt(drawn.arrivals, drawn.services(), consumers)
+
+
+def most_urgent_first(arrivals, services, servers):
+    """A server that becomes free takes the oldest of the most urgent; ``arrivals`` are instants and priorities."""
+    free, waiting, found = [0] * servers, list[tuple[int, int]](), {}
+    coming = deque((at, priority, number) for number, (at, priority) in enumerate(sorted(arrivals), start=1))
+    while coming or waiting:
+        now = heapq.heappop(free)
+        if not waiting:
+            now = max(now, coming[0][0])
+        while coming and coming[0][0] <= now:
+            _, priority, number = coming.popleft()
+            heapq.heappush(waiting, (-priority, number))
+        found[heapq.heappop(waiting)[1]] = now
+        heapq.heappush(free, now + next(services))
+    return {message: at for message, at in found.items() if at <= END}
+
+
+def with_classes(servers):
+    """Two publishers of one queue, one in four messages urgent."""
+    scenario = one_queue(f"poisson {0.6 * servers}/s", options={"max_priority": 5}, count=servers, prefetch=1)
+    scenario.publisher("urgent", to="work", arrivals=f"poisson {0.2 * servers}/s", priority=5)
+    return scenario
+
+
+@pytest.mark.parametrize("servers", [1, 4])
+def test_a_consumer_that_holds_one_message_takes_the_most_urgent_next(servers, seed):
+    scenario = with_classes(servers)
+    drawn = Draws(scenario, seed)
+    arrivals = [(at, 0) for at in drawn.arrivals] + [(at, 5) for at in drawn.arrivals_of("urgent")]
+    assert starts(scenario, seed) == most_urgent_first(arrivals, drawn.services(), servers)
+
+
+def test_at_unlimited_prefetch_priorities_come_too_late(seed):
+    """What has been delivered is out of the queue's hands: one line in order of arrival."""
+    scenario = with_classes(1).with_("consumers.server.prefetch", "unlimited")
+    drawn = Draws(scenario, seed)
+    arrivals = sorted([*drawn.arrivals, *drawn.arrivals_of("urgent")])
+    assert starts(scenario, seed) == by_number(in_order(arrivals, drawn.services()))
 
 
 def refused(arrivals, services, servers, places):
