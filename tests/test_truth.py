@@ -108,6 +108,19 @@ def interrupted(replication):
     return cut / (cut + ended)
 
 
+def closed(window, thinking):
+    """Tokens that think, publish, and think again when their message is done with."""
+    return one_queue(f"closed_loop window={window} think='exponential {thinking}s' until=applied", prefetch=1)
+
+
+def machine_repair(window, thinking):
+    """Messages per second of M/M/1//N, by birth and death: the server rests when all tokens think."""
+    weights = [1.0]
+    for busy in range(window):
+        weights.append(weights[-1] * (window - busy) / thinking)
+    return 1 - weights[0] / sum(weights)
+
+
 # Ten periods of 4 pi seconds, twenty of the 200 bins each; the mean over a bin or two, in all periods but the first.
 PERIOD = 4 * math.pi
 
@@ -285,6 +298,19 @@ TRUTHS = {
         warmup="0s",
         within=0.05,
     ),
+    # 20: a closed loop of N tokens that think for Z: X = N / (Z + R)
+    **{
+        f"a closed loop of {window}": Truth(
+            closed(window, thinking),
+            {
+                "work.throughput": machine_repair(window, thinking),
+                "work.residence.mean": window / machine_repair(window, thinking) - thinking,
+            },
+            within=0.05,
+            duration="1h",
+        )
+        for window, thinking in ((1, 1), (5, 4), (20, 15))
+    },
     # 21, 21b: an acknowledgement lost with its connection, a process that crashes: each attempt, with probability g / (g + mu)
     "lost acknowledgements": Truth(
         unreliable("connection-loss", mtbf="exponential 10s", mttr="constant 1us"),
