@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from simbus import Scenario, exponential, replay
+from simbus import Scenario, exponential, replay, simulate
+from simbus.analysis.tables import tables
 from simbus.errors import ScenarioError
 from simbus.simulation.assembly import run_replication
 from simbus.simulation.check import warnings
@@ -400,3 +401,77 @@ def test_sizes_may_come_from_a_file(trace):
 def test_an_expiration_is_rounded_up_to_what_the_broker_counts():
     [message, *_] = published(shop(expiration="1500us"))
     assert message.ttl == 2 * MILLISECOND
+
+
+# The numbers of a class
+
+
+def two_classes(**run):
+    scenario = Scenario("classes", run={"duration": "100s", "warmup": "10s", **run})
+    scenario.queue("work", max_priority=5, dead_letter_exchange="", dead_letter_routing_key="dead")
+    scenario.queue("dead")
+    scenario.publisher("web", to="work", arrivals="poisson 70/s", messages={"gold": {"share": 0.2, "priority": 5}, "silver": {}})
+    scenario.publisher("other", to="work", arrivals="poisson 7/s")
+    failure = {"transient": 0.05, "permanent": 0.1}
+    scenario.consumer("c", queue="work", prefetch=1, service="exponential 10ms", failure=failure)
+    scenario.consumer("d", queue="dead", service="exponential 1ms", failure=failure, retry={"how": "requeue", "attempts": 1})
+    return scenario
+
+
+def test_the_numbers_of_a_class_are_those_of_its_messages():
+    """Against the tape: attempts by the class of their message, in the queue itself and where messages are dead-lettered to."""
+    scenario = two_classes()
+    with watched() as runs:
+        values = run_replication(scenario, 1, 0).values
+    run = runs[0]
+    types = {effect.message_id: effect.message.type for effect in run.effects("Published")}
+    copies = {effect.copy_id: effect for effect in run.effects("Enqueued")}
+    ready: dict[int, int] = {}
+    waits: dict[tuple[str, str], list[float]] = {}
+    for entry in run.tape:
+        if type(entry).__name__ in ("Enqueued", "Requeued"):
+            ready[entry.copy_id] = entry.at
+        elif isinstance(entry, tuple) and entry[0] == "started" and ready[entry[2]] >= 10 * SECOND:
+            copy = copies[entry[2]]
+            key = copy.queue, types[copy.message_id]
+            waits.setdefault(key, []).append((entry[3] - ready[copy.copy_id]) / SECOND)
+    for queue in ("work", "dead"):
+        for name in ("gold", "silver"):
+            assert values[f"{queue}[{name}].wait.n"] == len(waits[queue, name]) > 100
+            assert values[f"{queue}[{name}].wait.mean"] == pytest.approx(np.mean(waits[queue, name]))
+    published = Counter(effect.message.type for effect in run.effects("Published") if effect.at >= 10 * SECOND)
+    for name in ("gold", "silver"):
+        assert values[f"work[{name}].loss.n"] == published[name]
+        assert math.isnan(values[f"dead[{name}].loss"])  # no obligation begins there
+    lost = sum(values[f"work[{name}].loss"] * values[f"work[{name}].loss.n"] for name in ("gold", "silver"))
+    assert 0 < lost < values["work.loss"] * values["work.loss.n"]  # the rest is of no class
+    served = sum(values[f"work[{name}].residence.n"] for name in ("gold", "silver"))
+    assert served < values["work.residence.n"] < 1.2 * served
+
+
+def test_expectations_of_a_class_are_judged_and_shown():
+    scenario = two_classes(replications=5)
+    scenario.expect("work[gold].wait.p99 < 500ms")
+    scenario.expect("queues.work[silver].loss < 50%")
+    result = simulate(scenario)
+    assert [verdict.outcome for verdict in result.verdicts()] == ["holds", "holds"]
+    assert result.estimate("work[gold].wait.mean").high < result.estimate("work[silver].wait.mean").low
+    assert result.estimate("work[gold].wait.p99.9").n == 5
+    [table] = [each for each in tables(result) if each.title == "Classes of messages"]
+    assert [row[0] for row in table.rows] == ["work[gold]", "work[silver]", "dead[gold]", "dead[silver]"]
+    assert "queues.work[gold].wait.p99" in result.to_json()["estimates"]
+
+
+def test_a_class_that_there_is_not_has_no_metrics():
+    scenario = two_classes()
+    scenario.expect("work[gould].wait.p99 < 1s")
+    with pytest.raises(ScenarioError, match=r"unknown metric 'work\[gould\].wait.p99'; did you mean 'work\[gold\].wait.p99'"):
+        simulate(scenario)
+
+
+def test_classes_change_no_other_number():
+    scenario = two_classes()
+    with_classes = run_replication(scenario, 1, 0)
+    plain = run_replication(scenario.with_("publishers.web.messages", {"only": {"priority": 5}}), 1, 0)
+    assert {key for key in with_classes.values if "[" not in key} == {key for key in plain.values if "[" not in key}
+    assert with_classes.values["messages.n"] == plain.values["messages.n"]

@@ -119,20 +119,20 @@ def test_a_loop_of_one_that_is_confirmed_at_once_is_a_renewal_process():
     assert run_replication(loop, 1, 0).values == run_replication(renewal, 1, 0).values
 
 
-@pytest.mark.parametrize("think", ["exponential 2s", "lognormal mean=2s cv=2", "constant 2s"])
-@pytest.mark.parametrize("window", [1, 5, 20])
+@pytest.mark.parametrize("think", ["lognormal mean=4s cv=1.5", "constant 4s"])
+@pytest.mark.parametrize("window", [1, 8])
 @pytest.mark.slow
 def test_the_throughput_of_a_window_is_that_of_mean_value_analysis(think, window, seed):
     """M/M/1//N: X = N / (Z + R(N)), whatever the law of thinking."""
     scenario = one_queue(closed_loop(window, think, until="applied"), service="exponential 1s")
-    result = simulate(scenario, duration="3000s", warmup="200s", replications=10, seed=seed, confidence=0.9999)
-    exact = window_throughput(mu=1.0, window=window, thinking=2.0)
+    result = simulate(scenario, duration="2500s", warmup="200s", replications=20, seed=seed, confidence=0.9999)
+    exact = window_throughput(mu=1.0, window=window, thinking=4.0)
     found, busy = result.estimate("work.throughput"), result.estimate("work.utilisation")
     assert found.low <= exact <= found.high
     assert busy.low <= exact <= busy.high
-    assert found.half_width < 0.08 * exact
+    assert found.half_width < 0.1 * exact
     residence = result.estimate("work.residence.mean")
-    assert residence.low <= window / exact - 2 <= residence.high  # Little's law, of those who do not think
+    assert residence.low <= window / exact - 4 <= residence.high  # Little's law, of those who do not think
 
 
 def test_a_closed_loop_that_waits_is_not_called_overloaded():

@@ -82,7 +82,7 @@ class Verdict:
         return more_needed(self.estimate, abs(self.estimate.mean - self.expectation.limit))
 
 
-def parse(text: str, queues: Sequence[str], consumers: Sequence[str] = ()) -> Expectation:
+def parse(text: str, queues: Sequence[str], consumers: Sequence[str] = (), classes: Sequence[str] = ()) -> Expectation:
     """Read an expectation such as ``payments.wait.p99 < 5s`` against the declared names.
 
     Raises:
@@ -92,34 +92,40 @@ def parse(text: str, queues: Sequence[str], consumers: Sequence[str] = ()) -> Ex
     if found is None:
         raise ScenarioError(_PLACE, f'{text!r} is not an expectation; write for example "payments.wait.p99 < 5s"')
     path, operator, limit = found.groups()
-    target = resolve(path, queues, consumers)
+    target = resolve(path, queues, consumers, classes)
     return Expectation(text.strip(), target, operator, _limit(limit, target.metric.unit, path))
 
 
-def resolve(path: str, queues: Sequence[str], consumers: Sequence[str] = ()) -> Target:
+def resolve(path: str, queues: Sequence[str], consumers: Sequence[str] = (), classes: Sequence[str] = ()) -> Target:
     """What a path means; of several declared names that fit, the longest counts.
 
-    ``queues.`` or ``consumers.`` may stand in front, and must where both have the name and the metric.
+    ``classes`` are those of messages in queues, ``payments[gold]``. ``queues.`` or ``consumers.`` may stand in front, and
+    must where both have the name and the metric.
 
     Raises:
         ScenarioError: when nothing fits (the nearest path is named) or two things fit equally.
     """
     fits = [
         (len(prefix), Target(path, f"{key}.{path[len(prefix) + 1 :]}", path[len(prefix) + 1 :], metric))
-        for prefix, key, table in _entities(queues, consumers)
+        for prefix, key, table in _entities(queues, consumers, classes)
         if path.startswith(f"{prefix}.") and (metric := metrics.find(table, path[len(prefix) + 1 :]))
     ]
     longest = [target for length, target in fits if length == max(length for length, _ in fits)]
     if not longest:
-        raise ScenarioError(_PLACE, f"unknown metric {path!r}{_nearest(path, queues, consumers)}")
+        raise ScenarioError(_PLACE, f"unknown metric {path!r}{_nearest(path, queues, consumers, classes)}")
     if len(longest) > 1:
         remedy = f"write queues.{path} or consumers.{path}"
         raise ScenarioError(_PLACE, f"{path!r} may mean {' or '.join(target.key for target in longest)}; {remedy}")
     return longest[0]
 
 
-def _entities(queues: Iterable[str], consumers: Iterable[str]) -> Iterator[tuple[str, str, dict[str, Metric]]]:
+def _entities(
+    queues: Iterable[str], consumers: Iterable[str], classes: Iterable[str]
+) -> Iterator[tuple[str, str, dict[str, Metric]]]:
     """What may stand in front of a metric: as written, as in the values' keys, and its metrics."""
+    for each in classes:
+        yield each, each, metrics.CLASS
+        yield f"queues.{each}", each, metrics.CLASS
     for queue in queues:
         yield queue, queue, metrics.QUEUE
         yield f"queues.{queue}", queue, metrics.QUEUE
@@ -130,8 +136,8 @@ def _entities(queues: Iterable[str], consumers: Iterable[str]) -> Iterator[tuple
     yield "window", "window", metrics.WINDOW
 
 
-def _nearest(path: str, queues: Sequence[str], consumers: Sequence[str]) -> str:
-    tables = [(prefix, table) for prefix, _, table in _entities(queues, consumers)]
+def _nearest(path: str, queues: Sequence[str], consumers: Sequence[str], classes: Sequence[str]) -> str:
+    tables = [(prefix, table) for prefix, _, table in _entities(queues, consumers, classes)]
     known = [f"{prefix}.{name}" for prefix, table in tables for name in table]
     near = get_close_matches(path, known, n=1, cutoff=0.6)
     if near:

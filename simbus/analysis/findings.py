@@ -85,6 +85,7 @@ class Findings:
         exact: what theory says of metrics, where a closed form applies.
         offered: the load of each consumed queue.
         versions: of Python and the libraries, by name.
+        classes: of messages in queues, ``payments[gold]``.
     """
 
     scenario: str
@@ -97,10 +98,11 @@ class Findings:
     exact: tuple[Exact, ...] = ()
     offered: tuple[Offered, ...] = ()
     versions: dict[str, str] = field(default_factory=versions)
+    classes: tuple[str, ...] = ()
 
     def resolve(self, path: str) -> Target:
         """What a path such as ``payments.wait.p99`` means here; ScenarioError when it means nothing."""
-        return resolve(path, self.queues, self.consumers)
+        return resolve(path, self.queues, self.consumers, self.classes)
 
     def estimate(self, path: str, *, confidence: float | None = None) -> Estimate:
         """Mean and confidence interval of a metric over the replications; of a single one, by batch means.
@@ -159,7 +161,7 @@ class Findings:
     def verdict(self, expectation: Expectation | str) -> Verdict:
         """Hold an expectation, also a new one in text, against its confidence interval."""
         if isinstance(expectation, str):
-            expectation = parse(expectation, self.queues, self.consumers)
+            expectation = parse(expectation, self.queues, self.consumers, self.classes)
         estimate = self._estimate(expectation.target, self.settings.confidence)
         return Verdict(expectation, estimate, expectation.outcome(estimate))
 

@@ -4,8 +4,9 @@ One table, as data: the recorder fills it, expectations are resolved against it,
 prints its meanings. How a metric is measured lives in the recorder, how it is estimated in
 ``estimates``, how it is written down in ``formats``.
 
-A metric's path is ``<queue>.<metric>``, ``consumers.<consumer>.<metric>``, ``messages.<metric>`` or
-``window.<metric>``. Values are in SI units: seconds, events per second, shares from 0 to 1, counts.
+A metric's path is ``<queue>.<metric>``, of one class of messages ``<queue>[<class>].<metric>``,
+``consumers.<consumer>.<metric>``, ``messages.<metric>`` or ``window.<metric>``. Values
+are in SI units: seconds, events per second, shares from 0 to 1, counts.
 ``nan`` means that nothing was observed, ``inf`` that it never happens.
 """
 
@@ -83,6 +84,11 @@ QUEUE = {
     "duplicates": Metric("share", "Share of applications that repeat an earlier one of the same message.", "duplicates.n"),
     "duplicates.n": Metric("count", "Number of applications."),
     **{key: metric for name, meaning in TIMES.items() for key, metric in _times(name, meaning).items()},
+}
+CLASS = {
+    key: metric
+    for key, metric in QUEUE.items()
+    if key in ("loss", "loss.n") or key.partition(".")[0] in ("wait", "service", "residence")
 }
 CONSUMER = {
     "utilisation": Metric("share", "Share of the group’s servers’ time that is busy."),

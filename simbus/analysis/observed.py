@@ -47,6 +47,18 @@ class Depth:
 
 
 @dataclass(slots=True)
+class ClassObserved:
+    """What is seen of one class of messages in one queue; ``lost`` are those of the obligations that began there."""
+
+    name: str
+    waits: Column = field(default_factory=Column)
+    services: Column = field(default_factory=Column)
+    residences: Column = field(default_factory=Column)
+    obligations: int = 0
+    lost: int = 0
+
+
+@dataclass(slots=True)
 class QueueObserved:
     """What is seen of one queue.
 
@@ -70,11 +82,13 @@ class QueueObserved:
     finished: int = 0
     waiting: int = 0
     lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CAUSES, 0))
+    classes: dict[str, ClassObserved] = field(default_factory=dict)
 
     @property
     def columns(self) -> tuple[Column, ...]:
         """All that grow."""
-        return self.starts, self.services, self.residences
+        of_classes = (column for each in self.classes.values() for column in (each.waits, each.services, each.residences))
+        return self.starts, self.services, self.residences, *of_classes
 
     @property
     def waits(self) -> Integers:

@@ -28,7 +28,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from copy import copy as twin_of
 from typing import Any
 
-from simbus.analysis.observed import Busy, Depth, GroupObserved, Observed, QueueObserved
+from simbus.analysis.observed import Busy, ClassObserved, Depth, GroupObserved, Observed, QueueObserved
 from simbus.analysis.replication import BINS, Replication
 from simbus.analysis.summary import summarise
 from simbus.analysis.told import Told
@@ -58,6 +58,8 @@ class _Copy:
     first: "_Copy | None" = None
     """The first copy of the tree; None of itself."""
     window: _Window | None = None
+    of: ClassObserved | None = None
+    """The class of its message, in this queue."""
     told: Told | None = None
     """Of a first copy: what the publisher has told of its message."""
     live = 1
@@ -81,6 +83,7 @@ class Recorder:
         groups: consumer groups: name to its queue and its number of servers.
         warmup: nanoseconds before which nothing is measured.
         end: nanoseconds at which averages over time end.
+        classes: of messages that are looked at for themselves, too.
     """
 
     def __init__(
@@ -90,8 +93,12 @@ class Recorder:
         groups: Mapping[str, tuple[str, int]],
         warmup: int,
         end: int,
+        classes: Collection[str] = (),
     ) -> None:
         self._queues = {name: QueueObserved(name, name in served) for name in queues}
+        for queue in self._queues.values():
+            queue.classes = {name: ClassObserved(name) for name in classes}
+        self._has_classes, self._type = bool(classes), ""  # the class of the message that was published last
         self._groups = {name: GroupObserved(name, queue, servers) for name, (queue, servers) in groups.items()}
         self._warmup, self._end = warmup, end
         edges = sorted({warmup, *(end * i // BINS for i in range(BINS + 1))})
@@ -164,6 +171,8 @@ class Recorder:
 
     def _take_published(self, effect: Published) -> None:
         queues = effect.queues
+        if self._has_classes:
+            self._type = effect.message.type
         subscribers = self._subscribers.get(queues)
         if subscribers is None:
             subscribers = self._subscribers[queues] = sum(self._queues[queue].served for queue in queues)
@@ -183,6 +192,8 @@ class Recorder:
         copy = self._copies[effect.copy_id] = _Copy(queue, effect.message_id, at)
         if effect.parent_id:
             copy.first, copy.cause = self._inherited.pop(effect.copy_id)
+            if copy.first.of is not None:
+                copy.of = queue.classes[copy.first.of.name]
         else:
             self._begin(copy, at)
         queue.enqueued += self._counts
@@ -195,11 +206,15 @@ class Recorder:
 
     def _begin(self, copy: _Copy, at: int) -> None:
         """A first copy: an obligation begins. First copies follow the publish of their message."""
+        if self._type:
+            copy.of = copy.queue.classes.get(self._type)
         if self._told is not None:
             self._begin_told(copy, self._told)
             return
         if at >= self._warmup:
             copy.queue.obligations += 1
+            if copy.of is not None:
+                copy.of.obligations += 1
         if copy.queue.served:
             copy.window = self._window
 
@@ -259,6 +274,8 @@ class Recorder:
     def _record_end(self, copy: _Copy, at: int) -> None:
         """A copy that was delivered at least once is done with in this queue."""
         copy.queue.residences.append(at - copy.enqueued_at)
+        if copy.of is not None:
+            copy.of.residences.append(at - copy.enqueued_at)
         copy.queue.attempts += copy.attempts
 
     def _leave(self, first: _Copy, children: Sequence[int], cause: str) -> None:
@@ -278,6 +295,8 @@ class Recorder:
                 queue.finished += 1
             else:
                 queue.lost[cause] = queue.lost.get(cause, 0) + 1
+                if first.of is not None:
+                    first.of.lost += 1
             if not first.applied and queue.served:
                 self._never_closes(first.window)
 
@@ -301,6 +320,8 @@ class Recorder:
         busy.moment += now
         if copy.ready_at >= self._warmup:
             copy.queue.starts.append((now - copy.ready_at) << 1 | (copy.deliveries == 1))
+            if copy.of is not None:
+                copy.of.waits.append(now - copy.ready_at)
 
     def ended(self, group: str, copy_id: int, now: int) -> None:
         """The handler is done with the copy, one way or another; told before the copy is settled."""
@@ -311,6 +332,8 @@ class Recorder:
         busy.moment -= now
         if copy.ready_at >= self._warmup:
             copy.queue.services.append(now - copy.started_at)
+            if copy.of is not None:
+                copy.of.services.append(now - copy.started_at)
 
     def interrupted(self, group: str, copy_id: int, now: int) -> None:
         """The handler was stopped in the middle of an attempt; told before the copy goes back to its queue."""
@@ -429,7 +452,10 @@ class Recorder:
             return
         told.firsts[queue.name], copy.told = copy, told
         copy.message_id, copy.published_at = told.message_id, told.sent_at
-        queue.obligations += told.sent_at >= self._warmup
+        measured = told.sent_at >= self._warmup
+        queue.obligations += measured
+        if copy.of is not None:
+            copy.of.obligations += measured
         if queue.served:
             copy.window = told.window
 
@@ -453,6 +479,8 @@ class Recorder:
         """A copy of a message that its publisher had given up came late, and was acknowledged."""
         if first.published_at >= self._warmup:
             first.queue.lost[cause] -= 1
+            if first.of is not None:
+                first.of.lost -= 1
             first.queue.finished += 1
             if first.window is None and first.queue.served:
                 self._seen.never_closing -= 1

@@ -34,6 +34,11 @@ def summarise(seen: Observed, index: int, quantiles: Iterable[float], trace_hash
     values = _of_messages(seen) | _prefixed("window", _of_windows(closed, still_open, wanted))
     for queue in seen.queues.values():
         values |= _prefixed(queue.name, _of_queue(seen, queue, wanted))
+        for path, times in _of_classes(queue).items():
+            values |= _prefixed(path, _spread(times, wanted))
+        for name, each in queue.classes.items():
+            values[f"{queue.name}[{name}].loss"] = _ratio(each.lost, each.obligations)
+            values[f"{queue.name}[{name}].loss.n"] = float(each.obligations)
     for group in seen.groups.values():
         values |= _prefixed(f"consumers.{group.name}", _of_group(seen, group))
     curves = _curves(seen) | {"window.quantiles": survival_quantiles(closed, still_open, PROBABILITIES)}
@@ -87,6 +92,15 @@ def _of_queue(seen: Observed, queue: QueueObserved, wanted: Sequence[float]) -> 
         "duplicates.n": float(queue.applied),
     }
     return values | _losses(queue) | _times(queue, wanted)
+
+
+def _of_classes(queue: QueueObserved) -> dict[str, Floats]:
+    """The times that were observed of the classes of messages in a queue, in seconds: ``payments[gold].wait``."""
+    return {
+        f"{queue.name}[{name}].{what}": _seconds(column.values())
+        for name, each in queue.classes.items()
+        for what, column in (("wait", each.waits), ("service", each.services), ("residence", each.residences))
+    }
 
 
 def _losses(queue: QueueObserved) -> dict[str, float]:
@@ -159,6 +173,8 @@ def _curves(seen: Observed) -> dict[str, Floats]:
         curves |= {f"{queue.name}.{name}.over_time": mean for name, mean in means.items()}
         for name, column in (("wait", queue.waits), ("residence", queue.residences.values())):
             curves[f"{queue.name}.{name}.quantiles"] = _quantiles(_seconds(column), PROBABILITIES)
+        for path, times in _of_classes(queue).items():
+            curves[f"{path}.quantiles"] = _quantiles(times, PROBABILITIES)
     return curves
 
 
@@ -169,6 +185,8 @@ def _batches(seen: Observed, closed: Floats, wanted: Sequence[float]) -> Iterato
     for queue in seen.queues.values():
         for name, column in _columns(queue).items():
             yield from _prefixed(f"{queue.name}.{name}", of_observations(column, wanted)).items()
+        for path, column in _of_classes(queue).items():
+            yield from _prefixed(path, of_observations(column, wanted)).items()
         ready, unacked = (_level(seen, areas) for areas in (queue.depth.ready_at_edges, queue.depth.unacked_at_edges))
         levels = {"ready.mean": ready, "unacked.mean": unacked, "depth.mean": ready + unacked}
         yield from _prefixed(queue.name, levels).items()

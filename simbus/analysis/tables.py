@@ -50,6 +50,7 @@ def tables(result: Findings) -> list[Table]:
         _times(result, "Residence", "residence"),
         _per_queue(result, "Loss and duplicates", _LOSS),
         _by_cause(result),
+        _by_class(result),
         _window(result),
     ]
     return [table for table in everything if table.rows]
@@ -136,6 +137,14 @@ def _by_cause(result: Findings) -> Table:
         (queue, *(_cell(result, f"queues.{queue}.loss.{cause}").split(" (<")[0] for cause in seen)) for queue in result.queues
     )
     return Table("Loss by cause", ("queue", *(cause.replace("_", " ") for cause in seen)), rows if seen else ())
+
+
+def _by_class(result: Findings) -> Table:
+    """A row for each class of messages in each queue that has seen it."""
+    columns = {"wait, p50": "wait.p50", "wait, p99": "wait.p99", "residence, p99": "residence.p99", "lost": "loss"}
+    seen = [each for each in result.classes if result.mean(f"{each}.loss.n") > 0 or result.mean(f"{each}.wait.n") > 0]
+    rows = tuple((each, *(_cell(result, f"queues.{each}.{name}") for name in columns.values())) for each in seen)
+    return Table("Classes of messages", ("queue[class]", *columns), rows)
 
 
 def _window(result: Findings) -> Table:

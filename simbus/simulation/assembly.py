@@ -47,6 +47,7 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
         groups={name: (spec.queue, spec.servers) for name, spec in scenario.consumers.items()},
         warmup=run.cut,
         end=end,
+        classes=scenario.classes,
     )
     driver = Driver(broker, recorder)
     parties = Parties(driver, kind, scenario.topology)
@@ -65,7 +66,8 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
 def expected(scenario: Scenario) -> tuple[Expectation, ...]:
     """The scenario's expectations, read against its names; ScenarioError for one that cannot be."""
     queues, consumers = tuple(scenario.topology.queues), tuple(scenario.consumers)
-    return tuple(expectations.parse(text, queues, consumers) for text in scenario.expectations)
+    classes = scenario.classes_in_queues
+    return tuple(expectations.parse(text, queues, consumers, classes) for text in scenario.expectations)
 
 
 def _quantiles(scenario: Scenario) -> list[float]:

@@ -8,10 +8,11 @@ will disappoint: what reaches no one, what grows without end, what no run of thi
 import math
 from collections.abc import Iterator
 
-from simbus.analysis.expectations import Expectation, parse
+from simbus.analysis.expectations import Expectation
 from simbus.analysis.findings import Offered
 from simbus.analysis.metrics import quantile
 from simbus.simulation import stopping
+from simbus.simulation.assembly import expected
 from simbus.simulation.load import Load, capacity, load, utilisation
 from simbus.simulation.scenario import Scenario
 from simbus.simulation.specs import ConsumerSpec, dotted
@@ -26,7 +27,7 @@ _NEEDS_A_CONSUMER = {"wait", "first_wait", "service", "residence", "attempts", "
 
 def expectations(scenario: Scenario) -> list[Expectation]:
     """The scenario's expectations, read against its names; ScenarioError for one that cannot be."""
-    return [parse(text, list(scenario.topology.queues), list(scenario.consumers)) for text in scenario.expectations]
+    return list(expected(scenario))
 
 
 def warnings(scenario: Scenario) -> list[str]:
@@ -45,7 +46,7 @@ def warnings(scenario: Scenario) -> list[str]:
 def offered_loads(scenario: Scenario) -> tuple[Offered, ...]:
     """The load of each consumed queue, and how long a run has to be for it."""
     offered = load(scenario)
-    loads = ((queue, groups, offered.utilisation[next(iter(groups))]) for queue, groups in _by_queue(scenario).items())
+    loads = ((queue, groups, offered.steady[next(iter(groups))]) for queue, groups in _by_queue(scenario).items())
     return tuple(Offered(queue, busy, _to_settle(groups, busy)) for queue, groups, busy in loads)
 
 

@@ -100,6 +100,7 @@ def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
         replications=(),
         queues=tuple(scenario.topology.queues),
         consumers=tuple(scenario.consumers),
+        classes=scenario.classes_in_queues,
         expectations=asked,
         text=scenario.text,
         exact=exact_values(scenario),

@@ -324,6 +324,16 @@ class Scenario:
     def _model(self) -> Dialect:
         return dialects.load(self.dialect)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The names of all classes of messages."""
+        return tuple(dict.fromkeys(kind.name for each in self.publishers.values() for kind in each.kinds if kind.name))
+
+    @property
+    def classes_in_queues(self) -> tuple[str, ...]:
+        """What stands in front of the metrics of a class in a queue: ``payments[gold]``."""
+        return tuple(f"{queue}[{name}]" for queue in self.topology.queues for name in self.classes)
+
     # Variants
 
     def with_(self, path: str, value: object) -> "Scenario":

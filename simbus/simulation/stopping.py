@@ -41,7 +41,7 @@ def wanted(scenario: Scenario, asked: tuple[Expectation, ...]) -> tuple[tuple[st
 
 def _check_path(path: str, scenario: Scenario) -> None:
     try:
-        resolve(path, tuple(scenario.topology.queues), tuple(scenario.consumers))
+        resolve(path, tuple(scenario.topology.queues), tuple(scenario.consumers), scenario.classes_in_queues)
     except ScenarioError as error:
         raise ScenarioError("run.precision", error.problem) from None
 
