@@ -69,8 +69,8 @@ def _repetitions(found: Findings) -> Iterator[str]:
     if n == 1 and any(path.endswith(".batches") for path in found.replications[0].curves):
         yield "1 replication: intervals are batch means, which hold a little less often than they say; replications are safer."
         yield from filter(None, (_without_interval(found, target) for target in found.asked))
-    elif n < _ENOUGH_REPLICATIONS:
-        few = f"{n} replication{'s are' if n > 1 else ' is'} few"
+    elif (n := n // found.settings.to_observe) < _ENOUGH_REPLICATIONS:
+        few = f"{n} {'pair' if found.settings.antithetic else 'replication'}{'s are' if n > 1 else ' is'} few"
         yield f"{few}: intervals are wide, and trustworthy from about {_ENOUGH_REPLICATIONS} on."
     yield from (each.shortfall for each in found.precisions() if not each.reached)
 

@@ -31,6 +31,7 @@ class Comparison:
         ratio: second by first, with Fieller's interval (1954) for the ratio of two means that go together; -inf to inf where the
             first mean cannot be told from 0.
         variance_reduction: how many times as many replications it would take with independent random numbers.
+        each: replications to an observation.
     """
 
     metric: str
@@ -40,6 +41,7 @@ class Comparison:
     difference: Estimate
     ratio: Estimate
     variance_reduction: float
+    each: int = 1
 
     @property
     def outcome(self) -> Change:
@@ -51,7 +53,7 @@ class Comparison:
     @property
     def more(self) -> int | None:
         """How many more replications of both would probably decide it; 0 when it is decided, None when nobody can tell."""
-        return 0 if self.outcome != "undecided" else more_needed(self.difference, abs(self.difference.mean))
+        return 0 if self.outcome != "undecided" else more_needed(self.difference, abs(self.difference.mean), self.each)
 
     def __str__(self) -> str:
         by = formats.interval(self.difference, self.unit)
@@ -83,7 +85,7 @@ def compare(first: Findings, second: Findings, metric: str, confidence: float | 
     difference = student_t([y - x for x, y in pairs], confidence)
     ratio, worth = _fieller(pairs, confidence), _variance_reduction(pairs)
     before, after = (result.estimate(metric, confidence=confidence) for result in (first, second))
-    return Comparison(metric, unit, before, after, difference, ratio, worth)
+    return Comparison(metric, unit, before, after, difference, ratio, worth, first.settings.to_observe)
 
 
 def _check_pairs(first: Findings, second: Findings) -> None:
@@ -94,6 +96,7 @@ def _check_pairs(first: Findings, second: Findings) -> None:
         "seed": (one.seed, other.seed),
         "duration": (one.duration, other.duration),
         "warmup": (one.warmup, other.warmup),
+        "antithetic": (one.antithetic, other.antithetic),
     }
     for what, (here, there) in checks.items():
         if here != there:

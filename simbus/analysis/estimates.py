@@ -92,15 +92,16 @@ def band(curves: NDArray[np.float64], confidence: float = 0.95) -> NDArray[np.fl
     return np.array([(each.mean, each.low, each.high) for each in estimates], dtype=np.float64).reshape(-1, 3).T
 
 
-def more_needed(estimate: Estimate, distance: float) -> int | None:
+def more_needed(estimate: Estimate, distance: float, each: int = 1) -> int | None:
     """How many more replications would probably tell the mean from what is so far away; None when nobody can tell.
 
     A half-width shrinks with the square root of the number: where it is h with n replications and the mean is d away from the
     limit, n (h/d)**2 are needed. That is a guess from the mean so far, and a bad one where d is small beside h.
+    ``each`` is how many replications make an observation.
     """
     if estimate.n < 2 or not 0 < distance < math.inf or not math.isfinite(estimate.half_width):
         return None
-    return max(1, math.ceil(estimate.n * (estimate.half_width / distance) ** 2) - estimate.n)
+    return each * max(1, math.ceil(estimate.n * (estimate.half_width / distance) ** 2) - estimate.n)
 
 
 def _mean_and_half_width(values: list[float], confidence: float) -> tuple[float, float]:

@@ -68,18 +68,19 @@ class Expectation:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """An expectation, the estimate that it was held against, and the outcome."""
+    """An expectation, the estimate that it was held against, the outcome, and how many replications make an observation."""
 
     expectation: Expectation
     estimate: Estimate
     outcome: Outcome
+    each: int = 1
 
     @property
     def more(self) -> int | None:
         """How many more replications would probably decide it; 0 when it is decided, None when nobody can tell."""
         if self.outcome != "undecided":
             return 0
-        return more_needed(self.estimate, abs(self.estimate.mean - self.expectation.limit))
+        return more_needed(self.estimate, abs(self.estimate.mean - self.expectation.limit), self.each)
 
 
 def parse(text: str, queues: Sequence[str], consumers: Sequence[str] = (), classes: Sequence[str] = ()) -> Expectation:

@@ -35,6 +35,7 @@ class Settings:
         warmup: time before that, which the metrics leave out, in nanoseconds.
         confidence: of every interval, between 0 and 1.
         precision: the relative precision that was asked for, by the metric's path.
+        antithetic: whether replications 2k and 2k + 1 are a pair of which one mirrors the other: one observation.
     """
 
     seed: int
@@ -42,6 +43,12 @@ class Settings:
     warmup: int = 0
     confidence: float = 0.95
     precision: tuple[tuple[str, float], ...] = ()
+    antithetic: bool = False
+
+    @property
+    def to_observe(self) -> int:
+        """How many replications make an independent observation."""
+        return 2 if self.antithetic else 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +124,7 @@ class Findings:
         return self._estimate(self.resolve(path), confidence or self.settings.confidence)
 
     def observations(self, path: str) -> list[float]:
-        """What each replication says of a metric, in their order; nan where it observed nothing, inf for "never"."""
+        """What each replication says of a metric, or the mean of each antithetic pair; nan where nothing was observed."""
         return self._observed(self.resolve(path))
 
     def batches(self, target: Target) -> NDArray[np.float64] | None:
@@ -128,7 +135,10 @@ class Findings:
         """How precise the metrics are of which a relative precision was asked, all of them at once at the run's confidence."""
         asked = self.settings.precision
         confidence = shared_out(self.settings.confidence, len(asked))
-        return [Precision(path, wanted, self.estimate(path, confidence=confidence)) for path, wanted in asked]
+        return [
+            Precision(path, wanted, self.estimate(path, confidence=confidence), self.settings.to_observe)
+            for path, wanted in asked
+        ]
 
     def _estimate(self, target: Target, confidence: float) -> Estimate:
         observed = self._observed(target)
@@ -136,11 +146,15 @@ class Findings:
             return batch_means(observed[0], batches, confidence)
         if not target.metric.trials:
             return student_t(observed, confidence)
-        trials = self._values(f"{target.entity}.{target.metric.trials}")
-        return share(observed, trials, confidence)
+        trials = self._paired(self._values(f"{target.entity}.{target.metric.trials}"))
+        return share(observed, [n * self.settings.to_observe for n in trials], confidence)
 
     def curves(self, path: str) -> NDArray[np.float64]:
-        """A curve of every replication, one a row; nan where a replication has none."""
+        """A curve of every replication, or the mean of every antithetic pair, one a row; nan where there is none."""
+        rows = self._rows(path)
+        return (rows[::2] + rows[1::2]) / 2 if self.settings.antithetic else rows
+
+    def _rows(self, path: str) -> NDArray[np.float64]:
         found = [each.curves.get(path) for each in self.replications]
         length = max((len(curve) for curve in found if curve is not None), default=0)
         return np.array([np.full(length, math.nan) if curve is None else curve for curve in found]).reshape(len(found), length)
@@ -163,7 +177,7 @@ class Findings:
         if isinstance(expectation, str):
             expectation = parse(expectation, self.queues, self.consumers, self.classes)
         estimate = self._estimate(expectation.target, self.settings.confidence)
-        return Verdict(expectation, estimate, expectation.outcome(estimate))
+        return Verdict(expectation, estimate, expectation.outcome(estimate), self.settings.to_observe)
 
     def verdicts(self) -> list[Verdict]:
         """One for each expectation of the scenario, in its order."""
@@ -188,11 +202,18 @@ class Findings:
     def _values(self, key: str) -> list[float]:
         return [each.values.get(key, math.nan) for each in self.replications]
 
+    def _paired(self, values: list[float]) -> list[float]:
+        """The values of independent observations: the means of antithetic pairs, where there are some."""
+        return [(x + y) / 2 for x, y in zip(values[::2], values[1::2], strict=True)] if self.settings.antithetic else values
+
     def _observed(self, target: Target) -> list[float]:
+        return self._paired(self._recorded(target))
+
+    def _recorded(self, target: Target) -> list[float]:
         """The recorded values, or for a quantile that was not recorded its point on the quantile curve."""
         probability = quantile(target.name)
         if probability is None or any(target.key in each.values for each in self.replications):
             return self._values(target.key)
-        curves = self.curves(f"{target.key.rpartition('.p')[0]}.quantiles")
+        curves = self._rows(f"{target.key.rpartition('.p')[0]}.quantiles")
         at = np.flatnonzero(probability == PROBABILITIES)
         return [float(curve[at[0]]) for curve in curves] if len(at) and curves.size else self._values(target.key)

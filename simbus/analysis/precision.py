@@ -18,11 +18,13 @@ class Precision:
         metric: its path.
         wanted: the largest half-width that is narrow enough, as a share of the mean.
         estimate: with an interval that holds together with those of the other metrics.
+        each: replications to an observation.
     """
 
     metric: str
     wanted: float
     estimate: Estimate
+    each: int = 1
 
     @property
     def found(self) -> float:
@@ -42,7 +44,7 @@ class Precision:
         """What was asked and what came of it, in a sentence for a reader who did not get it."""
         asked = f"{self.metric}: not within {100 * self.wanted:.3g} % of its mean, as was asked"
         if math.isfinite(self.found):
-            needed = math.ceil(self.estimate.n * (self.found / self.wanted) ** 2)
+            needed = math.ceil(self.estimate.n * (self.found / self.wanted) ** 2) * self.each
             return f"{asked}: ± {100 * self.found:.3g} % when the replications were used up; about {needed:,} would do."
         why = "it was 0 throughout" if self.estimate.mean == 0 else "a mean is not known or not finite"
         return f"{asked}: {why}, so that no share of it can be; ask for another metric."

@@ -113,6 +113,7 @@ class Result(Findings):
             "duration_ns": self.settings.duration,
             "warmup_ns": self.settings.warmup,
             "confidence": self.settings.confidence,
+            "antithetic": self.settings.antithetic,
             "precision": [
                 {"metric": each.metric, "wanted": each.wanted, "found": _number(each.found, never=False)}
                 for each in self.precisions()

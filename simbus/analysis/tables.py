@@ -101,6 +101,7 @@ def setting(result: Findings) -> str:
     text = f"{n} replication{'s' if n != 1 else ''}"
     text += " until the arrivals end" if settings.duration is None else f" of {format_duration(settings.duration)}"
     text += f" after a warm-up of {format_duration(settings.warmup)}" if settings.warmup else ""
+    text += ", in antithetic pairs" if settings.antithetic else ""
     return f"{text}, seed {settings.seed}"
 
 

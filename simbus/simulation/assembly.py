@@ -38,7 +38,7 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
         index: of the replication, from 0.
     """
     kind = dialect.load(scenario.dialect)
-    run, streams = scenario.run, Streams(seed, index)
+    run, streams = scenario.run, Streams(seed, index, antithetic=scenario.run.antithetic)
     broker = kind.build(scenario.topology, _chance(streams))
     end = run.cut + run.duration if run.duration is not None else _last_arrival(scenario, streams)
     recorder = Recorder(

@@ -43,6 +43,7 @@ def simulate(
     confidence: float | None = None,
     precision: str | float | Mapping[str, str | float] | None = None,
     max_replications: int | None = None,
+    antithetic: bool | None = None,
     jobs: int = 1,
     executor: Executor | None = None,
     progress: Progress | None = None,
@@ -60,6 +61,8 @@ def simulate(
         precision: adds replications until intervals are narrow: ``"5%"`` for a half-width of at most 5 % of the mean, of all
             metrics that the scenario has expectations of, or ``{"payments.wait.p99": "5%"}``. Several hold at once.
         max_replications: where that ends in any case, 200 unless said otherwise; ``result.precision()`` tells what was reached.
+        antithetic: whether every other replication mirrors the random numbers of the one before, so that bad luck is followed by
+            good and their mean varies less. A pair is one observation. The number of replications has to be even.
         jobs: processes of this machine to run them in; the result is the same for any number.
         executor: instead of them, whoever runs them: any ``concurrent.futures.Executor``, such as that of a cluster. It gets the
             scenario, the seed and an index for each replication, answers numbers and curves, and is left open.
@@ -76,6 +79,7 @@ def simulate(
         "confidence": confidence,
         "precision": precision,
         "max_replications": max_replications,
+        "antithetic": antithetic,
     }
     for key, value in given.items():
         scenario = scenario if value is None else scenario.with_(f"run.{key}", value)
@@ -96,7 +100,7 @@ def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
     run = scenario.run
     return Result(
         scenario=scenario.name,
-        settings=Settings(run.seed, run.duration, run.cut, run.confidence, stopping.wanted(scenario, asked)),
+        settings=Settings(run.seed, run.duration, run.cut, run.confidence, stopping.wanted(scenario, asked), run.antithetic),
         replications=(),
         queues=tuple(scenario.topology.queues),
         consumers=tuple(scenario.consumers),
@@ -219,8 +223,8 @@ def sweep(
         jobs: as in :func:`simulate`.
         executor: as in :func:`simulate`.
         progress: called with the designs done and their number.
-        run: ``duration``, ``warmup``, ``replications``, ``seed``, ``confidence``, ``precision`` and ``max_replications`` as in
-            :func:`simulate`.
+        run: ``duration``, ``warmup``, ``replications``, ``seed``, ``confidence``, ``precision``, ``max_replications`` and
+            ``antithetic`` as in :func:`simulate`.
 
     Raises:
         ScenarioError: for a factor that does not exist or a value that cannot be.

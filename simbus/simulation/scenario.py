@@ -45,7 +45,8 @@ class Scenario:
         name: what reports call it.
         dialect: the kind of broker.
         version: which of them, such as ``"3.10"``; empty for the one that the dialect prefers.
-        run: settings as in the scenario file: duration, warmup, replications, seed, confidence, precision, max_replications.
+        run: settings as in the scenario file: duration, warmup, replications, seed, confidence, precision,
+            max_replications, antithetic.
         folder: where relative files are looked up, by default the current folder.
 
     Attributes:
@@ -445,6 +446,8 @@ class Scenario:
             raise ScenarioError("run.duration", f"is missing, and the arrivals of {endless[0]} never end; {remedy}")
         if self.run.duration is None:
             self._check_that_retries_end()
+        if self.run.antithetic and self.run.replications % 2:
+            raise ScenarioError("run.antithetic", f"needs pairs, and {self.run.replications} replications are odd; add one")
         if self.run.precision is not None and self.run.replications > self.run.max_replications:
             problem = f"{self.run.max_replications} is below the {self.run.replications} replications to begin with; raise it"
             raise ScenarioError("run.max_replications", problem)

@@ -95,6 +95,12 @@ def _relative(value: object, what: str) -> float:
     return part
 
 
+def _whether(value: object, what: str) -> bool:
+    if not isinstance(value, bool):
+        raise UnitError(f"{what}: {value!r} is neither true nor false")
+    return value
+
+
 def _warmup(value: object, what: str) -> int | Literal["auto"]:
     return "auto" if value == "auto" else units.duration(value, what)
 
@@ -286,6 +292,7 @@ class RunSpec(Part):
     confidence: Annotated[float, _reader(_confidence)] = 0.95
     precision: Annotated[float | dict[str, float] | None, _reader(_precision)] = None
     max_replications: Count = 200
+    antithetic: Annotated[bool, _reader(_whether)] = False
 
     @property
     def cut(self) -> int:

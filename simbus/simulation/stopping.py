@@ -54,16 +54,17 @@ def needed(result: Findings, least: int, most: int) -> int:
         least: replications to begin with; without a precision, all.
         most: replications that are never exceeded.
     """
-    n = len(result.replications)
-    if n < least or not result.settings.precision:
+    each = result.settings.to_observe
+    n = len(result.replications) // each
+    if n * each < least or not result.settings.precision:
         return least
     narrow = _narrow_since(result, n)
     enough = n + 1 + _ahead(n + 1) if narrow is None else narrow + _ahead(narrow)
-    return min(most, max(n, enough))
+    return min(most // each, max(n, enough)) * each
 
 
 def _narrow_since(result: Findings, n: int) -> int | None:
-    """The number of replications from which on every interval is narrow enough; None while one is not."""
+    """The number of observations from which on every interval is narrow enough; None while one is not."""
     since = None
     for few in count(n, -1):
         if few < _FEWEST or not _narrow(result, few):
@@ -75,7 +76,8 @@ def _narrow_since(result: Findings, n: int) -> int | None:
 
 
 def _narrow(result: Findings, few: int) -> bool:
-    return all(each.reached for each in replace(result, replications=result.replications[:few]).precisions())
+    first = result.replications[: few * result.settings.to_observe]
+    return all(each.reached for each in replace(result, replications=first).precisions())
 
 
 def _ahead(n: int) -> int:

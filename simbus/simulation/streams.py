@@ -11,6 +11,11 @@ The stream contract (public: another engine that follows it draws the same numbe
   ``key = (replication, *words(entity), *words(purpose))``.
 - Numbers are drawn in blocks, but the sequence does not depend on the size of the blocks.
 
+In a run of antithetic pairs (Hammersley and Morton 1956) the contract is another one, for all of its replications:
+
+- Replications 2k and 2k + 1 have the streams of 2k, and draw every number by inversion of a uniform one: see ``antithetic``.
+- In 2k + 1 each uniform number u of ``Generator.random`` becomes ``1 - 2**-53 - u``, which is as uniform, and exact.
+
 So a stream depends on nothing but these four values: not on the order in which streams are made, not on
 other entities, not on the process. Two designs that are run with one seed meet the same arrivals and
 the same service times (common random numbers), and adding a queue changes no draw of another.
@@ -19,12 +24,13 @@ the same service times (common random numbers), and adding a queue changes no dr
 import hashlib
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, cast
 
 from numpy.random import PCG64DXSM, Generator, SeedSequence
 from numpy.typing import NDArray
 
 from simbus.errors import ScenarioError
+from simbus.simulation.antithetic import Inverse
 
 BLOCK = 1024
 
@@ -35,20 +41,23 @@ class Streams:
     Args:
         seed: of the whole experiment, a whole number from 0.
         replication: index of the replication, from 0.
+        antithetic: whether odd replications mirror the even ones before them.
 
     Raises:
         ScenarioError: when one of them is negative or not a whole number.
     """
 
-    def __init__(self, seed: int, replication: int) -> None:
+    def __init__(self, seed: int, replication: int, *, antithetic: bool = False) -> None:
         _check_index(seed, "seed")
         _check_index(replication, "replication")
-        self.seed, self.replication = seed, replication
+        self.seed, self.replication, self.antithetic = seed, replication, antithetic
 
     def generator(self, entity: str, purpose: str) -> Generator:
         """The stream of that name, from its beginning: asking twice gives the same numbers twice."""
-        key = (self.replication, *_words(entity), *_words(purpose))
-        return Generator(PCG64DXSM(SeedSequence(self.seed, spawn_key=key)))
+        mirrored = self.antithetic and self.replication % 2 == 1
+        key = (self.replication - mirrored, *_words(entity), *_words(purpose))
+        generator = Generator(PCG64DXSM(SeedSequence(self.seed, spawn_key=key)))
+        return cast(Generator, Inverse(generator, mirrored=mirrored)) if self.antithetic else generator
 
 
 def draws(generator: Generator, sample: Callable[[Generator, int], NDArray[Any]], block: int = BLOCK) -> Iterator[Any]:
