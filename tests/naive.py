@@ -283,7 +283,9 @@ class Naive:
             "residence": [copy.story[-1][2] - copy.at for copy in gone],
         }
         found = {f"{name}.{what}": number for name, column in columns.items() for what, number in _spread(column).items()}
-        return found | {"attempts.mean": _ratio(sum(len(self._of(copy, "failed", "applied")) for copy in gone), len(gone))}
+        for name, kinds in {"attempts": ("failed", "applied"), "deliveries": ("Delivered",)}.items():
+            found[f"{name}.mean"] = _ratio(sum(len(self._of(copy, *kinds)) for copy in gone), len(gone))
+        return found
 
     def _of_group(self, group: str) -> dict[str, float]:
         outcomes = [

@@ -249,6 +249,7 @@ def test_a_retry_inside_the_handler_is_an_attempt_too(seed):
     scenario.consumer("c", queue="work", service="constant 10ms", failure=1, retry=retry)
     values = run_replication(scenario, seed, 0).values
     assert values["work.attempts.mean"] == 3
+    assert values["work.deliveries.mean"] == 1
     assert values["consumers.c.failures"] == values["consumers.c.attempts"] >= 3 * 199
     assert values["work.loss.rejected"] == pytest.approx(1, abs=0.01)
 

@@ -72,6 +72,7 @@ QUEUE = {
     "ready.mean": Metric("count", "Copies that wait in the queue, averaged over time."),
     "unacked.mean": Metric("count", "Copies delivered and not yet settled, averaged over time."),
     "attempts.mean": Metric("count", "Attempts that a copy takes until it is settled, those inside a handler included."),
+    "deliveries.mean": Metric("count", "Deliveries of a copy until it is settled; all but the first are marked as redelivered."),
     "loss": Metric(
         "share",
         "Share of delivery obligations (a message and a queue that it first reached) that end lost: "

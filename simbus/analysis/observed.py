@@ -75,6 +75,7 @@ class QueueObserved:
     enqueued: int = 0
     acked: int = 0
     attempts: int = 0
+    deliveries: int = 0
     applied: int = 0
     repeated: int = 0
     applied_messages: bytearray = field(default_factory=bytearray)

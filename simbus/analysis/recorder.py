@@ -277,6 +277,7 @@ class Recorder:
         if copy.of is not None:
             copy.of.residences.append(at - copy.enqueued_at)
         copy.queue.attempts += copy.attempts
+        copy.queue.deliveries += copy.deliveries
 
     def _leave(self, first: _Copy, children: Sequence[int], cause: str) -> None:
         """A copy is gone, perhaps into children; with the last one the obligation is finished or lost."""

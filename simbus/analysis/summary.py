@@ -88,6 +88,7 @@ def _of_queue(seen: Observed, queue: QueueObserved, wanted: Sequence[float]) -> 
         "ready.mean": ready,
         "unacked.mean": unacked,
         "attempts.mean": _ratio(queue.attempts, len(queue.residences)),
+        "deliveries.mean": _ratio(queue.deliveries, len(queue.residences)),
         "duplicates": _ratio(queue.repeated, queue.applied),
         "duplicates.n": float(queue.applied),
     }
