@@ -158,7 +158,7 @@ def bad_link(monkeypatch, *, latency=0, lost=(), unconfirmed=(), chance: Callabl
     same: dict[int, int] = {}
 
     class Badly(Confirming):
-        def __init__(self, driver, *arguments):
+        def __init__(self, driver, *arguments, carry):
             super().__init__(driver, *arguments, carry=self._carry_badly)
             self._carried = self._heard = -1
 

@@ -13,7 +13,7 @@ from simbus.analysis.expectations import Expectation
 from simbus.analysis.metrics import quantile
 from simbus.analysis.recorder import Recorder
 from simbus.analysis.replication import Replication
-from simbus.dialect import Dialect
+from simbus.dialect import Dialect, Subscription
 from simbus.simulation.confirms import Confirms
 from simbus.simulation.consumers import Consumer, Watched
 from simbus.simulation.content import Content
@@ -21,7 +21,8 @@ from simbus.simulation.disruptions import Parties, disrupt
 from simbus.simulation.driver import Driver
 from simbus.simulation.lines import Line
 from simbus.simulation.load import served
-from simbus.simulation.publishers import Confirming, Publisher, Token, sender_until_applied
+from simbus.simulation.network import Lossy, LostAcks, Network
+from simbus.simulation.publishers import Confirming, Publisher, Token, at_once, sender_from_afar, sender_until_applied
 from simbus.simulation.scenario import ConsumerSpec, PublisherSpec, Scenario
 from simbus.simulation.servers import Handler
 from simbus.simulation.streams import Streams, draws
@@ -50,9 +51,9 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
         classes=scenario.classes,
     )
     driver = Driver(broker, recorder)
-    parties = Parties(driver, kind, scenario.topology)
+    parties = _parties(driver, kind, scenario, streams)
     for spec in scenario.consumers.values():
-        parties.groups[spec.name] = _add_consumers(driver, kind, spec, streams, watched=spec.name in _watched(scenario))
+        parties.groups[spec.name] = _add_consumers(parties, spec, streams, watched=spec.name in _watched(scenario))
     for publisher in scenario.publishers.values():
         _add_publisher(parties, publisher, streams, scenario)
     for outage in scenario.outages.values():
@@ -85,25 +86,55 @@ def _add_publisher(parties: Parties, spec: PublisherSpec, streams: Streams, scen
     if isinstance(arrivals, ClosedLoop) and not applied and confirms is None:
         confirms = Confirms()
     client = _connect(parties, spec.name, scenario, confirms=confirms is not None, waits=applied or confirms is not None)
-    sender = None if confirms is None else Confirming(driver, content, client, confirms, _jitter(spec, streams), applied)
+    carry = client.carry if isinstance(client, Line) else at_once
+    jitter = _jitter(spec, streams)
+    sender = None if confirms is None else Confirming(driver, content, client, confirms, jitter, applied, carry=carry)
     if isinstance(arrivals, ClosedLoop):
-        send = sender_until_applied(driver, content, client) if sender is None else sender.send
+        send = sender_until_applied(driver, content, client, carry) if sender is None else sender.send
         thoughts = arrivals.thoughts(streams.generator(f"publishers.{spec.name}", "arrivals"))
         for _ in range(arrivals.window):
             Token(driver, thoughts, send)
+    elif sender is not None:
+        Publisher(driver, _epochs(spec.name, spec, streams), sender.send)
+    elif spec.name in parties.networks:
+        Publisher(driver, _epochs(spec.name, spec, streams), sender_from_afar(driver, content, client, carry))
     else:
-        Publisher(driver, _epochs(spec.name, spec, streams), content.connect(client) if sender is None else sender.send)
+        Publisher(driver, _epochs(spec.name, spec, streams), content.connect(client))
 
 
 def _jitter(spec: PublisherSpec, streams: Streams) -> Iterator[float]:
     return draws(streams.generator(f"publishers.{spec.name}", "jitter"), lambda generator, n: generator.random(n))
 
 
-def _add_consumers(driver: Driver, kind: Dialect, spec: ConsumerSpec, streams: Streams, *, watched: bool) -> list[Consumer]:
+def _parties(driver: Driver, kind: Dialect, scenario: Scenario, streams: Streams) -> Parties:
+    """Who takes part, so far without anyone, and what lies between them and the broker, where anything does."""
+
+    def of(*kinds: str) -> dict[str, None]:
+        return dict.fromkeys(name for each in scenario.outages.values() if each.what in kinds for name in each.whom)
+
+    parties = Parties(driver, kind, scenario.topology)
+    parties.serving.update((name, spec.queue) for name, spec in scenario.consumers.items())
+    for name in {**dict.fromkeys(scenario.networks), **of("partition")}:
+        parties.networks[name] = Network(driver, name, scenario.networks.get(name), streams)
+    for name in of("lost-acks"):
+        generator = streams.generator(f"network.{name}", "lost acknowledgements")
+        parties.lost_acks[name] = LostAcks(draws(generator, lambda generator, n: generator.random(n)))
+    return parties
+
+
+def _add_consumers(parties: Parties, spec: ConsumerSpec, streams: Streams, *, watched: bool) -> list[Consumer]:
     """All consumers of a group; they share its handler."""
     handler = _handler(spec.name, spec, streams)
     made, names = Watched if watched else Consumer, [f"{spec.name}.{number}" for number in range(1, spec.count + 1)]
-    return [made(driver, handler, partial(kind.subscription, driver.broker, name, spec.queue, spec.prefetch)) for name in names]
+    return [made(parties.driver, handler, partial(_subscribe, parties, spec, name)) for name in names]
+
+
+def _subscribe(parties: Parties, spec: ConsumerSpec, name: str) -> Subscription:
+    """The group's consumer of that name, at the other end of what lies between."""
+    begin = partial(parties.kind.subscription, parties.driver.broker, name, spec.queue, spec.prefetch)
+    lost, network = parties.lost_acks.get(spec.name), parties.networks.get(spec.name)
+    there = begin if lost is None else lambda: Lossy(begin(), lost)
+    return there() if network is None else network.subscribe(there)
 
 
 def _watched(scenario: Scenario) -> set[str]:
@@ -112,11 +143,15 @@ def _watched(scenario: Scenario) -> set[str]:
 
 
 def _connect(parties: Parties, name: str, scenario: Scenario, *, confirms: bool, waits: bool) -> dialect.Publisher:
-    """A publisher's connection; one that may end is a line. Who waits for an answer sees for itself what got nowhere."""
-    connect = partial(parties.kind.publisher, parties.driver.broker, name, confirms=confirms)
-    if not any(outage.what == "restart" or name in outage.whom for outage in scenario.outages.values()):
+    """A publisher's connection; one that something may happen to is a line. Who waits for an answer sees what got nowhere."""
+    broker, network = parties.driver.broker, parties.networks.get(name)
+    connect = partial(parties.kind.publisher, broker, name, confirms=confirms)
+    befallen = any(each.what in ("restart", "node-loss") or name in each.whom for each in scenario.outages.values())
+    if network is None and not befallen:
         return connect()
-    line = parties.lines[name] = Line(parties.driver, connect, tells=not waits)
+    line = parties.lines[name] = Line(
+        parties.driver, connect, partial(parties.kind.destinations, broker), network, tells=not waits
+    )
     return line
 
 

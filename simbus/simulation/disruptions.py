@@ -15,23 +15,34 @@ from simbus.dialect import Dialect, Topology
 from simbus.simulation.consumers import Consumer, Watched
 from simbus.simulation.driver import Driver, Entry
 from simbus.simulation.lines import Line
+from simbus.simulation.network import LostAcks, Network
 from simbus.simulation.outages import OutageSpec
 from simbus.simulation.streams import Streams, draws
 
 
 @dataclass
 class Parties:
-    """All whom an outage can befall: the broker of the driver, consumers by group, and publishers by name."""
+    """All whom an outage can befall: the broker of the driver, consumers by group, publishers by name, and what lies between.
+
+    ``serving`` says which queue a group consumes; ``networks`` and ``lost_acks`` are there for groups that need them.
+    """
 
     driver: Driver
     kind: Dialect
     topology: Topology
     groups: dict[str, list[Consumer]] = field(default_factory=dict)
     lines: dict[str, Line] = field(default_factory=dict)
+    serving: dict[str, str] = field(default_factory=dict)
+    networks: dict[str, Network] = field(default_factory=dict)
+    lost_acks: dict[str, LostAcks] = field(default_factory=dict)
 
     def consumers(self, names: Sequence[str]) -> list[Consumer]:
         """The consumers of all groups of these names, as they are now."""
         return [consumer for name in names for consumer in self.groups.get(name, ())]
+
+    def connections(self, names: Sequence[str]) -> list[Consumer | Line]:
+        """The connections of all parties of these names."""
+        return [*self.consumers(names), *(self.lines[name] for name in names if name in self.lines)]
 
 
 class Act:
@@ -105,34 +116,95 @@ class _ConnectionLoss(Act):
 
     def begin(self) -> None:
         _cancel(self.parties.driver, self.victims)
-        for each in self._connections:
+        self._lost = self.parties.connections(self.spec.whom)
+        for each in self._lost:
             each.disconnect()
 
     def end(self) -> None:
-        for each in self._connections:
+        for each in self._lost:
             each.reconnect()
-
-    @property
-    def _connections(self) -> list[Consumer | Line]:
-        return [*self.victims, *(self.parties.lines[name] for name in self.spec.whom if name in self.parties.lines)]
 
 
 class _Restart(Act):
     """The broker stops: connections end, and what is not on disk is lost. Clients declare again what is gone when it is back."""
 
     def begin(self) -> None:
+        self._lost = self.parties.connections((*self.parties.groups, *self.parties.lines))
+        for name in self.parties.groups:
+            _break_off(self.parties, name)
         self.parties.kind.restart(self.parties.driver.broker)
-        for each in self._connections:
+        for each in self._lost:
             each.disconnect()
 
     def end(self) -> None:
         self.parties.kind.declare(self.parties.driver.broker, self.parties.topology)
-        for each in self._connections:
+        for each in self._lost:
             each.reconnect()
 
-    @property
-    def _connections(self) -> list[Consumer | Line]:
-        return [*self.parties.consumers(tuple(self.parties.groups)), *self.parties.lines.values()]
+
+class _NodeLoss(Act):
+    """Queues have no leader until another one is elected, and those who consumed them were connected to the node that is lost."""
+
+    def begin(self) -> None:
+        groups = [name for name, queue in self.parties.serving.items() if queue in self.spec.whom]
+        self.victims = self.parties.consumers(groups)
+        _cancel(self.parties.driver, self.victims)
+        for each in self.victims:
+            each.disconnect()
+        for line in self.parties.lines.values():
+            line.lose(self.spec.whom)
+
+    def end(self) -> None:
+        for line in self.parties.lines.values():
+            line.find(self.spec.whom)
+        for each in self.victims:
+            each.reconnect()
+
+
+class _Partition(Act):
+    """Nothing passes between parties and the broker. If it lasts, heartbeats are missed and both sides give up the connection."""
+
+    def begin(self) -> None:
+        self._lost: list[Consumer | Line] = []
+        self._given_up = Entry(self._give_up)
+        for name in self.spec.whom:
+            self.parties.networks[name].block()
+        self.parties.driver.enter(self._given_up, self.spec.heartbeat)
+
+    def _give_up(self, _: Entry) -> None:
+        self.parties.driver.now()
+        self._lost = self.parties.connections(self.spec.whom)
+        for name in self.spec.whom:
+            if name in self.parties.groups:
+                _break_off(self.parties, name)
+        for each in self._lost:
+            each.disconnect()
+        self.parties.driver.react()
+
+    def end(self) -> None:
+        self._given_up.cancel()
+        for name in self.spec.whom:
+            self.parties.networks[name].unblock()
+        for each in self._lost:
+            each.reconnect()
+
+
+class _LostAcks(Act):
+    """Of the acknowledgements of some groups a share is lost."""
+
+    def begin(self) -> None:
+        for name in self.spec.whom:
+            self.parties.lost_acks[name].shares.append(self.spec.share)
+
+    def end(self) -> None:
+        for name in self.spec.whom:
+            self.parties.lost_acks[name].shares.remove(self.spec.share)
+
+
+def _break_off(parties: Parties, name: str) -> None:
+    """What is on its way from and to a party is lost."""
+    if name in parties.networks:
+        parties.networks[name].break_off()
 
 
 def _cancel(driver: Driver, victims: Sequence[Consumer]) -> None:
@@ -149,6 +221,9 @@ ACTS: Mapping[str, type[Act]] = {
     "slow": _Slow,
     "fail": _Fail,
     "restart": _Restart,
+    "node-loss": _NodeLoss,
+    "partition": _Partition,
+    "lost-acks": _LostAcks,
 }
 
 

@@ -73,6 +73,16 @@ class Receiver(Protocol):
         """A delivery or a confirm, at the instant of the broker's verb or wake-up that caused it."""
 
 
+class _Nobody:
+    """In place of a receiver that has hung up."""
+
+    def receive(self, effect: Any) -> None:
+        """It comes too late."""
+
+
+NOBODY = _Nobody()
+
+
 class Entry:
     """A calendar entry that calls back and can be entered again: all that SimPy asks of an event."""
 
@@ -101,6 +111,8 @@ class Driver:
         self.observer = observer
         self.env: Any = simpy.Environment()  # Any: SimPy types its clock as a float and its entries as Events; ours are neither
         self._receivers: dict[int, Receiver] = {}
+        self._attached: dict[int, Receiver] = {}
+        self._routes: dict[int, Callable[[Receiver], Receiver]] = {}
         self._armed: list[int] = []  # when wake-ups will come, the next one last
 
     def enter(self, entry: Entry, delay: int) -> None:
@@ -108,18 +120,27 @@ class Driver:
         entry.callbacks = entry._again  # noqa: SLF001 - the entry is a plain record of this module
         self.env.schedule(entry, NORMAL, delay)
 
+    def route(self, channel: int, through: Callable[[Receiver], Receiver]) -> None:
+        """Who will be attached to a channel is behind something; ``through`` makes it of them."""
+        self._routes[channel] = through
+
     def attach(self, channel: int, receiver: Receiver) -> None:
         """Hand what the broker sends on a channel to ``receiver``."""
-        self._receivers[channel] = receiver
+        through = self._routes.get(channel)
+        self._attached[channel] = receiver
+        self._receivers[channel] = receiver if through is None else through(receiver)
 
     def move(self, channel: int, to: int) -> None:
         """Whoever heard of ``channel``, which is closed, hears of another one in its place."""
-        if channel in self._receivers:
-            self._receivers[to] = self._receivers.pop(channel)
+        if channel in self._attached:
+            self.attach(to, self._attached[channel])
+            self.detach(channel)
 
     def detach(self, channel: int) -> None:
-        """A channel is closed: nothing comes on it any more."""
-        del self._receivers[channel]
+        """A channel is closed at this end: what may still come on it nobody hears."""
+        self._receivers[channel] = NOBODY
+        self._attached.pop(channel, None)
+        self._routes.pop(channel, None)
 
     def now(self) -> int:
         """Tell the broker the calendar's time, and answer it."""

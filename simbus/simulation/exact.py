@@ -23,8 +23,8 @@ _QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 
 def exact_values(scenario: Scenario) -> tuple[Exact, ...]:
     """All that is known exactly of a scenario that validates, queue by queue."""
-    if scenario.run.duration is None or scenario.outages:
-        return ()  # a run that ends with its arrivals has no steady state, and no form here knows of outages
+    if scenario.run.duration is None or scenario.outages or scenario.networks:
+        return ()  # a run that ends with its arrivals has no steady state, and no form here knows of outages or networks
     kind, offered = dialects.load(scenario.dialect), load(scenario)
     broker = kind.build(scenario.topology)
     stations = (_station(scenario, offered, queue, kind.discipline(broker, queue)) for queue in scenario.topology.queues)

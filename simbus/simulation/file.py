@@ -28,11 +28,12 @@ _KEYS = (
     "bindings",
     "publishers",
     "consumers",
+    "networks",
     "outages",
 )
 # Keys of an entity whose value may be a table.
 _TABLES = {
-    *("arguments", "arrivals", "service", "failure", "retry", "mtbf", "mttr"),
+    *("arguments", "arrivals", "service", "failure", "retry", "mtbf", "mttr", "latency"),
     *("routing_key", "size", "expiration", "headers", "messages", "confirms"),
 }
 

@@ -19,7 +19,7 @@ from simbus.simulation.distributions import SERVICES, Distribution
 from simbus.simulation.grammar import parse
 from simbus.simulation.specs import Part, Text
 from simbus.simulation.words import unknown
-from simbus.units import duration_text
+from simbus.units import SECOND, duration_text
 
 
 @dataclass(frozen=True)
@@ -37,8 +37,13 @@ KINDS: Mapping[str, Kind] = {
     "slow": Kind("consumers", ("factor",)),
     "fail": Kind("consumers"),
     "restart": Kind("broker"),
+    "node-loss": Kind("queues"),
+    "partition": Kind("parties", ("heartbeat",)),
+    "lost-acks": Kind("consumers", ("share",)),
 }
-_OPTIONS = ("applied", "factor")
+_OPTIONS = ("applied", "factor", "heartbeat", "share")
+_NEEDED = {"slow": ("factor", "write for example 3"), "lost-acks": ("share", 'write for example "1%"')}
+HEARTBEAT = 60 * SECOND  # RabbitMQ's default time-out
 
 
 def _read(read: Callable[[Any, str], Any]) -> PlainValidator:
@@ -109,6 +114,8 @@ class OutageSpec(Part):
         each: whether every consumer of a group has outages of its own.
         factor: of ``slow``: how many times as long attempts take.
         applied: of ``crash``: the probability that the side effect of an attempt under way has taken place.
+        share: of ``lost-acks``: the probability that one is lost.
+        heartbeat: of ``partition``: after how many nanoseconds both sides give the connection up.
     """
 
     name: Text
@@ -123,6 +130,8 @@ class OutageSpec(Part):
     each: Annotated[bool, _read(_flag)] = False
     factor: Annotated[float, _read(_factor)] = 2.0
     applied: Share = 0.0
+    share: Share = 0.0
+    heartbeat: Annotated[int, _read(_positive)] = HEARTBEAT
 
     @model_validator(mode="after")
     def _fits_together(self, info: ValidationInfo) -> Self:
@@ -141,10 +150,11 @@ class OutageSpec(Part):
             yield "whom", f"{self.what} befalls the broker itself; leave it out"
         if kind.whom != "broker" and not self.whom:
             yield "whom", f'is missing; {self.what} befalls {kind.whom}: write for example whom = ["charge"]'
-        if self.each and kind.whom != "consumers":
+        if self.each and (kind.whom != "consumers" or self.what == "lost-acks"):
             yield "each", f"{self.what} does not befall consumers one by one; leave it out"
-        if self.what == "slow" and "factor" not in said:
-            yield "factor", "is missing; write for example 3"
+        needed, remedy = _NEEDED.get(self.what, ("", ""))
+        if needed not in ("", *said):
+            yield needed, f"is missing; {remedy}"
         yield from self._problems_of_timetable() if self.mtbf is None else self._problems_of_chance()
 
     def _problems_of_chance(self) -> Iterator[tuple[str, str]]:

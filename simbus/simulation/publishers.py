@@ -17,6 +17,7 @@ from simbus.simulation.content import Content, Drawn
 from simbus.simulation.driver import Driver, Entry
 
 Step = Callable[[], None]
+Carry = Callable[[Step], None]
 
 
 class Publisher(Entry):
@@ -25,7 +26,7 @@ class Publisher(Entry):
     Args:
         driver: of the replication.
         epochs: the instants in nanoseconds, non-decreasing.
-        publish: the verb; answers the message's id.
+        publish: the verb.
     """
 
     __slots__ = ("_driver", "_epochs", "_publish")
@@ -73,18 +74,34 @@ class Token(Entry):
         self._driver.react()
 
 
-def sender_until_applied(driver: Driver, content: Content, client: Client) -> Callable[[Step], None]:
+def at_once(step: Step) -> None:
+    """How steps reach the broker where no network lies between."""
+    step()
+
+
+def sender_from_afar(driver: Driver, content: Content, client: Client, carry: Carry) -> Step:
+    """Sends without waiting for anything, over what ``carry`` brings to the broker."""
+    publish, observer = content.connect(client), driver.observer
+
+    def arrive(sent_at: int) -> None:
+        if message_id := publish():
+            observer.sent(message_id, sent_at)
+
+    return lambda: carry(partial(arrive, driver.env.now))
+
+
+def sender_until_applied(driver: Driver, content: Content, client: Client, carry: Carry = at_once) -> Callable[[Step], None]:
     """Sends without confirms: a message is done with once every subscriber has applied it, or lost it."""
     publish, observer = content.connect(client), driver.observer
 
-    def send(then: Step) -> None:
+    def arrive(sent_at: int, then: Step) -> None:
         if message_id := publish():
-            observer.follow(observer.sent(message_id, driver.env.now), then)
+            observer.follow(observer.sent(message_id, sent_at), then)
         else:  # there is no connection
-            observer.unsent(driver.env.now)
+            observer.unsent(sent_at)
             then()
 
-    return send
+    return lambda then: carry(partial(arrive, driver.env.now, then))
 
 
 class _Outgoing:
@@ -125,7 +142,7 @@ class Confirming:
         jitter: Iterator[float],
         until_applied: bool = False,
         *,
-        carry: Callable[[Step], None] = lambda step: step(),
+        carry: Carry = at_once,
     ) -> None:
         self._driver, self._content, self._client, self._confirms = driver, content, client, confirms
         self._next_jitter, self._until_applied, self._carry = jitter.__next__, until_applied, carry

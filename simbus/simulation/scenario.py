@@ -23,6 +23,7 @@ from simbus import dialect as dialects
 from simbus.dialect import Broker, Dialect, Topology
 from simbus.documents import read_document
 from simbus.errors import ScenarioError, SimbusError
+from simbus.simulation.network import NetworkSpec
 from simbus.simulation.outages import OutageSpec
 from simbus.simulation.specs import Binding, ConsumerSpec, PublisherSpec, RunSpec, dotted, keys, read
 from simbus.simulation.words import unknown
@@ -30,7 +31,12 @@ from simbus.units import duration_text
 
 __all__ = ["ConsumerSpec", "PublisherSpec", "RunSpec", "Scenario"]
 
-_PARTS: dict[str, type[BaseModel]] = {"publishers": PublisherSpec, "consumers": ConsumerSpec, "outages": OutageSpec}
+_PARTS: dict[str, type[BaseModel]] = {
+    "publishers": PublisherSpec,
+    "consumers": ConsumerSpec,
+    "networks": NetworkSpec,
+    "outages": OutageSpec,
+}
 _PARTIES = ("publishers", "consumers")
 SECTIONS = ("exchanges", "queues", *_PARTS)
 
@@ -53,6 +59,7 @@ class Scenario:
         topology: exchanges, queues and bindings, with their options in the dialect's words.
         publishers: by name.
         consumers: groups of equal consumers, by name.
+        networks: what lies between a party and the broker, by its name.
         outages: what goes wrong in a run, by name.
         expectations: texts such as ``payments.wait.p99 < 5s``, in order.
         run: how long and how often.
@@ -77,6 +84,7 @@ class Scenario:
         self._model().build(self.topology)
         self.publishers: dict[str, PublisherSpec] = {}
         self.consumers: dict[str, ConsumerSpec] = {}
+        self.networks: dict[str, NetworkSpec] = {}
         self.outages: dict[str, OutageSpec] = {}
         self.expectations: list[str] = []
         self._tables: dict[str, dict[str, Any]] = {"run": dict(run or {})}  # parts as they were given, by place
@@ -234,6 +242,19 @@ class Scenario:
 
     # What goes wrong
 
+    def network(self, name: str, /, *, latency: object = None, loss: float | str | None = None) -> None:
+        """Put a network between a party and the broker: ``network("charge", latency="lognormal mean=2ms cv=0.5", loss="1%")``.
+
+        Args:
+            name: of a publisher or a group of consumers.
+            latency: a distribution of the time that a packet takes one way.
+            loss: the probability that a packet is lost, and sent again 200 ms later, while what follows it waits.
+
+        Raises:
+            ScenarioError: it has one already, or a value cannot be; names the place.
+        """
+        self.declare("networks", name, _said({"latency": latency, "loss": loss}))
+
     def outage(
         self,
         name: str,
@@ -250,13 +271,17 @@ class Scenario:
         each: bool | None = None,
         factor: float | None = None,
         applied: float | str | None = None,
+        share: float | str | None = None,
+        heartbeat: str | timedelta | None = None,
     ) -> None:
         """Add an outage: ``outage("deploy", "crash", whom=["charge"], at="10min", lasting="30s")``.
 
         Args:
             name: also that of its random streams.
-            what: ``breakdown``, ``crash``, ``connection-loss``, ``slow``, ``fail`` or ``restart`` (of the broker).
-            whom: the groups of consumers whom it befalls, for ``connection-loss`` also publishers.
+            what: ``breakdown``, ``crash``, ``connection-loss``, ``slow``, ``fail``, ``lost-acks``, ``partition``, ``node-loss``
+                or ``restart`` (of the broker).
+            whom: the groups of consumers whom it befalls; for ``connection-loss`` and ``partition`` also publishers, for
+                ``node-loss`` queues.
             at: when, counted from the beginning of the run, its warm-up included; by default at the beginning.
             every: after which time it comes again.
             lasting: how long it lasts; by default to the end.
@@ -266,12 +291,15 @@ class Scenario:
             each: whether every consumer has outages of its own, instead of all together.
             factor: of ``slow``, how many times as long attempts take.
             applied: of ``crash``, the probability that the side effect of an attempt under way has taken place.
+            share: of ``lost-acks``, the probability that one is lost.
+            heartbeat: of ``partition``, after which time both sides give the connection up; 60 s if not said.
 
         Raises:
             ScenarioError: the name is taken, or a value cannot be; names the place.
         """
         given = {"what": what, "whom": whom, "at": at, "every": every, "lasting": lasting, "mtbf": mtbf, "mttr": mttr}
-        given |= {"clock": clock, "each": each, "factor": factor, "applied": applied}
+        given |= {"clock": clock, "each": each, "factor": factor, "applied": applied, "share": share}
+        given["heartbeat"] = heartbeat
         self.declare("outages", name, _said(given))
 
     def expect(self, text: str, /) -> None:
@@ -402,6 +430,9 @@ class Scenario:
             "parties": {**self.publishers, **self.consumers},
             "queues": self.topology.queues,
         }
+        for name in self.networks:
+            if name not in known["parties"]:
+                raise ScenarioError(dotted("networks", name), unknown("publisher or group of consumers", name, known["parties"]))
         for name, outage in self.outages.items():
             outage.check_names(dotted("outages", name), known)
         broker = self._build()
