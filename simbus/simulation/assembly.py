@@ -87,8 +87,9 @@ def _add_publisher(parties: Parties, spec: PublisherSpec, streams: Streams, scen
         confirms = Confirms()
     client = _connect(parties, spec.name, scenario, confirms=confirms is not None, waits=applied or confirms is not None)
     carry = client.carry if isinstance(client, Line) else at_once
-    jitter = _jitter(spec, streams)
-    sender = None if confirms is None else Confirming(driver, content, client, confirms, jitter, applied, carry=carry)
+    sender = None
+    if confirms is not None:
+        sender = Confirming(driver, content, client, confirms, _jitter(spec, streams), applied, carry=carry)
     if isinstance(arrivals, ClosedLoop):
         send = sender_until_applied(driver, content, client, carry) if sender is None else sender.send
         thoughts = arrivals.thoughts(streams.generator(f"publishers.{spec.name}", "arrivals"))
