@@ -7,13 +7,15 @@ user holds is ``results.Result``, which adds those on top. The statistics are in
 import hashlib
 import math
 import platform
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 from importlib.metadata import PackageNotFoundError, version
 
 import numpy as np
 from numpy.typing import NDArray
 
 from simbus.analysis.batches import batch_means
+from simbus.analysis.controls import controlled
 from simbus.analysis.estimates import Estimate, share, student_t
 from simbus.analysis.exact import Exact
 from simbus.analysis.expectations import Expectation, Target, Verdict, parse, resolve
@@ -23,6 +25,8 @@ from simbus.analysis.replication import PROBABILITIES, Replication
 from simbus.analysis.warmup import mser5
 from simbus.errors import ScenarioError
 from simbus.units import SECOND
+
+_SPARE = 3  # observations that controls leave: two degrees of freedom, beside the mean
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +95,7 @@ class Findings:
         text: the scenario as it was written, for the record.
         exact: what theory says of metrics, where a closed form applies.
         offered: the load of each consumed queue.
+        drawn: by queue, the names of draws with a known mean that bear on it.
         versions: of Python and the libraries, by name.
         classes: of messages in queues, ``payments[gold]``.
     """
@@ -104,6 +109,7 @@ class Findings:
     text: str = ""
     exact: tuple[Exact, ...] = ()
     offered: tuple[Offered, ...] = ()
+    drawn: dict[str, tuple[str, ...]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=versions)
     classes: tuple[str, ...] = ()
 
@@ -111,17 +117,46 @@ class Findings:
         """What a path such as ``payments.wait.p99`` means here; ScenarioError when it means nothing."""
         return resolve(path, self.queues, self.consumers, self.classes)
 
-    def estimate(self, path: str, *, confidence: float | None = None) -> Estimate:
+    def estimate(self, path: str, *, confidence: float | None = None, controls: bool | Sequence[str] = False) -> Estimate:
         """Mean and confidence interval of a metric over the replications; of a single one, by batch means.
 
         Args:
             path: such as ``payments.wait.p99``.
             confidence: of the interval, by default that of the run.
+            controls: whether to take out the luck that is known (control variates): what publishers that reach the queue, and its
+                consumers, happened to draw; or the names of such draws, of ``controls()``.
 
         Raises:
-            ScenarioError: for a path that is unknown or ambiguous.
+            ScenarioError: for a path that is unknown or ambiguous, or controls that are unknown or too many.
         """
-        return self._estimate(self.resolve(path), confidence or self.settings.confidence)
+        target, confidence = self.resolve(path), confidence or self.settings.confidence
+        return self._controlled(target, confidence, controls) if controls else self._estimate(target, confidence)
+
+    def _controlled(self, target: Target, confidence: float, controls: bool | Sequence[str]) -> Estimate:
+        names, observed = self._controls(target, controls), self._observed(target)
+        if len(observed) < len(names) + _SPARE:
+            problem = f"{len(names)} of them take {len(names) + _SPARE} observations, not {len(observed)}"
+            raise ScenarioError(target.path, f"controls: {problem}; name fewer, or replicate it more often")
+        if math.inf in observed:
+            return self._estimate(target, confidence)
+        excesses = [self._paired([x - y for x, y in (each.controls[name] for each in self.replications)]) for name in names]
+        found = controlled(observed, np.array(excesses).T, confidence)
+        low, high = (0.0, 1.0) if target.metric.unit == "share" else (-math.inf, math.inf)
+        return replace(found, low=max(found.low, low), high=min(found.high, high))
+
+    def _controls(self, target: Target, asked: bool | Sequence[str]) -> Sequence[str]:
+        """The draws asked for; else those that bear on a queue or on consumers, or all where a metric is about neither."""
+        known = self.replications[0].controls if self.replications else {}
+        if isinstance(asked, bool):
+            of = target.entity
+            related = (names for queue, names in self.drawn.items() if queue == of or f"{of}.service" in names)
+            asked = [name for name in next(related, tuple(known)) if name in known]
+        for name in asked:
+            if name not in known:
+                raise ScenarioError(target.path, f"controls: {name!r} is not drawn; known: {', '.join(known) or 'none'}")
+        if not asked:
+            raise ScenarioError(target.path, "controls: nothing that bears on it is drawn with a known mean; leave them out")
+        return asked
 
     def observations(self, path: str) -> list[float]:
         """What each replication says of a metric, or the mean of each antithetic pair; nan where nothing was observed."""

@@ -14,7 +14,7 @@ each metric, and only ``estimates`` may look across replications.
 - ``<path>.batches``, in a replication that is the only one: the metric of that path in each of twenty batches.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +34,12 @@ class Replication:
         values: metric by path, in SI units; see ``metrics``.
         curves: arrays by path; see the module.
         trace_hash: hex digest of what happened: which effect, on which copy, when, in order.
+        controls: what was drawn and what was to be expected, by ``publishers.<name>.arrivals`` in messages and
+            ``consumers.<name>.service`` in seconds of work, the warm-up included.
     """
 
     index: int
     values: dict[str, float]
     curves: dict[str, NDArray[np.float64]]
     trace_hash: str
+    controls: dict[str, tuple[float, float]] = field(default_factory=dict)

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from simbus.analysis.cautions import cautions
-from simbus.analysis.estimates import Estimate
+from simbus.analysis.estimates import Estimate, student_t
 from simbus.analysis.exact import z_score
 from simbus.analysis.findings import Findings, Settings
 from simbus.analysis.metrics import CAUSES
@@ -81,6 +81,21 @@ class Result(Findings):
         rows = [(self.suggested_warmup(queue), used) for queue in self.queues]
         frame = Frame(rows, index=list(self.queues), columns=["suggested", "used"]).rename_axis("queue")
         return frame.assign(enough=frame["suggested"] <= frame["used"])
+
+    def controls(self) -> DataFrame:
+        """A row for each draw with a known mean: by which share more than expected was drawn, over all replications.
+
+        Messages that publishers publish and work that consumers begin, the warm-up included; the mean is 0 but for luck.
+        """
+        from pandas import DataFrame as Frame
+
+        names = list(self.replications[0].controls) if self.replications else []
+        rows = [_limits(student_t(self._excess(name), self.settings.confidence)) for name in names]
+        return Frame(rows, index=names, columns=["mean", "half_width", "low", "high"]).rename_axis("control")
+
+    def _excess(self, name: str) -> list[float]:
+        pairs = (each.controls[name] for each in self.replications)
+        return self._paired([realised / expected - 1 if expected else math.nan for realised, expected in pairs])
 
     def cautions(self) -> list[str]:
         """What a careful reader should know before trusting the numbers, a sentence each."""

@@ -5,6 +5,7 @@ A replication depends on the scenario, the seed and its index alone. How many th
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import partial
 
 from simbus import dialect
@@ -17,6 +18,7 @@ from simbus.dialect import Dialect, Subscription
 from simbus.simulation.confirms import Confirms
 from simbus.simulation.consumers import Consumer, Watched
 from simbus.simulation.content import Content
+from simbus.simulation.controls import outcomes
 from simbus.simulation.disruptions import Parties, disrupt
 from simbus.simulation.driver import Driver
 from simbus.simulation.lines import Line
@@ -61,7 +63,8 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
     driver.run(end + 1 if run.duration is not None else None)
     broker.check()
     alone = run.replications == 1 and run.duration is not None
-    return recorder.replication(index, _quantiles(scenario), batched=alone)
+    found = recorder.replication(index, _quantiles(scenario), batched=alone)
+    return replace(found, controls=outcomes(scenario, streams, end))
 
 
 def expected(scenario: Scenario) -> tuple[Expectation, ...]:
@@ -167,7 +170,9 @@ def _chance(streams: Streams) -> Callable[[int], int]:
 
 
 def _epochs(name: str, spec: PublisherSpec, streams: Streams) -> Iterator[int]:
-    return spec.arrivals.epochs(streams.generator(f"publishers.{name}", "arrivals"))
+    return streams.counted(
+        f"publishers.{name}.arrivals", spec.arrivals.epochs(streams.generator(f"publishers.{name}", "arrivals"))
+    )
 
 
 def _last_arrival(scenario: Scenario, streams: Streams) -> int:
@@ -179,5 +184,5 @@ def _handler(name: str, spec: ConsumerSpec, streams: Streams) -> Handler:
     def uniform(purpose: str) -> Iterator[float]:
         return draws(streams.generator(f"consumers.{name}", purpose), lambda generator, n: generator.random(n))
 
-    service = draws(streams.generator(f"consumers.{name}", "service"), spec.service.sample)
+    service = streams.times(f"consumers.{name}", "service", spec.service)
     return Handler(name, spec.concurrency, service, spec.failure, spec.retry, uniform("failure"), uniform("jitter"))

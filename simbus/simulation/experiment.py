@@ -21,6 +21,7 @@ from simbus.errors import ScenarioError
 from simbus.simulation import stopping
 from simbus.simulation.assembly import expected, run_replication
 from simbus.simulation.check import offered_loads
+from simbus.simulation.controls import related
 from simbus.simulation.exact import exact_values
 from simbus.simulation.load import overloaded
 from simbus.simulation.pilot import warmed_up
@@ -109,6 +110,7 @@ def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
         text=scenario.text,
         exact=exact_values(scenario),
         offered=offered_loads(scenario),
+        drawn=related(scenario),
     )
 
 

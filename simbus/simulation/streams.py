@@ -24,7 +24,9 @@ the same service times (common random numbers), and adding a queue changes no dr
 import hashlib
 import struct
 from collections.abc import Callable, Iterator
-from typing import Any, cast
+from itertools import chain, compress, count
+from operator import length_hint
+from typing import Any, Protocol, cast
 
 from numpy.random import PCG64DXSM, Generator, SeedSequence
 from numpy.typing import NDArray
@@ -35,6 +37,43 @@ from simbus.simulation.antithetic import Inverse
 BLOCK = 1024
 
 
+class Law(Protocol):
+    """What a stream asks of a distribution of times."""
+
+    @property
+    def mean(self) -> float:
+        """In nanoseconds."""
+
+    def sample(self, generator: Generator, n: int, /) -> NDArray[Any]:
+        """So many draws."""
+
+
+class Tally:
+    """Draws of a law, as :func:`draws` makes them, of which can be asked how many were taken and what they add up to."""
+
+    def __init__(self, generator: Generator, law: Law) -> None:
+        self.law, self._generator = law, generator
+        self._block: list[int] = []
+        self._left = iter(self._block)
+        self._n, self._total = 0, 0
+
+    def draws(self) -> Iterator[int]:
+        """The endless draws."""
+        return chain.from_iterable(self._blocks())
+
+    def _blocks(self) -> Iterator[Iterator[int]]:
+        while True:
+            self._n, self._total = self._n + len(self._block), self._total + sum(self._block)
+            self._block = self.law.sample(self._generator, BLOCK).tolist()
+            self._left = iter(self._block)
+            yield self._left
+
+    def taken(self) -> tuple[int, int]:
+        """How many draws were taken, and their sum."""
+        used = self._block[: len(self._block) - length_hint(self._left)]
+        return self._n + len(used), self._total + sum(used)
+
+
 class Streams:
     """The random streams of one replication.
 
@@ -42,6 +81,9 @@ class Streams:
         seed: of the whole experiment, a whole number from 0.
         replication: index of the replication, from 0.
         antithetic: whether odd replications mirror the even ones before them.
+
+    Attributes:
+        tallies: what was drawn by :meth:`times`.
 
     Raises:
         ScenarioError: when one of them is negative or not a whole number.
@@ -51,6 +93,22 @@ class Streams:
         _check_index(seed, "seed")
         _check_index(replication, "replication")
         self.seed, self.replication, self.antithetic = seed, replication, antithetic
+        self.tallies: dict[str, Tally] = {}
+        self._counts: dict[str, count[int]] = {}
+
+    def times(self, entity: str, purpose: str, law: Law) -> Iterator[int]:
+        """The endless draws of a law from the stream of that name, tallied under ``entity.purpose``."""
+        tally = self.tallies[f"{entity}.{purpose}"] = Tally(self.generator(entity, purpose), law)
+        return tally.draws()
+
+    def counted(self, name: str, values: Iterator[int]) -> Iterator[int]:
+        """The same values; :meth:`drawn` knows how many were taken. The count costs no call of Python."""
+        counter = self._counts[name] = count(1)
+        return compress(values, counter)
+
+    def drawn(self, name: str) -> int | None:
+        """How many were taken; None for what is not counted. To be asked once, at the end."""
+        return next(self._counts[name]) - 1 if name in self._counts else None
 
     def generator(self, entity: str, purpose: str) -> Generator:
         """The stream of that name, from its beginning: asking twice gives the same numbers twice."""
