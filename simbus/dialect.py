@@ -151,12 +151,14 @@ class Discipline:
         refuses: whether it refuses what is too much, or else drops its head.
         ttl: nanoseconds that a copy may wait; None for ever.
         in_order: whether it serves its consumers alike and in order of arrival, and nothing else limits it.
+        priorities: how many above 0 it tells apart; of those that wait it serves the highest first, each in order of arrival.
     """
 
     max_length: int | None = None
     refuses: bool = False
     ttl: int | None = None
     in_order: bool = True
+    priorities: int = 0
 
 
 class Dialect(Protocol):

@@ -387,17 +387,17 @@ def partitions_mean_wait(rate: float, mu: float, shares: Sequence[float]) -> flo
 # Closed loops, outages, doublets
 
 
-def window_throughput(mu: float, window: int, thinking: float = 0.0) -> float:
-    """Of a publisher with that many unconfirmed messages at most, each ``thinking`` before its next (mean value analysis).
+def window_throughput(mu: float, window: int, thinking: float = 0.0, servers: int = 1) -> float:
+    """Of a publisher with that many messages on their way at most, each of whose tokens is ``thinking`` before its next.
 
-    Reiser and Lavenberg (1980).
+    By birth and death (Palm 1947); only the mean of the time to think matters (BCMP 1975).
     """
-    number = throughput = 0.0
-    for population in range(1, window + 1):
-        response = (1 + number) / mu
-        throughput = population / (thinking + response)
-        number = throughput * response
-    return throughput
+    if not thinking:
+        return mu * min(window, servers)
+    weights = [1.0]
+    for n in range(1, window + 1):
+        weights.append(weights[-1] * (window - n + 1) / thinking / (mu * min(n, servers)))
+    return mu * sum(min(n, servers) * weight for n, weight in enumerate(weights)) / sum(weights)
 
 
 def drain_time(rate: float, capacity: float, outage: float) -> float:

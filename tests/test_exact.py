@@ -36,6 +36,10 @@ def models(scenario):
         ("M/M/1/5", {"options": {"max_length": 4, "overflow": "reject-publish"}, "prefetch": 1}),
         ("M/M/2+D", {"options": {"message_ttl": "5s"}, "count": 2, "prefetch": 1}),
         ("M/M/1 with feedback", {"failure": 0.1, "prefetch": 1}),
+        ("M/G/3/3", {"options": {"max_length": 0}, "count": 3, "prefetch": 1, "service": "constant 1s"}),
+        ("M/M/1 with priorities", {"options": {"max_priority": 3}, "prefetch": 1}),
+        ("M/G/1 with priorities", {"options": {"max_priority": 3}, "prefetch": 1, "service": "constant 1s"}),
+        ("M/M/2//9", {"arrivals": "closed_loop window=9 think='constant 5s' until=applied", "concurrency": 2}),
         ("M/M/2 with retries", {"failure": 0.1, "concurrency": 2, "retry": "requeue attempts=3 backoff='fixed 1s'"}),
     ],
 )
@@ -50,7 +54,12 @@ def test_a_queue_is_recognised(expected, parts):
         {"count": 3, "prefetch": 1, "service": "constant 1s"},
         {"arrivals": "poisson 1.2/s"},  # no steady state
         {"arrivals": "sinusoid 0.5/s swing=0.5 period=1h"},
-        {"options": {"max_priority": 3}},
+        {"options": {"max_priority": 3}},  # what is in the buffer is served in order of arrival
+        {"options": {"max_priority": 3}, "count": 2, "prefetch": 1, "service": "constant 1s"},
+        {"options": {"max_length": 0, "overflow": "reject-publish"}, "prefetch": 1},  # it refuses all
+        {"options": {"max_length": 0, "message_ttl": "5s"}, "prefetch": 1},
+        {"arrivals": "closed_loop window=9 think='constant 5s'"},  # confirmed at once: nothing slows it down
+        {"arrivals": "closed_loop window=9 think='constant 5s' until=applied", "service": "constant 1s"},
         {"options": {"max_length": 4}},  # what is in the buffer of the consumer does not count for the limit
         {"failure": 0.1, "count": 2},
         {"run": {}},  # it ends with its arrivals
@@ -88,3 +97,40 @@ def test_the_table_sets_both_beside_each_other(seed):
 def test_a_wrong_theory_stands_out():
     assert z_score([3.9, 4.1, 4.0, 4.05], 4) == pytest.approx(0.29, abs=0.01)
     assert z_score([3.9, 4.1, 4.0, 4.05], 5) < -20
+
+
+def shop(messages, arrivals="poisson 0.8/s"):
+    made = Scenario("classes", run=RUN)
+    made.queue("work", max_priority=5)
+    made.publisher("source", to="work", arrivals=arrivals, messages=messages)
+    made.consumer("server", queue="work", service="exponential 1s", prefetch=1)
+    return made
+
+
+def test_each_class_has_the_wait_of_its_priority():
+    gold = {"gold": {"share": 0.25, "priority": 9}, "silver": {"share": 0.25, "priority": 2}, "lead": {"priority": 2}}
+    found = {each.metric: each.value for each in exact_values(shop(gold))}
+    assert [found[f"work[{name}].wait.mean"] for name in gold] == pytest.approx([1, 5, 5])
+    assert found["work.wait.mean"] == pytest.approx(4)
+
+
+def test_times_to_live_are_patience_when_all_are_drawn_from_one_law():
+    alike = {"a": {"share": 0.5, "expiration": "exponential 10s"}, "b": {"expiration": "exponential 10s"}}
+    scenario = shop(alike).with_("queues.work.max_priority", None)
+    assert models(scenario) == {"M/M/1+M"}
+    for other in ("exponential 5s", "10s"):
+        assert models(scenario.with_("publishers.source.messages.b.expiration", other)) == set()
+
+
+def test_a_closed_loop_that_waits_for_two_queues_is_no_simple_one():
+    both = scenario("closed_loop window=9 think='constant 5s' until=applied")
+    assert models(both)
+    both.exchange("all", type="fanout")
+    both.queue("copy")
+    for queue in ("work", "copy"):
+        both.bind(queue, "all")
+    both.consumer("clerk", queue="copy", service="exponential 1s")
+    loop = {"exchange": "all", "arrivals": "closed_loop window=9 think='constant 5s' until=applied"}
+    del both.publishers["source"]
+    both.publisher("source", **loop)
+    assert models(both) == set()

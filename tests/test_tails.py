@@ -1,4 +1,4 @@
-"""What the metrics do not say: whole laws of waits, waits by class of message, and what an arrival sees.
+"""What the metrics do not say: whole laws of waits, and what an arrival sees.
 
 Laws are tested by Kolmogorov's and Smirnov's distance, on waits that lie so far apart that they are independent. On successive
 waits the test would be worthless, since neighbours in a queue share their luck. At a utilisation of a half the memory of a
@@ -122,32 +122,3 @@ def test_arrivals_without_memory_see_what_there_is_on_average_and_others_do_not(
     assert bool(abs(z) < stdtrit(15, 1 - ERRS / 2)) == alike
     if alike:
         assert differences.std(ddof=1) / 4 < 0.03
-
-
-# Priorities
-
-
-def waits_by_class(scenario, seed, index):
-    """The mean waits, in seconds, of the urgent messages and of the others, after ten minutes."""
-    with noted() as (starts, _):
-        run_replication(scenario, seed, index)
-    both = [(at, name) for name in ("urgent", "source") for at in arrivals_of(scenario, seed, index, name)]
-    waits: dict[str, list[int]] = {"urgent": [], "source": []}
-    for number, (at, name) in enumerate(sorted(both), start=1):
-        if at > 600 * SECOND and number in starts:
-            waits[name].append(starts[number] - at)
-    return [np.mean(each) / SECOND for each in waits.values()]
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(("servers", "hours", "exact"), [(1, 2, (1, 5)), (4, 1, (0.186385, 0.931926))])
-def test_the_urgent_wait_less_and_the_others_more_as_cobham_says(servers, hours, exact, seed):
-    """At a prefetch of 1; one message in four is urgent, and servers are busy to 80 %."""
-    scenario = one_queue(f"poisson {0.6 * servers}/s", count=servers, prefetch=1).with_("run.duration", f"{hours}h")
-    scenario = scenario.with_("queues.work.max_priority", 5)
-    scenario.publisher("urgent", to="work", arrivals=f"poisson {0.2 * servers}/s", priority=5)
-    found = np.array([waits_by_class(scenario, seed, index) for index in range(24)])
-    error = found.std(axis=0, ddof=1) / math.sqrt(24)
-    critical = stdtrit(23, 1 - ERRS / 4)
-    assert (np.abs(found.mean(axis=0) - exact) < critical * error).all()
-    assert (critical * error < 0.35 * np.array(exact)).all()

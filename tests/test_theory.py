@@ -181,6 +181,21 @@ def test_a_window_without_thinking_keeps_the_server_busy(window):
     assert theory.window_throughput(1, window, thinking=1e6) == near(window / 1e6, rel=1e-3)
 
 
+@given(st.integers(1, 50), st.floats(0.1, 50))
+def test_a_closed_loop_is_what_mean_value_analysis_says(window, thinking):
+    """An arrival finds what is there without it (Reiser and Lavenberg 1980)."""
+    number = throughput = 0.0
+    for population in range(1, window + 1):
+        throughput = population / (thinking + 1 + number)
+        number = throughput * (1 + number)
+    assert theory.window_throughput(1, window, thinking) == near(throughput, rel=1e-9)
+
+
+@given(st.integers(1, 50), SERVERS)
+def test_as_many_servers_as_tokens_leave_nobody_waiting(window, servers):
+    assert theory.window_throughput(1, window, 3, max(window, servers)) == near(window / 4)
+
+
 @given(st.floats(1, 5), SERVERS)
 def test_an_overload_has_no_steady_state(load, servers):
     assert MMc(load * servers, 1, servers).mean_wait == math.inf

@@ -94,6 +94,16 @@ def unreliable(kind, arrivals="poisson 0.6/s", mtbf="exponential 20s", mttr="exp
     return scenario
 
 
+def classes(servers):
+    """One message in four is urgent."""
+    scenario = Scenario("priorities")
+    scenario.queue("work", max_priority=5)
+    messages = {"urgent": {"share": 0.25, "priority": 5}, "plain": {"priority": 1}}
+    scenario.publisher("source", to="work", arrivals=f"poisson {0.8 * servers}/s", messages=messages)
+    scenario.consumer("server", queue="work", service="exponential 1s", count=servers, prefetch=1)
+    return scenario
+
+
 def impatient(servers, arrivals, patience):
     """Each message has a time to live of its own, drawn."""
     scenario = Scenario("impatient")
@@ -224,6 +234,11 @@ TRUTHS = {
         }.items()
         for servers, offered, blocked in ((3, 2.4, 0.268406), (10, 8, 0.121661))
     },
+    # 10: priorities, at a prefetch of 1; consumers that hold more are served in order of arrival
+    "priorities": Truth(classes(1), {"work[urgent].wait.mean": 1, "work[plain].wait.mean": 5, W: 4}, duration="4h"),
+    "priorities of four servers": Truth(
+        classes(4), {"work[urgent].wait.mean": 0.186385, "work[plain].wait.mean": 0.931926}, duration="1h"
+    ),
     # 11: a time to live
     "M/M/1+D": Truth(one_queue(options={"message_ttl": "5s"}, prefetch=1), {"work.loss.expired": 0.0769867}),
     "M/M/1+D overloaded": Truth(pooled(1, "poisson 1.2/s", options={"message_ttl": "5s"}), {"work.loss.expired": 0.223855}),

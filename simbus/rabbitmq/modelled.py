@@ -152,12 +152,13 @@ def declare(broker: dialect.Broker, topology: dialect.Topology) -> None:
 def discipline(broker: dialect.Broker, queue: str) -> dialect.Discipline:
     """What its arguments and policies make of a queue."""
     options = cast(Broker, broker).vhost().queues[queue].options
-    special = (options.max_length_bytes, options.max_priority, options.expires, options.delivery_limit)
+    special = (options.max_length_bytes, options.expires, options.delivery_limit)
     return dialect.Discipline(
         max_length=options.max_length,
         refuses=options.overflow != "drop-head",
         ttl=options.message_ttl,
         in_order=options.type == "classic" and not options.single_active_consumer and not any(special),
+        priorities=options.max_priority or 0,
     )
 
 

@@ -4,8 +4,10 @@ Where none applies nothing is said: a form that holds approximately is not among
 they describe the steady state, so a run has to be long, and its warm-up cut off, to come near.
 """
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
 from simbus import dialect as dialects
 from simbus import theory
@@ -15,7 +17,7 @@ from simbus.simulation.distributions import Constant, Distribution, Exponential
 from simbus.simulation.load import Load, load
 from simbus.simulation.scenario import Scenario
 from simbus.simulation.specs import ConsumerSpec, PublisherSpec
-from simbus.simulation.workloads import Batches, ConstantRate, Poisson, Workload
+from simbus.simulation.workloads import Batches, ClosedLoop, ConstantRate, Poisson, Workload
 from simbus.units import SECOND
 
 _QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
@@ -41,6 +43,8 @@ class _Station:
         rate: of all of them, per second.
         consumer: the group.
         rules: how the queue treats what waits.
+        classes: by name, the priority of a class of messages and how many of it come per second; empty if that is not known.
+        patience: the mean of the exponential time that a message waits at most, in seconds; None for ever.
     """
 
     queue: str
@@ -48,6 +52,8 @@ class _Station:
     rate: float
     consumer: ConsumerSpec
     rules: Discipline
+    classes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
+    patience: float | None = None
 
     @property
     def service(self) -> Distribution:
@@ -62,8 +68,17 @@ class _Station:
     @property
     def pooled(self) -> bool:
         """Whether whoever is free takes the next: no copy waits in the buffer of a consumer while another is idle."""
-        prefetch = self.consumer.prefetch
-        return self.consumer.count == 1 or (prefetch is not None and prefetch <= self.consumer.concurrency)
+        return self.consumer.count == 1 or self.unbuffered
+
+    @property
+    def unbuffered(self) -> bool:
+        """Whether all that waits is left to the queue and its rules."""
+        return self.consumer.prefetch is not None and self.consumer.prefetch <= self.consumer.concurrency
+
+    @property
+    def markov(self) -> bool:
+        """Whether services have no memory."""
+        return isinstance(self.service, Exponential)
 
     @property
     def dealt(self) -> bool:
@@ -77,10 +92,15 @@ class _Station:
 
     def values(self) -> Iterator[Exact]:
         """What is known of it."""
+        source = self.arrivals[0]
         if self.consumer.failure.transient:
             yield from self._retried()
-        elif self.rules.max_length is not None or self.rules.ttl is not None:
+        elif self.rules.max_length is not None or self.rules.ttl is not None or self.patience is not None:
             yield from self._limited()
+        elif isinstance(source, ClosedLoop):
+            yield from self._closed(source)
+        elif self.rules.priorities:
+            yield from self._urgent_first()
         elif self.rate * self.service.mean / SECOND < self.consumer.servers:
             yield from self._waiting()
 
@@ -128,19 +148,74 @@ class _Station:
             sojourn = theory.batch_mean_sojourn(self.rate, self.mu, size, squared)
             yield from self._around("M^[X]/M/1", "Gaver 1959", sojourn - 1 / self.mu)
 
+    def _urgent_first(self) -> Iterator[Exact]:
+        """By class of message; without a class the means that all orders share that do not look at services."""
+        servers, load = self.consumer.servers, self.rate / self.mu / self.consumer.servers
+        if not (self.unbuffered and self.poisson and (self.markov or servers == 1) and load < 1):
+            return
+        residual = self.rate * (1 + self.service.scv) / self.mu**2 / 2
+        if servers > 1:
+            residual = theory.erlang_c(servers, self.rate / self.mu) / (servers * self.mu)
+        model = f"M/{'M' if self.markov else 'G'}/{servers} with priorities"
+        yield from self._around(model, "Kleinrock 1965", residual / (1 - load))
+        for name, wait in self._waits_by_class(residual):
+            yield Exact(f"{self.queue}[{name}].wait.mean", wait, model, "Cobham 1954")
+
+    def _waits_by_class(self, residual: float) -> Iterator[tuple[str, float]]:
+        loads = defaultdict[int, float](float)
+        for priority, rate in self.classes.values():
+            loads[min(priority, self.rules.priorities)] += rate / self.mu / self.consumer.servers
+        levels = sorted(loads, reverse=True)
+        waits = dict(zip(levels, theory.priority_waits(residual, [loads[level] for level in levels]), strict=True))
+        return ((name, waits[min(priority, self.rules.priorities)]) for name, (priority, _) in self.classes.items() if name)
+
+    def _closed(self, loop: ClosedLoop) -> Iterator[Exact]:
+        """Tokens that think, publish and wait until their message is applied."""
+        if not (
+            loop.until == "applied" and self.markov and self.pooled and self.rules == Discipline() and len(self.arrivals) == 1
+        ):
+            return
+        servers, thinking = self.consumer.servers, loop.think.mean / SECOND
+        done = theory.window_throughput(self.mu, loop.window, thinking, servers)
+        values = {
+            "throughput": done,
+            "utilisation": done / self.mu / servers,
+            "residence__mean": loop.window / done - thinking,
+            "depth__mean": loop.window - done * thinking,
+        }
+        yield from self._say(f"M/M/{servers}//{loop.window}", "Palm 1947", **values)
+
     def _limited(self) -> Iterator[Exact]:
         """With a limit or a time to live: prefetch must leave to the queue whatever waits."""
-        prefetch, servers = self.consumer.prefetch, self.consumer.servers
-        alone = prefetch is not None and prefetch <= self.consumer.concurrency
-        if not (alone and self.poisson and isinstance(self.service, Exponential)):
+        if not (self.unbuffered and self.poisson) or self.rules.priorities:
             return
-        if self.rules.ttl is None and self.rules.max_length is not None:
-            lost = theory.full_share(self.rate, self.mu, servers, self.rules.max_length + servers)
-            cause = "loss.refused" if self.rules.refuses else "loss.maxlen"
-            yield Exact(f"{self.queue}.{cause}", lost, f"M/M/{servers}/{self.rules.max_length + servers}", "Erlang 1917")
-        elif self.rules.ttl is not None and self.rules.max_length is None:
-            queue = theory.MMcD(self.rate, self.mu, servers, self.rules.ttl / SECOND)
-            yield Exact(f"{self.queue}.loss.expired", queue.expired_share, f"M/M/{servers}+D", "Zeltyn and Mandelbaum 2005")
+        limits = [self.rules.max_length is not None, self.rules.ttl is not None, self.patience is not None]
+        if limits == [True, False, False]:
+            yield from self._full()
+        elif sum(limits) == 1 and self.markov:
+            yield from self._impatient()
+
+    def _full(self) -> Iterator[Exact]:
+        """Nobody may wait and any law of service will do, or services have no memory."""
+        servers, length, refuses = self.consumer.servers, self.rules.max_length or 0, self.rules.refuses
+        if (length or not refuses) and (self.markov or not length):  # a queue that refuses and may hold nothing refuses all
+            places, cause = length + servers, "loss__refused" if refuses else "loss__maxlen"
+            lost = theory.full_share(self.rate, self.mu, servers, places)
+            values = {cause: lost, "depth__mean": theory.full_mean_number(self.rate, self.mu, servers, places)}
+            values["utilisation"] = self.rate * (1 - lost) / self.mu / servers
+            if refuses:
+                values["wait__mean"] = theory.full_mean_wait(self.rate, self.mu, servers, places)
+            yield from self._say(f"M/{'M' if self.markov else 'G'}/{servers}/{places}", "Erlang 1917", **values)
+
+    def _impatient(self) -> Iterator[Exact]:
+        servers, ttl = self.consumer.servers, self.rules.ttl
+        if ttl is not None:
+            lost = theory.MMcD(self.rate, self.mu, servers, ttl / SECOND).expired_share
+            model, source = f"M/M/{servers}+D", "Zeltyn and Mandelbaum 2005"
+        else:
+            lost, _ = theory.erlang_a(self.rate, self.mu, servers, 1 / (self.patience or math.inf))
+            model, source = f"M/M/{servers}+M", "Palm 1957"
+        yield from self._say(model, source, loss__expired=lost, utilisation=self.rate * (1 - lost) / self.mu / servers)
 
     def _retried(self) -> Iterator[Exact]:
         retry, failure = self.consumer.retry, self.consumer.failure
@@ -168,15 +243,47 @@ def _station(scenario: Scenario, offered: Load, queue: str, rules: Discipline) -
     if len(groups) != 1 or not rate or offered.arrivals[queue] != rate or not rules.in_order:
         return None
     publishers = [scenario.publishers[name] for name in offered.sources[queue]]
-    if not all(_as_one(each) for each in publishers):
+    if not all(_undivided(each) for each in publishers) or _elsewhere(publishers, offered):
         return None
-    return _Station(queue, tuple(each.arrivals for each in publishers), rate, groups[0], rules)
+    patience = _patience(publishers)
+    if math.isnan(patience):
+        return None
+    arrivals, classes = tuple(each.arrivals for each in publishers), _classes(publishers, rate)
+    return _Station(queue, arrivals, rate, groups[0], rules, classes, patience if math.isfinite(patience) else None)
 
 
-def _as_one(publisher: PublisherSpec) -> bool:
-    """Whether its messages arrive as its workload says wherever some of them go, and wait as long as they have to.
+def _undivided(publisher: PublisherSpec) -> bool:
+    """Whether its messages arrive as its workload says wherever some of them go.
 
     What is left of other than Poisson arrivals when only some classes or keys go to a queue is another process.
     """
-    undivided = len(publisher.kinds) == 1 or isinstance(publisher.arrivals, Poisson)
-    return undivided and not any("expiration" in kind.address for kind in publisher.kinds)
+    return len(publisher.kinds) == 1 or isinstance(publisher.arrivals, Poisson)
+
+
+def _elsewhere(publishers: Sequence[PublisherSpec], offered: Load) -> bool:
+    """Whether a closed loop waits for other queues, too."""
+    loops = {each.name for each in publishers if isinstance(each.arrivals, ClosedLoop)}
+    return any(sum(name in names for names in offered.sources.values()) > 1 for name in loops)
+
+
+def _patience(publishers: Sequence[PublisherSpec]) -> float:
+    """The mean time to live in seconds, if all messages draw theirs from one exponential law: inf without one, nan otherwise."""
+    kinds = [kind for each in publishers for kind in each.kinds]
+    if not any("expiration" in kind.address for kind in kinds):
+        return math.inf
+    laws = {kind.expirations for kind in kinds}
+    law = laws.pop()
+    return law.mean / SECOND if isinstance(law, Exponential) and not laws else math.nan
+
+
+def _classes(publishers: Sequence[PublisherSpec], rate: float) -> dict[str, tuple[int, float]]:
+    """By name, priority and rate; nothing where a class has several priorities, or some of it goes elsewhere."""
+    found: dict[str, tuple[int, float]] = {}
+    for each in publishers:
+        for kind in each.kinds:
+            priority = kind.address.get("priority") or 0
+            before, part = found.get(kind.name, (priority, 0.0))
+            if before != priority:
+                return {}
+            found[kind.name] = priority, part + each.arrivals.rate * kind.share
+    return found if math.isclose(sum(part for _, part in found.values()), rate) else {}
