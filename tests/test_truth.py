@@ -147,6 +147,13 @@ def mean_swing(first, last):
     return 10 + 4 * (area[1] - area[0]) / ((last - first) * PERIOD / 20)
 
 
+def unacknowledged(share):
+    """The broker does not see some of the acknowledgements, and gives these messages again."""
+    scenario = one_queue("poisson 0.5/s", prefetch=1)
+    scenario.outage("losses", "lost-acks", whom="server", share=share)
+    return scenario
+
+
 def back_off(arrivals, failure, backoff, attempts=4, **parts):
     return one_queue(arrivals, failure=failure, retry=f"requeue attempts={attempts} backoff='{backoff}'", **parts)
 
@@ -327,10 +334,21 @@ TRUTHS = {
         )
         for window, thinking in ((1, 1), (5, 4), (20, 15))
     },
-    # 21, 21b: an acknowledgement lost with its connection, a process that crashes: each attempt, with probability g / (g + mu)
-    "lost acknowledgements": Truth(
+    # 21, 21b: an acknowledgement lost, with its connection or alone; a process that crashes: each attempt, with probability
+    # g / (g + mu). Where a connection is lost, the longer attempts are the ones to be repeated: a message takes T of the server,
+    # Exp(mu + g) and, each time that it is lost, Exp(mu) more, so that E T = 1.1 and E T**2 = 2.62 go into Pollaczek and Khinchine.
+    **{
+        f"{share} of acknowledgements lost": Truth(
+            unacknowledged(share),
+            {"work.deliveries.mean": 1 / (1 - q), "work.duplicates": q, "work.depth.mean": 0.5 / (1 - q - 0.5)},
+            within=within,
+            duration="8h",
+        )
+        for share, q, within in (("1%", 0.01, 0.3), ("20%", 0.2, 0.15))
+    },
+    "connections lost": Truth(
         unreliable("connection-loss", mtbf="exponential 10s", mttr="constant 1us"),
-        {"work.duplicates": 1 / 11, "work.depth.mean": 0.6 / (1 / 1.1 - 0.6)},
+        {"work.duplicates": 1 / 11, "work.depth.mean": 0.66 + 0.6**2 * 2.62 / (2 * (1 - 0.66))},
         duration="4h",
     ),
     "crashes": Truth(
@@ -401,3 +419,16 @@ def test_the_backlog_of_an_outage_is_worked_off_by_what_capacity_is_spare(arriva
     assert values["work.ready.mean"] * 400 == pytest.approx(18_000 * 60 / 2 + 18_000 * 180 / 2, rel=2 * within)
     last = 2 * max(n for n, waiting in enumerate(ready) if waiting > 300)
     assert last == pytest.approx(270, abs=6 + 180 * within)
+
+
+# 22: how long a prefetch should be
+
+
+@pytest.mark.parametrize(("prefetch", "rate"), [(1, 1 / 0.104), (13, 125), (26, 250), (27, 250), (52, 250)])
+def test_a_consumer_is_busy_when_its_prefetch_is_the_round_trip_over_the_service(prefetch, rate):
+    """100 ms there and back and 4 ms of work: 104 / 4 = 26 (RabbitMQ's article on prefetch, 2012)."""
+    scenario = one_queue("constant_rate 400/s", "constant 4ms", prefetch=prefetch)
+    scenario.network("server", latency="constant 50ms")
+    values = simulate(scenario, duration="10s", warmup="1s", replications=1, seed=1).replications[0].values
+    assert values["work.throughput"] == pytest.approx(rate, rel=0.01)
+    assert values["work.utilisation"] == pytest.approx(rate / 250, rel=0.01)
