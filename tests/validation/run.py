@@ -2,7 +2,8 @@
 
 All of them take about half an hour: ten runs of a minute each, some experiments side by side, which leaves two cores mostly
 idle. Let nothing else run meanwhile, or give broker and clients precedence (as root, ``chrt --rr 4 python -m ...``): a
-sleep that ends late is another service time. How late they ended is measured, and belongs to the result.
+sleep that ends late is another service time. How late they ended is measured, and belongs to the result. The quorum queue
+waits for the disk: start the broker with SIMBUS_ORACLE_IN_MEMORY=1 unless the disk is idle too.
 
 ``--notes FOLDER`` keeps what the parties noted. A run whose notes are there already is not repeated, so a session that was
 broken off goes on, and metrics that were defined anew are computed from what was seen before.
