@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from simbus.simulation.failures import exponential_backoff, fixed_backoff, in_handler, requeue
     from simbus.simulation.file import read_scenario
     from simbus.simulation.replays import replay
+    from simbus.simulation.fitting import fit
     from simbus.simulation.scenario import Scenario
     from simbus.simulation.workloads import (
         batches,
@@ -58,6 +59,7 @@ __all__ = [
     "empirical",
     "exponential",
     "exponential_backoff",
+    "fit",
     "fixed_backoff",
     "gamma",
     "hyperexponential",
@@ -99,6 +101,7 @@ _HOMES = {
     "simbus.simulation.failures": ("exponential_backoff", "fixed_backoff", "in_handler", "requeue"),
     "simbus.simulation.file": ("read_scenario",),
     "simbus.simulation.replays": ("replay",),
+    "simbus.simulation.fitting": ("fit",),
     "simbus.simulation.scenario": ("Scenario",),
     "simbus.simulation.workloads": (
         "batches",

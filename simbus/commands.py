@@ -19,7 +19,11 @@ import click
 from simbus.errors import SimbusError
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from simbus.analysis.results import Result
+    from simbus.analysis.tables import Table
+    from simbus.simulation.fitting import Fit
     from simbus.simulation.scenario import Scenario
 
 HOLDS, FAILS, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
@@ -51,6 +55,16 @@ Example:
 """
 
 
+_FIT_EPILOG = """\b
+Exit code:
+  0  a distribution is proposed; where no family fits, the samples themselves
+  2  bad input; one line names the file, the place and the remedy
+
+\b
+Examples:
+  simbus fit times.csv
+  simbus fit trace.csv --column handler_ms --unit ms --plot fit.png
+"""
 _SERVE_EPILOG = """\b
 Exit code:
   0  stopped by Ctrl-C or SIGTERM
@@ -188,6 +202,33 @@ def check(context: click.Context, files: tuple[Path, ...]) -> None:
     context.exit(BAD_INPUT if bad else HOLDS)
 
 
+@simbus.command(epilog=_FIT_EPILOG)
+@click.argument("file", type=_FILE)
+@click.option("--column", default="seconds", show_default=True, help="The column of FILE that holds the times, a row for each.")
+@click.option("--unit", default="s", show_default=True, help="What its numbers are: s, ms, us, ...")
+@click.option("--plot", type=_FILE, metavar="FILE", help="Draw samples and distributions to FILE, a picture.")
+@click.option("--seed", type=click.IntRange(min=0), default=1, show_default=True, metavar="N", help="Of the bootstrap.")
+def fit(file: Path, column: str, unit: str, plot: Path | None, seed: int) -> None:
+    """Propose a distribution for the times measured in FILE, a CSV file with a header.
+
+    Prints a row for each family of distributions, the likeliest first, with the p-value of its fit: below 0.01 it does not fit.
+    The last line is what to write in a scenario file.
+    """
+    from simbus.simulation.fitting import fit
+
+    if plot:
+        _check_writable(plot, file)
+    with _complaints():
+        found = fit(file=file, column=column, unit=unit, seed=seed)
+    for warning in found.warnings:
+        click.echo(_line(f"simbus: {file}: warning: {warning}"), err=True)
+    click.echo(f"{file}: {len(found.samples):,} times\n")
+    _print(found.as_text())
+    click.echo(f"\nservice = {json.dumps(str(found), ensure_ascii=False)}")
+    if plot:
+        _draw(found, plot)
+
+
 @simbus.command(epilog=_SERVE_EPILOG)
 @click.option(
     "--port", type=click.IntRange(0, 65_535), default=5672, show_default=True, help="Where to listen; 0 for a free one."
@@ -274,13 +315,39 @@ def _progress() -> Iterator[Callable[[int, int], None]]:
 
 
 def _show(result: "Result") -> None:
-    from rich.console import Console
-
     from simbus.analysis.tables import show
 
-    console = Console()
     with suppress(SystemExit):  # rich's answer to a reader that hung up, as `head` does; the verdict stands all the same
-        show(result, console if console.is_terminal else Console(width=_WIDE))
+        show(result, _console())
+
+
+def _print(table: "Table") -> None:
+    from simbus.analysis.tables import as_grid
+
+    with suppress(SystemExit):
+        _console().print(as_grid(table))
+
+
+def _console() -> "Console":
+    from rich.console import Console
+
+    console = Console()
+    return console if console.is_terminal else Console(width=_WIDE)
+
+
+def _draw(found: "Fit", file: Path) -> None:
+    """Both plots of a fit, side by side."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 4.2), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    found.plot(left)
+    found.plot_quantiles(right)
+    try:
+        figure.savefig(file)
+    except (OSError, ValueError) as error:
+        raise BadInput(f"{file}: cannot be drawn ({error}); name a file such as fit.png") from None
+    click.echo(f"simbus: wrote {file}", err=True)
 
 
 def _page(result: "Result") -> str:

@@ -67,6 +67,13 @@ def duration(value: object, what: str = "a duration") -> int:
     return int(total)
 
 
+def unit_scale(unit: object, what: str = "unit") -> int:
+    """Nanoseconds in one ``"ms"``: what plain numbers are to be multiplied by. UnitError for what is no unit of time."""
+    if unit not in _DURATIONS:
+        raise UnitError(f'{what}: {unit!r} is no unit of time; write for example "s" or "ms"')
+    return _DURATIONS[str(unit)]
+
+
 def rate(value: object, what: str = "a rate") -> float:
     """Events per second in ``"120/s"``, ``"7/min"`` or ``"40_000/h"``; positive.
 
@@ -138,10 +145,14 @@ def count(value: object, what: str = "a count") -> int:
 
 
 def duration_text(nanoseconds: int) -> str:
-    """The text that :func:`duration` reads back as exactly this time: ``30ms``, ``1500ms``, ``90min``."""
-    for unit in ("d", "h", "min", "s", "ms", "us"):
+    """The text that :func:`duration` reads back as exactly this time: ``30ms``, ``54.8ms``, ``90min``."""
+    for unit in ("d", "h", "min"):
         if nanoseconds and nanoseconds % _DURATIONS[unit] == 0:
             return f"{nanoseconds // _DURATIONS[unit]}{unit}"
+    for unit in ("s", "ms", "us"):
+        whole, rest = divmod(nanoseconds, _DURATIONS[unit])
+        if whole and rest % (_DURATIONS[unit] // 1_000) == 0:  # no more than three decimals
+            return f"{(Decimal(nanoseconds) / _DURATIONS[unit]).normalize():f}{unit}"
     return f"{nanoseconds}ns"
 
 

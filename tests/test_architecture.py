@@ -69,7 +69,7 @@ ROOMS = {
     "theory": Room(("simbus.theory",), pure=True),
     "analysis": Room(("simbus.analysis", "simbus.analysis.*"), below=("units", "errors", "effects")),
     "front door": Room(
-        tuple(f"simbus.simulation.{name}" for name in ("assembly", "stopping", "pilot", "experiment", "check", "exact")),
+        tuple(f"simbus.simulation.{name}" for name in ("assembly", "stopping", "pilot", "experiment", "check", "exact", "fitting")),
         below=(*SHARED, "theory", "simulation", "analysis"),
     ),
     "simulation": Room(("simbus.simulation", "simbus.simulation.*"), below=SHARED),

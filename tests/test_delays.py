@@ -227,7 +227,7 @@ def test_a_kept_message_is_neither_unroutable_nor_in_a_queue(broker, delayed):
     published, kept = broker.take_effects()
     assert published.queues == ()
     assert (kept.message_id, kept.until) == (published.message_id, 1500 * MILLISECOND)
-    assert kept.describe() == "kept back by x for 1500ms"
+    assert kept.describe() == "kept back by x for 1.5s"
     assert delayed.vhost.node.unroutable == 0
 
 

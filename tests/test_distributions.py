@@ -162,7 +162,7 @@ def test_the_text_names_the_parameters_with_units():
     built = [constant("30ms"), exponential("1.5s"), lognormal("55ms", 0.8), gamma(mean="2h", cv=2), empirical("30ms, 42ms")]
     assert [str(distribution) for distribution in built] == [
         "constant 30ms",
-        "exponential 1500ms",
+        "exponential 1.5s",
         "lognormal mean=55ms cv=0.8",
         "gamma mean=2h cv=2",
         "empirical 30ms,42ms",

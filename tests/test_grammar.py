@@ -85,7 +85,7 @@ def test_files_are_looked_up_in_the_base_folder(tmp_path):
         ("lognormal mean=1s mean=2s cv=1", "mean is given twice"),
         ("lognormal cv=1 30ms", "'30ms' comes after cv=; values without a key come first"),
         ("lognormal 'oops", '"lognormal \'oops" cannot be read (No closing quotation); close the quote'),
-        ("empirical 1s folder=/tmp", "unknown parameter 'folder'; did you mean 'file'? known: values, file, column"),
+        ("empirical 1s folder=/tmp", "unknown parameter 'folder'; did you mean 'file'? known: values, file, column, unit"),
         ("", 'is empty; write a name and its values, for example "exponential 30ms"'),
         (
             {},

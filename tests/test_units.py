@@ -68,7 +68,13 @@ def test_a_duration_written_out_is_read_back_exactly(nanoseconds):
 
 
 def test_a_duration_is_written_in_the_largest_unit_that_divides_it():
-    assert [duration_text(duration(text)) for text in ("1500ms", "1.5h", "24h", "0s")] == ["1500ms", "90min", "1d", "0ns"]
+    assert [duration_text(duration(text)) for text in ("1500ms", "54800us", "1.5h", "24h", "0s")] == [
+        "1.5s",
+        "54.8ms",
+        "90min",
+        "1d",
+        "0ns",
+    ]
 
 
 @pytest.mark.parametrize(

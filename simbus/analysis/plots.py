@@ -1,6 +1,6 @@
 """Plots of a result, each on axes of the caller's or on new ones, with intervals across replications.
 
-Colours are Okabe and Ito's, which colour-blind readers can tell apart; every axis names its unit.
+Every axis names its unit; the look is that of ``style``.
 Estimates come from the result; nothing is computed here that is not also in a table.
 """
 
@@ -19,6 +19,7 @@ from simbus.analysis.estimates import band
 from simbus.analysis.findings import Findings
 from simbus.analysis.metrics import CAUSES, quantile
 from simbus.analysis.replication import PROBABILITIES
+from simbus.analysis.style import COLOURS, SHADE, new_axes
 from simbus.analysis.warmup import welch
 
 if TYPE_CHECKING:
@@ -26,13 +27,11 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 _BY_CAUSE = dict(zip(CAUSES, (*COLOURS, "#F0E442", "#000000", "#999999"), strict=True))
 _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800)
 _DECADES = 3.5
 _BARS = 12
 _LONGEST_NAME = 36
-_SHADE = 0.2
 _ENOUGH_BEYOND = 5
 
 
@@ -48,7 +47,7 @@ class Plots:
         A line ends where a replication has fewer than five longer waits: beyond, it would show chance.
         Diamonds are the scenario's expectations: a line should pass below and left of its diamond.
         """
-        axes = _axes(ax)
+        axes = new_axes(ax)
         lines = {}
         for name, colour in zip((queue,) if queue else self._ranked("wait.p99", len(COLOURS)), COLOURS, strict=False):
             lines[name] = self._tail(axes, name, colour)
@@ -62,7 +61,7 @@ class Plots:
 
     def depth(self, queue: str, ax: Axes | None = None) -> Axes:
         """Copies in a queue over time, ready and unacked: mean over replications and its interval."""
-        axes = _axes(ax)
+        axes = new_axes(ax)
         time, curves = self.result.curves("time"), self.result.curves(f"{queue}.depth.over_time")
         if time.size and curves.size:  # runs that end with their arrivals differ in length: bins are shares of the run
             scale, unit = _time_scale(float(time.max()))
@@ -80,7 +79,7 @@ class Plots:
 
         The warm-up is long enough where the moving average has come to its level before it ends.
         """
-        axes = _axes(ax)
+        axes = new_axes(ax)
         time, curves = self.result.curves("time"), self.result.curves(f"{queue}.depth.over_time")
         if time.size and curves.size:
             scale, unit = _time_scale(float(time.max()))
@@ -104,7 +103,7 @@ class Plots:
 
         Of many queues, the dozen that lose the largest share.
         """
-        axes = _axes(ax)
+        axes = new_axes(ax)
         queues = self._ranked("loss", _BARS)[::-1]
         left, bars = np.zeros(len(queues)), {}
         for cause, colour in _BY_CAUSE.items():
@@ -122,7 +121,7 @@ class Plots:
 
     def window(self, ax: Axes | None = None) -> Axes:
         """Share of messages that every subscriber has applied within t of their publish."""
-        axes = _axes(ax)
+        axes = new_axes(ax)
         curves = self.result.curves("window.quantiles")
         if curves.size:
             middle, low, high = band(curves, self.result.settings.confidence)
@@ -166,7 +165,7 @@ class Plots:
     def _warmup(self, axes: Axes, scale: float) -> None:
         if self.result.settings.warmup:
             end = self.result.settings.warmup / 1e9 / scale
-            axes.axvspan(0, end, color="gray", alpha=_SHADE / 2, lw=0)
+            axes.axvspan(0, end, color="gray", alpha=SHADE / 2, lw=0)
             axes.annotate(
                 "warm-up", (end, 0.97), xycoords=("data", "axes fraction"), xytext=(3, 0), textcoords="offset points", va="top"
             )
@@ -182,21 +181,10 @@ class Plots:
                 axes.plot(ends, (row, row), color=axes.xaxis.label.get_color(), marker="|", lw=1.2, ms=7)
 
 
-def _axes(ax: Axes | None) -> Axes:
-    if ax is None:
-        from matplotlib import pyplot
-
-        ax = pyplot.subplots(figsize=(6, 3.6), layout="constrained")[1]
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.grid(True, alpha=_SHADE, lw=0.6)
-    ax.set_axisbelow(True)
-    return ax
-
-
 def _band(axes: Axes, x: NDArray[np.float64], curves: NDArray[np.float64], colour: str, confidence: float) -> None:
     middle, low, high = band(curves, confidence)
     known = np.isfinite(low) & np.isfinite(high)
-    axes.fill_between(x, np.maximum(low, 0), high, where=known.tolist(), color=colour, alpha=_SHADE, lw=0)
+    axes.fill_between(x, np.maximum(low, 0), high, where=known.tolist(), color=colour, alpha=SHADE, lw=0)
     axes.plot(x, middle, color=colour, lw=1.6)
 
 
@@ -211,7 +199,7 @@ def _sideways(
     """A line whose interval lies along x, where time is."""
     known = np.isfinite(low) & np.isfinite(high)
     least = middle.min() if middle.size else 0
-    axes.fill_betweenx(y, np.maximum(low, least), high, where=known.tolist(), color=colour, alpha=_SHADE, lw=0)
+    axes.fill_betweenx(y, np.maximum(low, least), high, where=known.tolist(), color=colour, alpha=SHADE, lw=0)
     return axes.plot(middle, y, color=colour, lw=1.8)[0]
 
 

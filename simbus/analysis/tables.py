@@ -112,11 +112,11 @@ def show(result: Findings, console: Console | None = None) -> None:
     console = console or Terminal()
     console.print(f"{result.scenario}: {setting(result)}\n", markup=False, highlight=False)
     for table in tables(result):
-        console.print(_rich(table), "")
+        console.print(as_grid(table), "")
     for caution in cautions(result):
         console.print(f"note: {caution}\n", markup=False, highlight=False)
     if result.expectations:
-        console.print(_rich(expectations(result)), "")
+        console.print(as_grid(expectations(result)), "")
         console.print(headline(Counter(verdict.outcome for verdict in result.verdicts())), markup=False, highlight=False)
         if said := to_decide(result):
             console.print(said, markup=False, highlight=False)
@@ -158,7 +158,8 @@ def _cell(result: Findings, path: str) -> str:
     return formats.interval(result.estimate(path), result.resolve(path).metric.unit)
 
 
-def _rich(table: Table) -> RichTable:
+def as_grid(table: Table) -> RichTable:
+    """The table as rich prints it."""
     from rich import box
     from rich.table import Table as Grid
     from rich.text import Text

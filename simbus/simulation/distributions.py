@@ -31,7 +31,7 @@ from simbus.simulation.laws import (
     Weibull,
     whole,
 )
-from simbus.units import SECOND, duration, number
+from simbus.units import duration, number, unit_scale
 
 __all__ = [
     "LONGEST",
@@ -137,14 +137,16 @@ def empirical(
     values: str | Sequence[Duration] | None = None,
     file: str | Path | None = None,
     column: str = "seconds",
+    unit: str = "s",
     folder: Path | None = None,
 ) -> Empirical:
     """Measured times, drawn with replacement: ``empirical(["30ms", "42ms"])`` or ``empirical(file="handler.csv")``.
 
     Args:
         values: the times, or one text with commas between them: ``"30ms,42ms"``.
-        file: instead, a CSV file with a header; the times are plain numbers of seconds.
+        file: instead, a CSV file with a header; the times are plain numbers.
         column: the column of that file.
+        unit: what its numbers are, ``"ms"``; seconds unless it says otherwise.
         folder: where a relative ``file`` is looked up, by default the current folder.
 
     Raises:
@@ -154,9 +156,9 @@ def empirical(
     if (values is None) == (file is None):
         raise UnitError('values: give values or a file, not both; write "empirical 30ms,42ms" or "empirical file=times.csv"')
     if file is not None:
-        rows = read_columns(file, [str(column)], folder)
-        source = f"file={quote(str(file))} column={quote(str(column))}"
-        return Empirical(tuple(round(seconds * SECOND) for [seconds] in rows), source)
+        scale, rows = unit_scale(unit), read_columns(file, [str(column)], folder)
+        source = f"file={quote(str(file))} column={quote(str(column))}{f' unit={unit}' if unit != 's' else ''}"
+        return Empirical(tuple(round(number * scale) for [number] in rows), source)
     return Empirical(tuple(duration(part, "values") for part in _parts(values)))
 
 
