@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from simbus.simulation.experiment import simulate, sweep
     from simbus.simulation.failures import exponential_backoff, fixed_backoff, in_handler, requeue
     from simbus.simulation.file import read_scenario
-    from simbus.simulation.replays import replay
     from simbus.simulation.fitting import fit
+    from simbus.simulation.replays import replay
     from simbus.simulation.scenario import Scenario
     from simbus.simulation.workloads import (
         batches,

@@ -171,7 +171,8 @@ def run(
     for path in filter(None, (html, json_)):
         _check_writable(path, file)
     with _complaints(file):
-        _warn(file, scenario)
+        scenario.validate()
+        _warn(file, scenario.check().warnings)
         given = {"seed": seed, "replications": replications, "precision": precision, "max_replications": max_replications}
         result = _simulate(scenario, given, jobs)
     if html:
@@ -189,8 +190,9 @@ def run(
 def check(context: click.Context, files: tuple[Path, ...]) -> None:
     """Validate scenario files, and warn of what will not work.
 
-    For each FILE one line says that it can be run and how busy its consumers will be, retries counted. Warnings tell of a
-    routing key that reaches no queue, of consumers that cannot keep up, and of runs too short to answer what is expected.
+    For each FILE a table says how busy its consumers will be, retries counted, and what is left when one of them is lost.
+    Warnings tell of a routing key that reaches no queue, of consumers that cannot keep up, of dead letters that reach no queue or
+    go round, of a prefetch that is too small or too large, and of runs too short to answer what is expected.
     """
     bad = False
     for file in files:
@@ -220,8 +222,7 @@ def fit(file: Path, column: str, unit: str, plot: Path | None, seed: int) -> Non
         _check_writable(plot, file)
     with _complaints():
         found = fit(file=file, column=column, unit=unit, seed=seed)
-    for warning in found.warnings:
-        click.echo(_line(f"simbus: {file}: warning: {warning}"), err=True)
+    _warn(file, found.warnings)
     click.echo(f"{file}: {len(found.samples):,} times\n")
     _print(found.as_text())
     click.echo(f"\nservice = {json.dumps(str(found), ensure_ascii=False)}")
@@ -256,14 +257,15 @@ def serve(
 
 
 def _check(file: Path) -> None:
-    from simbus.simulation.check import utilisation
-
     with _complaints():
         scenario = _scenario(file)
     with _complaints(file):
-        _warn(file, scenario)
-        busy = ", ".join(f"{name} {share:.2f}" for name, share in utilisation(scenario).items())
-    click.echo(f"{file}: can be run; utilisation: {busy or 'no consumers'}")
+        scenario.validate()
+        found = scenario.check()
+    click.echo(f"{file}: can be run")
+    for line in found.lines():
+        click.echo(f"  {line}")
+    _warn(file, found.warnings)
 
 
 @contextmanager
@@ -286,10 +288,8 @@ def _scenario(file: Path) -> "Scenario":
     return read_scenario(file)
 
 
-def _warn(file: Path, scenario: "Scenario") -> None:
-    from simbus.simulation.check import warnings
-
-    for warning in warnings(scenario):
+def _warn(file: Path, warnings: Sequence[str]) -> None:
+    for warning in warnings:
         click.echo(_line(f"simbus: {file}: warning: {warning}"), err=True)
 
 

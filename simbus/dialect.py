@@ -176,6 +176,9 @@ class Dialect(Protocol):
     def destinations(self, broker: Broker, address: Mapping[str, Any]) -> Sequence[str]:
         """The queues that ``address`` reaches now; empty when unroutable."""
 
+    def dead_letter_address(self, broker: Broker, queue: str, address: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """Where a message that was published to ``address`` goes when it is removed from ``queue``; None when it is discarded."""
+
     def subscription(
         self, broker: Broker, name: str, queue: str, prefetch: int | None, *, auto: bool = False, priority: int = 0
     ) -> Subscription:

@@ -31,6 +31,11 @@ class Room:
     names_dialects: bool = False  # may say `rabbitmq`
 
 
+# What a user calls of the simulation, and what that needs of the analysis.
+_FRONT_DOOR = (
+    *("assembly", "stopping", "pilot", "experiment", "exact", "fitting"),
+    *("check", "prefetch", "planning", "scenario", "file"),
+)
 SHARED = ("units", "errors", "effects", "dialect", "clock", "trace", "faults", "documents", "log")
 DIALECTS = ("rabbitmq",)
 
@@ -69,7 +74,7 @@ ROOMS = {
     "theory": Room(("simbus.theory",), pure=True),
     "analysis": Room(("simbus.analysis", "simbus.analysis.*"), below=("units", "errors", "effects")),
     "front door": Room(
-        tuple(f"simbus.simulation.{name}" for name in ("assembly", "stopping", "pilot", "experiment", "check", "exact", "fitting")),
+        tuple(f"simbus.simulation.{name}" for name in _FRONT_DOOR),
         below=(*SHARED, "theory", "simulation", "analysis"),
     ),
     "simulation": Room(("simbus.simulation", "simbus.simulation.*"), below=SHARED),

@@ -190,15 +190,32 @@ def test_check_tells_that_a_scenario_can_be_run_and_how_busy_it_is(run, shop):
     shop(HOLDS)
     bookstore = SCENARIOS / "bookstore.toml"
     code, out, err = run("check", bookstore, "quick.toml")
-    first, second = out.splitlines()
-    assert first == f"{bookstore}: can be run; utilisation: inventory 0.70, email 0.40, audit 0.04"
-    assert second == "quick.toml: can be run; utilisation: worker 0.20"
+    assert out.splitlines() == [
+        f"{bookstore}: can be run",
+        "  group      queue                  arrivals  attempts  servers  utilisation  headroom   one less",
+        "  inventory  order.inventory.queue     20 /s      1.01        1         0.70       30%  none left",
+        "  email      order.email.queue         20 /s         1        1         0.40       60%  none left",
+        "  audit      audit.queue               20 /s         1        1         0.04       96%  none left",
+        "quick.toml: can be run",
+        "  group   queue  arrivals  attempts  servers  utilisation  headroom   one less",
+        "  worker  work      20 /s         1        1         0.20       80%  none left",
+    ]
+    assert (code, err) == (0, "")
+
+
+def test_check_shows_where_dead_letters_come_round(run, shop):
+    text = (QUICK % "").replace("[queues.work]", "[queues.work]\ndead_letter_exchange = ''\ndead_letter_routing_key = 'later'")
+    text += "failure = { permanent = 0.1 }\n[queues.later]\nmessage_ttl = '1s'\n"
+    code, out, err = run("check", shop(text=text + "dead_letter_exchange = ''\ndead_letter_routing_key = 'work'\n"))
+    assert out.splitlines()[-1] == (
+        "  cycle: work → later → work: dead letters come round until they are accepted, 1.11 times on average"
+    )
     assert (code, err) == (0, "")
 
 
 def test_check_looks_at_every_file(run, shop):
     code, out, err = run("check", "no.toml", shop(HOLDS))
-    assert (code, out) == (2, "quick.toml: can be run; utilisation: worker 0.20\n")
+    assert (code, out.splitlines()[0]) == (2, "quick.toml: can be run")
     assert err.startswith("simbus: no.toml: there is no such file")
 
 

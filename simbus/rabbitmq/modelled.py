@@ -21,7 +21,17 @@ from simbus.rabbitmq.options import declare_topology
 from simbus.rabbitmq.versions import V4_0
 from simbus.units import MILLISECOND
 
-__all__ = ["build", "declare", "destinations", "discipline", "publisher", "read_definitions", "restart", "subscription"]
+__all__ = [
+    "build",
+    "dead_letter_address",
+    "declare",
+    "destinations",
+    "discipline",
+    "publisher",
+    "read_definitions",
+    "restart",
+    "subscription",
+]
 
 
 class Subscription:
@@ -122,6 +132,16 @@ def destinations(broker: dialect.Broker, address: Mapping[str, Any]) -> Sequence
     vhost = cast(Broker, broker).vhost()
     source = vhost.exchanges.get(exchange)
     return () if source is None else vhost.route(source, Message(0, exchange, routing_key, Properties(), b"")).names
+
+
+def dead_letter_address(broker: dialect.Broker, queue: str, address: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """The queue's dead letter exchange, and its routing key or else the message's own."""
+    options = cast(Broker, broker).vhost().queues[queue].options
+    if options.dead_letter_exchange is None:
+        return None
+    own = options.dead_letter_routing_key
+    rest = {key: value for key, value in address.items() if key != "to"}
+    return {**rest, "exchange": options.dead_letter_exchange, "routing_key": _address(address)[1] if own is None else own}
 
 
 def subscription(

@@ -25,14 +25,15 @@ from simbus.simulation.lines import Line
 from simbus.simulation.load import served
 from simbus.simulation.network import Lossy, LostAcks, Network
 from simbus.simulation.publishers import Confirming, Publisher, Token, at_once, sender_from_afar, sender_until_applied
-from simbus.simulation.scenario import ConsumerSpec, PublisherSpec, Scenario
 from simbus.simulation.servers import Handler
+from simbus.simulation.specs import ConsumerSpec, PublisherSpec
 from simbus.simulation.streams import Streams, draws
+from simbus.simulation.system import System
 from simbus.simulation.workloads import ClosedLoop
 from simbus.units import SECOND
 
 
-def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
+def run_replication(scenario: System, seed: int, index: int) -> Replication:
     """One replication: a broker, its modelled parties and a recorder, run to the end.
 
     Args:
@@ -67,21 +68,21 @@ def run_replication(scenario: Scenario, seed: int, index: int) -> Replication:
     return replace(found, controls=outcomes(scenario, streams, end))
 
 
-def expected(scenario: Scenario) -> tuple[Expectation, ...]:
+def expected(scenario: System) -> tuple[Expectation, ...]:
     """The scenario's expectations, read against its names; ScenarioError for one that cannot be."""
     queues, consumers = tuple(scenario.topology.queues), tuple(scenario.consumers)
     classes = scenario.classes_in_queues
     return tuple(expectations.parse(text, queues, consumers, classes) for text in scenario.expectations)
 
 
-def _quantiles(scenario: Scenario) -> list[float]:
+def _quantiles(scenario: System) -> list[float]:
     """The probabilities of the quantiles that are asked for by name."""
     precise = scenario.run.precision if isinstance(scenario.run.precision, Mapping) else ()
     asked = (quantile(name) for name in (*(each.target.name for each in expected(scenario)), *precise))
     return [probability for probability in asked if probability is not None]
 
 
-def _add_publisher(parties: Parties, spec: PublisherSpec, streams: Streams, scenario: Scenario) -> None:
+def _add_publisher(parties: Parties, spec: PublisherSpec, streams: Streams, scenario: System) -> None:
     """A publisher that publishes at its instants, or when its tokens are free."""
     arrivals, confirms, driver = spec.arrivals, spec.confirms, parties.driver
     content = Content(spec.name, spec.kinds, spec.marks, streams)
@@ -110,7 +111,7 @@ def _jitter(spec: PublisherSpec, streams: Streams) -> Iterator[float]:
     return draws(streams.generator(f"publishers.{spec.name}", "jitter"), lambda generator, n: generator.random(n))
 
 
-def _parties(driver: Driver, kind: Dialect, scenario: Scenario, streams: Streams) -> Parties:
+def _parties(driver: Driver, kind: Dialect, scenario: System, streams: Streams) -> Parties:
     """Who takes part, so far without anyone, and what lies between them and the broker, where anything does."""
 
     def of(*kinds: str) -> dict[str, None]:
@@ -141,12 +142,12 @@ def _subscribe(parties: Parties, spec: ConsumerSpec, name: str) -> Subscription:
     return there() if network is None else network.subscribe(there)
 
 
-def _watched(scenario: Scenario) -> set[str]:
+def _watched(scenario: System) -> set[str]:
     """The groups of which someone wants to know whether they are busy."""
     return {name for outage in scenario.outages.values() if outage.clock == "busy" for name in outage.whom}
 
 
-def _connect(parties: Parties, name: str, scenario: Scenario, *, confirms: bool, waits: bool) -> dialect.Publisher:
+def _connect(parties: Parties, name: str, scenario: System, *, confirms: bool, waits: bool) -> dialect.Publisher:
     """A publisher's connection; one that something may happen to is a line. Who waits for an answer sees what got nowhere."""
     broker, network = parties.driver.broker, parties.networks.get(name)
     connect = partial(parties.kind.publisher, broker, name, confirms=confirms)
@@ -175,7 +176,7 @@ def _epochs(name: str, spec: PublisherSpec, streams: Streams) -> Iterator[int]:
     )
 
 
-def _last_arrival(scenario: Scenario, streams: Streams) -> int:
+def _last_arrival(scenario: System, streams: Streams) -> int:
     """When the finite arrivals end; at least a second, so that there is time to average over."""
     return max(SECOND, *(max(_epochs(name, spec, streams), default=0) for name, spec in scenario.publishers.items()))
 

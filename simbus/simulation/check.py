@@ -1,8 +1,8 @@
 """What will not work, said before anything is simulated.
 
 A scenario that cannot run is an error, and ``Scenario.validate`` raises it. Here are the sentences about one that can run and
-will disappoint: what reaches no one, what grows without end, what no run of this length can answer. The numbers are from
-``load``.
+will disappoint: what reaches no one, what grows without end, what no run of this length can answer. Those about dead letters
+and prefetch are in files of their own; the numbers are from ``load``.
 """
 
 import math
@@ -11,91 +11,105 @@ from collections.abc import Iterator
 from simbus.analysis.expectations import Expectation
 from simbus.analysis.findings import Offered
 from simbus.analysis.metrics import quantile
-from simbus.simulation import stopping
+from simbus.simulation import dead_letters, prefetch, stopping
 from simbus.simulation.assembly import expected
+from simbus.simulation.cautions import Caution
 from simbus.simulation.load import Load, capacity, load, utilisation
-from simbus.simulation.scenario import Scenario
 from simbus.simulation.specs import ConsumerSpec, dotted
+from simbus.simulation.system import System
 from simbus.units import SECOND, format_duration
 
-__all__ = ["expectations", "offered_loads", "utilisation", "warnings"]
+__all__ = ["cautions", "expectations", "offered_loads", "utilisation", "warnings"]
 
 _ENOUGH_BEYOND = 10  # observations beyond a quantile, below which it is hardly an estimate
 _ENOUGH_SERVICES = 100  # times E[S] / (1 - utilisation)**2: what a queue needs to forget how it began
 _NEEDS_A_CONSUMER = {"wait", "first_wait", "service", "residence", "attempts", "utilisation", "throughput", "duplicates"}
 
 
-def expectations(scenario: Scenario) -> list[Expectation]:
+def expectations(scenario: System) -> list[Expectation]:
     """The scenario's expectations, read against its names; ScenarioError for one that cannot be."""
     return list(expected(scenario))
 
 
-def warnings(scenario: Scenario) -> list[str]:
+def warnings(scenario: System) -> list[str]:
     """What will not work as it is meant, a line each that names the place and the remedy.
 
     Raises:
         ScenarioError: when the scenario cannot run at all.
     """
     scenario.validate()
-    asked, offered = expectations(scenario), load(scenario)
+    return [str(each) for each in cautions(scenario, load(scenario))]
+
+
+def cautions(scenario: System, offered: Load) -> list[Caution]:
+    """The same of a scenario that validates and is offered that load, with place, problem and remedy apart."""
+    asked = expectations(scenario)
     stopping.wanted(scenario, tuple(asked))
-    found = [*_unroutable(scenario, offered), *_idle(scenario, offered), *_overloaded(scenario, offered)]
-    return [*found, *_without_consumer(scenario, offered), *_unanswerable(scenario, asked), *_too_short(scenario, asked, offered)]
+    return [
+        *_unroutable(scenario, offered),
+        *_idle(scenario, offered),
+        *_overloaded(scenario, offered),
+        *_without_consumer(scenario, offered),
+        *dead_letters.cautions(scenario),
+        *prefetch.cautions(scenario, offered),
+        *_unanswerable(scenario, asked),
+        *_too_short(scenario, asked, offered),
+    ]
 
 
-def offered_loads(scenario: Scenario) -> tuple[Offered, ...]:
+def offered_loads(scenario: System) -> tuple[Offered, ...]:
     """The load of each consumed queue, and how long a run has to be for it."""
     offered = load(scenario)
     loads = ((queue, groups, offered.steady[next(iter(groups))]) for queue, groups in _by_queue(scenario).items())
     return tuple(Offered(queue, busy, _to_settle(groups, busy)) for queue, groups, busy in loads)
 
 
-def _unroutable(scenario: Scenario, offered: Load) -> Iterator[str]:
+def _unroutable(scenario: System, offered: Load) -> Iterator[Caution]:
     for name, kind in offered.unroutable:
         lost = "every message" if kind.share == 1 else "every such message"
-        yield (
-            f"{dotted('publishers', name)}.routing_key: {kind.key!r} reaches no queue from exchange "
-            f"{scenario.publishers[name].exchange!r}, so {lost} is lost; bind a queue to it"
-        )
+        problem = f"{kind.key!r} reaches no queue from exchange {scenario.publishers[name].exchange!r}, so {lost} is lost"
+        yield Caution(f"{dotted('publishers', name)}.routing_key", problem, "bind a queue to it")
 
 
-def _idle(scenario: Scenario, offered: Load) -> Iterator[str]:
+def _idle(scenario: System, offered: Load) -> Iterator[Caution]:
     for name, consumer in scenario.consumers.items():
         if not offered.arrivals.get(consumer.queue):
-            yield f"{dotted('consumers', name)}.queue: nothing reaches {consumer.queue!r}; bind it, or publish to it"
+            at = f"{dotted('consumers', name)}.queue"
+            yield Caution(at, f"nothing reaches {consumer.queue!r}", "bind it, or publish to it")
 
 
-def _overloaded(scenario: Scenario, offered: Load) -> Iterator[str]:
-    end = "until a limit or a TTL stops it" if scenario.run.duration else "until the arrivals end"
+def _overloaded(scenario: System, offered: Load) -> Iterator[Caution]:
+    finite = scenario.run.duration is None and all(each.arrivals.finite for each in scenario.publishers.values())
+    end = "until the arrivals end" if finite else "until a limit or a TTL stops it"
     for queue, groups in _by_queue(scenario).items():
         busy, arriving = offered.steady[next(iter(groups))], offered.arrivals.get(queue, 0.0)
         if busy >= 1 and arriving < math.inf:  # a whole trace at one instant has no rate
             finished = sum(capacity(group) for group in groups.values())
-            yield (
-                f"{dotted('queues', queue)}: utilisation {busy:.2f}, retries counted: {arriving:.3g} messages arrive a second "
-                f"and {', '.join(groups)} can finish {finished:.3g}, so it grows {end}; add consumers, or make them faster"
+            problem = (
+                f"utilisation {busy:.2f}, retries counted: {arriving:.3g} messages arrive a second "
+                f"and {', '.join(groups)} can finish {finished:.3g}, so it grows {end}"
             )
+            yield Caution(dotted("queues", queue), problem, "add consumers, or make them faster")
 
 
-def _without_consumer(scenario: Scenario, offered: Load) -> Iterator[str]:
+def _without_consumer(scenario: System, offered: Load) -> Iterator[Caution]:
     """Only queues that publishers reach: a dead-letter queue without a consumer is what one expects."""
     served = _by_queue(scenario)
     for queue, rate in offered.published.items():
         if queue not in served and queue not in offered.passing:
-            yield (
-                f"{dotted('queues', queue)}: {rate:.3g} messages arrive a second and no one consumes them, so they "
-                "count as lost (unconsumed); add a consumer if that is not meant"
-            )
+            problem = f"{rate:.3g} messages arrive a second and no one consumes them, so they count as lost (unconsumed)"
+            yield Caution(dotted("queues", queue), problem, "add a consumer if that is not meant")
 
 
-def _unanswerable(scenario: Scenario, asked: list[Expectation]) -> Iterator[str]:
+def _unanswerable(scenario: System, asked: list[Expectation]) -> Iterator[Caution]:
     unserved = scenario.topology.queues.keys() - _by_queue(scenario).keys()
     for each in asked:
         if each.target.entity in unserved and each.target.name.partition(".")[0] in _NEEDS_A_CONSUMER:
-            yield f"expect: {each.text!r} can never be decided, because {each.target.entity!r} has no consumer; add one"
+            problem = f"{each.text!r} can never be decided, because {each.target.entity!r} has no consumer"
+            yield Caution("expect", problem, "add one")
 
 
-def _too_short(scenario: Scenario, asked: list[Expectation], offered: Load) -> Iterator[str]:
+def _too_short(scenario: System, asked: list[Expectation], offered: Load) -> Iterator[Caution]:
     """A replayed trace is as long as it is, so this is about runs with a duration only."""
     if scenario.run.duration is None:
         return
@@ -103,12 +117,12 @@ def _too_short(scenario: Scenario, asked: list[Expectation], offered: Load) -> I
         needed = _for_quantile(each, offered)
         if needed > scenario.run.duration:
             few = f"fewer than {_ENOUGH_BEYOND} observations beyond the quantile in a replication"
-            yield f"run.duration: too short for {each.text!r}, {few}; {_longer(needed)}"
+            yield Caution("run.duration", f"too short for {each.text!r}, {few}", _longer(needed))
     for queue, groups in _by_queue(scenario).items():
         busy = offered.steady[next(iter(groups))]
         needed = _to_settle(groups, busy)
         if needed > scenario.run.duration:
-            yield f"run.duration: too short for {queue!r} to settle at utilisation {busy:.2f}; {_longer(needed)}"
+            yield Caution("run.duration", f"too short for {queue!r} to settle at utilisation {busy:.2f}", _longer(needed))
 
 
 def _for_quantile(each: Expectation, offered: Load) -> float:
@@ -129,7 +143,7 @@ def _longer(needed: float) -> str:
     return f"make it {format_duration(needed)} or longer"
 
 
-def _by_queue(scenario: Scenario) -> dict[str, dict[str, ConsumerSpec]]:
+def _by_queue(scenario: System) -> dict[str, dict[str, ConsumerSpec]]:
     queues: dict[str, dict[str, ConsumerSpec]] = {}
     for name, consumer in scenario.consumers.items():
         queues.setdefault(consumer.queue, {})[name] = consumer

@@ -15,8 +15,8 @@ from simbus.dialect import Broker, Subscription
 from simbus.effects import Delivered, Enqueued
 from simbus.simulation.failures import Retry
 from simbus.simulation.messages import Kind
-from simbus.simulation.scenario import Scenario
 from simbus.simulation.specs import ConsumerSpec
+from simbus.simulation.system import System
 from simbus.simulation.workloads import ClosedLoop
 from simbus.units import SECOND
 
@@ -50,7 +50,7 @@ class Load:
     steady: dict[str, float]
 
 
-def load(scenario: Scenario) -> Load:
+def load(scenario: System) -> Load:
     """The offered load of a scenario that validates.
 
     At a utilisation of 1 or above the queue grows without end. For retries in the handler it is exact, and so is it for
@@ -78,17 +78,17 @@ def load(scenario: Scenario) -> Load:
     return Load(dict(arrivals), dict(published), passing, named, unroutable, *busy)
 
 
-def utilisation(scenario: Scenario) -> dict[str, float]:
+def utilisation(scenario: System) -> dict[str, float]:
     """The utilisation of each group of consumers, retries and back-off counted; see :func:`load`."""
     return load(scenario).utilisation
 
 
-def overloaded(scenario: Scenario) -> tuple[str, ...]:
+def overloaded(scenario: System) -> tuple[str, ...]:
     """The groups of consumers that cannot keep up, retries counted: their queues grow without end."""
     return tuple(name for name, busy in load(scenario).steady.items() if busy >= 1)
 
 
-def served(scenario: Scenario) -> set[str]:
+def served(scenario: System) -> set[str]:
     """The queues whose copies a consumer will see: those with consumers, and delay queues that lead to one."""
     found = {consumer.queue for consumer in scenario.consumers.values()}
     onward = [step for name in scenario.publishers for path in _paths(scenario, name) for step in path.onward.items()]
@@ -146,13 +146,13 @@ def _backoff(retry: Retry, p: float) -> float:
     return total / SECOND
 
 
-def _waits(scenario: Scenario, publisher: str) -> bool:
+def _waits(scenario: System, publisher: str) -> bool:
     """Whether a publisher slows down with those who consume what it publishes."""
     arrivals = scenario.publishers[publisher].arrivals
     return isinstance(arrivals, ClosedLoop) and arrivals.until == "applied"
 
 
-def _rate(scenario: Scenario, publisher: str, paths: Sequence["_Path"]) -> float:
+def _rate(scenario: System, publisher: str, paths: Sequence["_Path"]) -> float:
     """Messages per second of a publisher; of a closed loop at most."""
     most = scenario.publishers[publisher].arrivals.rate
     if not _waits(scenario, publisher):
@@ -165,7 +165,7 @@ def _rate(scenario: Scenario, publisher: str, paths: Sequence["_Path"]) -> float
     return min([most, *(finished[queue] / often for queue, often in visits.items() if queue in finished and often)])
 
 
-def _finished(scenario: Scenario) -> dict[str, float]:
+def _finished(scenario: System) -> dict[str, float]:
     """By queue that is consumed, the messages per second that its consumers can finish."""
     finished = defaultdict[str, float](float)
     for consumer in scenario.consumers.values():
@@ -173,7 +173,7 @@ def _finished(scenario: Scenario) -> dict[str, float]:
     return finished
 
 
-def _utilisation(scenario: Scenario, arrivals: Mapping[str, float]) -> dict[str, float]:
+def _utilisation(scenario: System, arrivals: Mapping[str, float]) -> dict[str, float]:
     finished = _finished(scenario)
     return {name: _ratio(arrivals.get(each.queue, 0.0), finished[each.queue]) for name, each in scenario.consumers.items()}
 
@@ -196,7 +196,7 @@ class _Path:
         return math.fsum(kind.share for kind in self.kinds)
 
 
-def _paths(scenario: Scenario, publisher: str) -> list[_Path]:
+def _paths(scenario: System, publisher: str) -> list[_Path]:
     """A path for each kind of message; of very many (a trace names a key for each customer) one for those that begin alike."""
     kinds = scenario.publishers[publisher].kinds
     if len(kinds) <= _FOLLOWED:
@@ -208,7 +208,7 @@ def _paths(scenario: Scenario, publisher: str) -> list[_Path]:
     return [_path(scenario, publisher, group) for group in alike.values()]
 
 
-def _path(scenario: Scenario, publisher: str, kinds: Sequence[Kind]) -> _Path:
+def _path(scenario: System, publisher: str, kinds: Sequence[Kind]) -> _Path:
     """Send one message through a broker; only what it says it did is used."""
     dialect, address = dialects.load(scenario.dialect), kinds[0].address
     broker = dialect.build(scenario.topology)
@@ -244,9 +244,9 @@ def _follow(broker: Broker, consumers: Mapping[int, Subscription], path: _Path) 
             broker.advance(broker.next_deadline)
 
 
-def _balance(scenario: Scenario, path: _Path, rate: float) -> dict[str, float]:
+def _balance(scenario: System, path: _Path, rate: float) -> dict[str, float]:
     """Arrivals per second at each queue: from the publisher, and from other queues by the share that leaves them onward."""
-    shares = _shares_rejected(scenario)
+    shares = shares_rejected(scenario)
     leaving = {queue: shares.get(queue, 1.0) for queue in path.onward}
     steps = [(queue, target, share) for queue, share in leaving.items() if share for target in path.onward[queue]]
     rates = base = dict.fromkeys(path.first, rate)
@@ -260,7 +260,7 @@ def _balance(scenario: Scenario, path: _Path, rate: float) -> dict[str, float]:
     return rates
 
 
-def _shares_rejected(scenario: Scenario) -> dict[str, float]:
+def shares_rejected(scenario: System) -> dict[str, float]:
     """By consumed queue, the share of its messages that end rejected; groups share a queue by their capacity."""
     rejected, capacities = defaultdict[str, float](float), defaultdict[str, float](float)
     for consumer in scenario.consumers.values():

@@ -25,6 +25,7 @@ from simbus.documents import read_document
 from simbus.errors import ScenarioError, SimbusError
 from simbus.simulation.network import NetworkSpec
 from simbus.simulation.outages import OutageSpec
+from simbus.simulation.planning import Check, check
 from simbus.simulation.specs import Binding, ConsumerSpec, PublisherSpec, RunSpec, dotted, keys, read
 from simbus.simulation.words import unknown
 from simbus.units import duration_text
@@ -440,6 +441,14 @@ class Scenario:
             self._check_publisher(name, broker)
         if run:
             self._check_run()
+
+    def check(self) -> Check:
+        """What can be told before it runs: how busy consumers will be, retries counted, and what will not work as it is meant.
+
+        Raises:
+            ScenarioError: as :meth:`validate`, and for an expectation that cannot be.
+        """
+        return check(self)
 
     def _build(self) -> Broker:
         try:

@@ -14,13 +14,13 @@ from itertools import count
 from simbus.analysis.expectations import Expectation, resolve
 from simbus.analysis.findings import Findings
 from simbus.errors import ScenarioError
-from simbus.simulation.scenario import Scenario
+from simbus.simulation.system import System
 
 _FEWEST = 3  # observations that an interval is judged by
 _AHEAD = 5  # how many more are looked at, or a twentieth of those so far where that is more
 
 
-def wanted(scenario: Scenario, asked: tuple[Expectation, ...]) -> tuple[tuple[str, float], ...]:
+def wanted(scenario: System, asked: tuple[Expectation, ...]) -> tuple[tuple[str, float], ...]:
     """The metrics that have to be precise and how precise, by path: those of the expectations where none is named.
 
     Raises:
@@ -39,7 +39,7 @@ def wanted(scenario: Scenario, asked: tuple[Expectation, ...]) -> tuple[tuple[st
     return tuple(precision.items())
 
 
-def _check_path(path: str, scenario: Scenario) -> None:
+def _check_path(path: str, scenario: System) -> None:
     try:
         resolve(path, tuple(scenario.topology.queues), tuple(scenario.consumers), scenario.classes_in_queues)
     except ScenarioError as error:
