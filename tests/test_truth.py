@@ -336,7 +336,7 @@ TRUTHS = {
     },
     # 21, 21b: an acknowledgement lost, with its connection or alone; a process that crashes: each attempt, with probability
     # g / (g + mu). Where a connection is lost, the longer attempts are the ones to be repeated: a message takes T of the server,
-    # Exp(mu + g) and, each time that it is lost, Exp(mu) more, so that E T = 1.1 and E T**2 = 2.62 go into Pollaczek and Khinchine.
+    # Exp(mu + g) and, each time that it is lost, Exp(mu) more: E T = 1.1 and E T**2 = 2.62 go into Pollaczek and Khinchine.
     **{
         f"{share} of acknowledgements lost": Truth(
             unacknowledged(share),

@@ -106,11 +106,10 @@ def resolve(path: str, queues: Sequence[str], consumers: Sequence[str] = (), cla
     Raises:
         ScenarioError: when nothing fits (the nearest path is named) or two things fit equally.
     """
-    fits = [
-        (len(prefix), Target(path, f"{key}.{path[len(prefix) + 1 :]}", path[len(prefix) + 1 :], metric))
-        for prefix, key, table in _entities(queues, consumers, classes)
-        if path.startswith(f"{prefix}.") and (metric := metrics.find(table, path[len(prefix) + 1 :]))
-    ]
+    try:
+        fits = _fits(path, queues, consumers, classes)
+    except UnitError as error:
+        raise ScenarioError(_PLACE, f"{path!r}: {error}") from None
     longest = [target for length, target in fits if length == max(length for length, _ in fits)]
     if not longest:
         raise ScenarioError(_PLACE, f"unknown metric {path!r}{_nearest(path, queues, consumers, classes)}")
@@ -118,6 +117,15 @@ def resolve(path: str, queues: Sequence[str], consumers: Sequence[str] = (), cla
         remedy = f"write queues.{path} or consumers.{path}"
         raise ScenarioError(_PLACE, f"{path!r} may mean {' or '.join(target.key for target in longest)}; {remedy}")
     return longest[0]
+
+
+def _fits(path: str, queues: Iterable[str], consumers: Iterable[str], classes: Iterable[str]) -> list[tuple[int, Target]]:
+    """All that a path may mean, with the length of the name in it."""
+    return [
+        (len(prefix), Target(path, f"{key}.{path[len(prefix) + 1 :]}", path[len(prefix) + 1 :], metric))
+        for prefix, key, table in _entities(queues, consumers, classes)
+        if path.startswith(f"{prefix}.") and (metric := metrics.find(table, path[len(prefix) + 1 :]))
+    ]
 
 
 def _entities(

@@ -19,7 +19,7 @@ from simbus.analysis.controls import controlled
 from simbus.analysis.estimates import Estimate, share, student_t
 from simbus.analysis.exact import Exact
 from simbus.analysis.expectations import Expectation, Target, Verdict, parse, resolve
-from simbus.analysis.metrics import quantile
+from simbus.analysis.metrics import quantile, seen_after
 from simbus.analysis.precision import Precision, shared_out
 from simbus.analysis.replication import PROBABILITIES, Replication
 from simbus.analysis.warmup import mser5
@@ -245,10 +245,19 @@ class Findings:
         return self._paired(self._recorded(target))
 
     def _recorded(self, target: Target) -> list[float]:
-        """The recorded values, or for a quantile that was not recorded its point on the quantile curve."""
+        """The recorded values, or for a quantile that was not recorded, or what is seen after a time, a point on a curve."""
+        if (after := seen_after(target.name)) is not None:
+            return [_seen(each, after) for each in self.replications]
         probability = quantile(target.name)
         if probability is None or any(target.key in each.values for each in self.replications):
             return self._values(target.key)
         curves = self._rows(f"{target.key.rpartition('.p')[0]}.quantiles")
         at = np.flatnonzero(probability == PROBABILITIES)
         return [float(curve[at[0]]) for curve in curves] if len(at) and curves.size else self._values(target.key)
+
+
+def _seen(replication: Replication, after: int) -> float:
+    """The share of consistency windows that have closed so many nanoseconds after the publish; nan where there are none."""
+    times, shares = (replication.curves.get(f"window.seen.{what}", np.empty(0)) for what in ("times", "shares"))
+    place = int(np.searchsorted(times, after / SECOND, side="right"))
+    return float(shares[place - 1]) if place else 0.0 if len(times) else math.nan

@@ -14,6 +14,8 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
+from simbus.units import duration
+
 Unit = Literal["time", "rate", "share", "count"]
 
 
@@ -54,6 +56,7 @@ WINDOW_MEANING = (
     "From the publish of a message until its last subscriber has applied it. A window that never closes is infinite, "
     "so a quantile beyond the closed ones reads “never”; one still open at the end of the run is censored, not dropped."
 )
+_SEEN = re.compile(r"seen\((.*)\)")
 _STATISTICS = ("mean", "p50", "p95", "p99", "max")
 _QUANTILE = re.compile(r"p(?:100|[0-9]{1,2}(?:\.[0-9]+)?)$")
 
@@ -109,6 +112,7 @@ WINDOW = {
     "n": Metric("count", "Number of windows looked at: closed, never closing and still open."),
     "never": Metric("share", "Share of windows that never close.", "n"),
     "open": Metric("share", "Share of windows that are still open at the end of the run.", "n"),
+    "seen(500ms)": Metric("share", "Probability that a read so long after the publish sees it applied by every subscriber.", "n"),
 }
 
 
@@ -128,7 +132,19 @@ def sample(name: str) -> str:
     return _QUANTILE.sub("n", name)
 
 
+def seen_after(name: str) -> int | None:
+    """The time that a metric's name asks for, in nanoseconds: 500,000,000 for ``seen(500ms)``, None for other names.
+
+    Raises:
+        UnitError: it is no time.
+    """
+    found = _SEEN.fullmatch(name)
+    return None if found is None else duration(found[1], "seen")
+
+
 def find(table: dict[str, Metric], name: str) -> Metric | None:
-    """The metric of that name; any quantile is one where ``p50`` is."""
+    """The metric of that name; any quantile is one where ``p50`` is, and so is ``seen`` of any time where it is of one."""
+    if seen_after(name) is not None:
+        return table.get("seen(500ms)")
     known = _QUANTILE.sub("p50", name)
     return table.get(name) or (table.get(known) if known.rpartition(".")[2] == "p50" else None)

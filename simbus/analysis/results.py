@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from simbus.analysis.cautions import cautions
@@ -14,7 +15,7 @@ from simbus.analysis.estimates import Estimate, student_t
 from simbus.analysis.exact import z_score
 from simbus.analysis.findings import Findings, Settings
 from simbus.analysis.metrics import CAUSES
-from simbus.units import SECOND
+from simbus.units import SECOND, duration, duration_text
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -52,6 +53,20 @@ class Result(Findings):
         from pandas import DataFrame as Frame
 
         return Frame({name: _limits(self.estimate(f"window.{name}")) for name in _WINDOW}).T
+
+    def seen(self, after: str | timedelta) -> Estimate:
+        """The probability that a read so long after the publish sees a message applied by every subscriber.
+
+        Windows that were still open at the end count as such (Kaplan and Meier); the expectation is
+        ``window.seen(500ms) > 99%``.
+
+        Args:
+            after: the time, such as ``"500ms"``.
+
+        Raises:
+            UnitError: it is no time.
+        """
+        return self.estimate(f"window.seen({duration_text(duration(after, 'after'))})")
 
     def theory(self) -> DataFrame:
         """A row for each metric of which a closed form is known: model, exact value, estimate, z-score and source.

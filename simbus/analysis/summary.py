@@ -42,6 +42,7 @@ def summarise(seen: Observed, index: int, quantiles: Iterable[float], trace_hash
     for group in seen.groups.values():
         values |= _prefixed(f"consumers.{group.name}", _of_group(seen, group))
     curves = _curves(seen) | {"window.quantiles": survival_quantiles(closed, still_open, PROBABILITIES)}
+    curves["window.seen.times"], curves["window.seen.shares"] = thinned(*survival(closed, still_open))
     if batched:
         curves |= {f"{key}.batches": means for key, means in _batches(seen, closed, wanted) if len(means)}
     return Replication(index, values, curves, trace_hash)
@@ -220,21 +221,42 @@ def _quantiles(values: Floats, probabilities: Floats) -> Floats:
 def survival_quantiles(closed: Floats, still_open: Floats, probabilities: Floats) -> Floats:
     """Quantiles of times of which some are infinite and some only known to exceed an age.
 
-    The product-limit estimate (Kaplan and Meier 1958), of which the p-quantile is the first time at which
-    at least p have ended. Beyond what was observed the answer is infinite: nobody has seen it end.
+    The p-quantile is the first time at which at least p have ended, by :func:`survival`. Beyond what was observed the answer is
+    infinite: nobody has seen it end.
 
     Args:
         closed: times that ended, and ``inf`` for those that never will.
         still_open: ages of those that may still end.
         probabilities: of the quantiles.
     """
-    if not len(closed) + len(still_open):
+    times, share_ended = survival(closed, still_open)
+    if not len(times):
         return np.full(len(probabilities), math.nan)
+    first = np.searchsorted(share_ended, probabilities - 1e-12)
+    return np.where(first < len(times), times[np.minimum(first, len(times) - 1)], math.inf)
+
+
+def survival(closed: Floats, still_open: Floats) -> tuple[Floats, Floats]:
+    """Times in order, and which share has ended by each of them: the product-limit estimate (Kaplan and Meier 1958).
+
+    Args:
+        closed: times that ended, and ``inf`` for those that never will.
+        still_open: ages of those that may still end.
+    """
     times = np.concatenate([closed, still_open])
     ended = np.concatenate([np.isfinite(closed), np.zeros(len(still_open), dtype=bool)])
     order = np.lexsort((~ended, times))  # at equal times, what ended comes first
     times, ended = times[order], ended[order]
     at_risk = np.arange(len(times), 0, -1)
-    share_ended = 1 - np.cumprod(np.where(ended, 1 - 1 / at_risk, 1.0))
-    first = np.searchsorted(share_ended, probabilities - 1e-12)
-    return np.where(first < len(times), times[np.minimum(first, len(times) - 1)], math.inf)
+    share_ended: Floats = 1 - np.cumprod(np.where(ended, 1 - 1 / at_risk, 1.0))
+    return times, share_ended
+
+
+def thinned(times: Floats, share_ended: Floats) -> tuple[Floats, Floats]:
+    """The same steps, but only so many that what has not ended is known to half a percent of itself; never too little."""
+    if not len(times):
+        return times, share_ended
+    left = np.maximum(1 - share_ended, 1e-9)
+    step = np.floor(-np.log(left) / 0.005)
+    first = np.flatnonzero(np.diff(step, prepend=-1.0))
+    return times[first], share_ended[first]
