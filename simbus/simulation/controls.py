@@ -8,13 +8,13 @@ of it is in the analysis' ``controls``.
 import math
 
 from simbus.simulation.load import load
-from simbus.simulation.scenario import Scenario
 from simbus.simulation.streams import Streams
+from simbus.simulation.system import System
 from simbus.simulation.workloads import Batches, Poisson, Schedule, Sinusoid, Workload
 from simbus.units import SECOND
 
 
-def outcomes(scenario: Scenario, streams: Streams, end: int) -> dict[str, tuple[float, float]]:
+def outcomes(scenario: System, streams: Streams, end: int) -> dict[str, tuple[float, float]]:
     """By name, what was drawn and what was to be expected: messages until the end, and seconds of work. To be asked once."""
     found = {}
     for name, spec in scenario.publishers.items():
@@ -47,7 +47,7 @@ def _of_steps(steps: tuple[tuple[int, float], ...], time: float) -> float:
     return total
 
 
-def related(scenario: Scenario) -> dict[str, tuple[str, ...]]:
+def related(scenario: System) -> dict[str, tuple[str, ...]]:
     """By queue, the draws that bear on it directly: the arrivals that reach it first, and the work of its consumers."""
     sources = load(scenario).sources
     found: dict[str, tuple[str, ...]] = {}
