@@ -248,7 +248,7 @@ def survival(closed: Floats, still_open: Floats) -> tuple[Floats, Floats]:
     order = np.lexsort((~ended, times))  # at equal times, what ended comes first
     times, ended = times[order], ended[order]
     at_risk = np.arange(len(times), 0, -1)
-    share_ended: Floats = 1 - np.cumprod(np.where(ended, 1 - 1 / at_risk, 1.0))
+    share_ended = 1 - np.cumprod(np.where(ended, 1 - 1 / at_risk, 1.0), dtype=np.float64)
     return times, share_ended
 
 
