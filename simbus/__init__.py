@@ -26,7 +26,15 @@ if TYPE_CHECKING:
         weibull,
     )
     from simbus.simulation.experiment import simulate, sweep
-    from simbus.simulation.failures import exponential_backoff, fixed_backoff, in_handler, requeue
+    from simbus.simulation.failures import (
+        delay_queue,
+        delayed_exchange,
+        exponential_backoff,
+        fixed_backoff,
+        in_handler,
+        linear_backoff,
+        requeue,
+    )
     from simbus.simulation.file import read_scenario
     from simbus.simulation.fitting import fit
     from simbus.simulation.replays import replay
@@ -56,6 +64,8 @@ __all__ = [
     "compare",
     "constant",
     "constant_rate",
+    "delay_queue",
+    "delayed_exchange",
     "empirical",
     "exponential",
     "exponential_backoff",
@@ -64,6 +74,7 @@ __all__ = [
     "gamma",
     "hyperexponential",
     "in_handler",
+    "linear_backoff",
     "lognormal",
     "markov_modulated",
     "mixture",
@@ -98,7 +109,15 @@ _HOMES = {
         "weibull",
     ),
     "simbus.simulation.experiment": ("simulate", "sweep"),
-    "simbus.simulation.failures": ("exponential_backoff", "fixed_backoff", "in_handler", "requeue"),
+    "simbus.simulation.failures": (
+        "delay_queue",
+        "delayed_exchange",
+        "exponential_backoff",
+        "fixed_backoff",
+        "in_handler",
+        "linear_backoff",
+        "requeue",
+    ),
     "simbus.simulation.file": ("read_scenario",),
     "simbus.simulation.replays": ("replay",),
     "simbus.simulation.fitting": ("fit",),

@@ -123,6 +123,16 @@ class Publisher(Protocol):
         in nanoseconds, ``headers``, and ``persistent``, which is assumed.
         """
 
+    def again(self, message: Any, address: Mapping[str, Any], attempts: int, delay: int | None = None) -> int:
+        """Publish a message that was received to another address, as it is, and answer its new id.
+
+        Args:
+            message: as it was delivered.
+            address: as for :meth:`verb`, without a size.
+            attempts: how often it has been handled; travels with it.
+            delay: nanoseconds for which an exchange is to keep it back.
+        """
+
     def close(self) -> None:
         """The connection ends; its verbs may not be used any more."""
 
@@ -152,6 +162,7 @@ class Discipline:
         ttl: nanoseconds that a copy may wait; None for ever.
         in_order: whether it serves its consumers alike and in order of arrival, and nothing else limits it.
         priorities: how many above 0 it tells apart; of those that wait it serves the highest first, each in order of arrival.
+        alone: whether it serves one consumer only, as long as that one stays.
     """
 
     max_length: int | None = None
@@ -159,6 +170,16 @@ class Discipline:
     ttl: int | None = None
     in_order: bool = True
     priorities: int = 0
+    alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Levels:
+    """How much is in a queue, ready and unacked, and how much was ever acknowledged."""
+
+    ready: int
+    unacked: int
+    acked: int
 
 
 class Dialect(Protocol):
@@ -192,6 +213,18 @@ class Dialect(Protocol):
             auto: whether a delivery counts as accepted at once, and is not to be settled.
             priority: of those who have room, the highest is served first.
         """
+
+    def attempts(self, message: Any) -> int:
+        """What was told as ``attempts`` when a message was published again, else 0."""
+
+    def delay_queue(self, queue: str, delay: int) -> tuple[str, dict[str, Any]]:
+        """Name and options of a queue in which messages wait for ``delay`` nanoseconds, and then go to ``queue``."""
+
+    def delaying_exchange(self, queue: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+        """Name and options of an exchange that keeps messages back as it is told, and its binding to ``queue``."""
+
+    def levels(self, broker: Broker, queue: str) -> Levels:
+        """How much is in a queue."""
 
     def restart(self, broker: Broker) -> None:
         """The broker stops and starts: connections end, and what is not on disk is lost."""

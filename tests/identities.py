@@ -80,7 +80,7 @@ def check_work(run: Run, group: str, values: Mapping[str, float]) -> None:
     spans += [(start, run.end) for start in began.values()]
     area = integral(busy, run)
     assert sum(max(0, min(end, run.end) - max(start, run.warmup)) for start, end in spans) == area
-    servers = run.groups[group][1]
+    servers = run.groups[group][1] * sum(change for name, change, _ in run.staff if name == group)
     assert len(began) <= servers
     assert round(values[f"consumers.{group}.utilisation"] * servers * (run.end - run.warmup)) == area
 

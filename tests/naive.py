@@ -28,7 +28,7 @@ from simbus.simulation.driver import Driver
 from simbus.units import SECOND
 from tests.ledger import Ledger
 
-CAUSES = ("refused", "rejected", "expired", "maxlen", "delivery_limit", "purged", "deleted", "restart", "unconsumed")
+CAUSES = ("refused", "rejected", "expired", "maxlen", "delivery_limit", "purged", "deleted", "restart", "failed", "unconsumed")
 ENDS = ("Settled", "Removed", "Refused")
 
 
@@ -39,9 +39,11 @@ class Run:
     warmup: int
     end: int
     queues: Sequence[str]
-    groups: Mapping[str, tuple[str, int]]
+    groups: Mapping[str, tuple[str, int, bool]]
     served: Collection[str]
     tape: list[Any] = field(default_factory=list)
+    staff: list[tuple[str, int, int]] = field(default_factory=list)  # group, change in its consumers, when
+    carried: dict[int, int] = field(default_factory=dict)  # messages that carry on the obligation of a copy
     takes: list[int] = field(default_factory=list)  # where on the tape each take of effects ends
     ledger: Ledger = field(default_factory=Ledger)
     drivers: list[Driver] = field(default_factory=list)
@@ -54,10 +56,48 @@ class Run:
         return [entry for entry in self.tape if isinstance(entry, tuple) and entry[0] == what]
 
 
+class Noted(Recorder):
+    """A recorder that also notes what it is told by the modelled parties."""
+
+    run: Run
+
+    def staffed(self, group: str, change: int, now: int) -> None:
+        self.run.staff.append((group, change, now))
+        super().staffed(group, change, now)
+
+    def started(self, group: str, copy_id: int, now: int, servers: int = 1) -> None:
+        self.run.tape.append(("started", group, copy_id, now))
+        super().started(group, copy_id, now, servers)
+
+    def ended(self, group: str, copy_id: int, now: int, servers: int = 1) -> None:
+        self.run.tape.append(("ended", group, copy_id, now))
+        super().ended(group, copy_id, now, servers)
+
+    def interrupted(self, group: str, copy_id: int, now: int, servers: int = 1) -> None:
+        self.run.tape.append(("interrupted", group, copy_id, now))
+        super().interrupted(group, copy_id, now, servers)
+
+    def failed(self, group: str, copy_id: int) -> None:
+        self.run.tape.append(("failed", group, copy_id, None))
+        super().failed(group, copy_id)
+
+    def applied(self, group: str, copy_id: int, now: int) -> None:
+        self.run.tape.append(("applied", group, copy_id, now))
+        super().applied(group, copy_id, now)
+
+    def suppressed(self, group: str, copy_id: int, now: int) -> None:
+        self.run.tape.append(("suppressed", group, copy_id, now))
+        super().suppressed(group, copy_id, now)
+
+    def carried(self, copy_id: int, message_id: int) -> None:
+        self.run.carried[message_id] = copy_id
+        super().carried(copy_id, message_id)
+
+
 def _taped(runs: list[Run], message_ttl: Mapping[str, int]) -> type[Recorder]:
     """A recorder that keeps a tape beside, and adds it to ``runs``."""
 
-    class Taped(Recorder):
+    class Taped(Noted):
         def __init__(self, **given: Any) -> None:
             super().__init__(**given)
             names = ("warmup", "end", "queues", "groups", "served")
@@ -70,26 +110,6 @@ def _taped(runs: list[Run], message_ttl: Mapping[str, int]) -> type[Recorder]:
             self.run.takes.append(len(self.run.tape))
             self.run.ledger.feed(effects)
             super().take(effects)
-
-        def started(self, group: str, copy_id: int, now: int) -> None:
-            self.run.tape.append(("started", group, copy_id, now))
-            super().started(group, copy_id, now)
-
-        def ended(self, group: str, copy_id: int, now: int) -> None:
-            self.run.tape.append(("ended", group, copy_id, now))
-            super().ended(group, copy_id, now)
-
-        def interrupted(self, group: str, copy_id: int, now: int) -> None:
-            self.run.tape.append(("interrupted", group, copy_id, now))
-            super().interrupted(group, copy_id, now)
-
-        def failed(self, group: str, copy_id: int) -> None:
-            self.run.tape.append(("failed", group, copy_id, None))
-            super().failed(group, copy_id)
-
-        def applied(self, group: str, copy_id: int, now: int) -> None:
-            self.run.tape.append(("applied", group, copy_id, now))
-            super().applied(group, copy_id, now)
 
     return Taped
 
@@ -243,7 +263,7 @@ class Naive:
         return [copy for copy in self.copies.values() if copy.queue == queue and not self._of(copy, "Refused")]
 
     def _of_queue(self, queue: str) -> dict[str, float]:
-        copies, groups = self._in(queue), [name for name, (of, _) in self.run.groups.items() if of == queue]
+        copies, groups = self._in(queue), [name for name, (of, *_) in self.run.groups.items() if of == queue]
         stays = [stay for copy in copies for stay in self._stays(copy)]
         mean = {where: self._clipped((a, b) for kind, a, b in stays if kind == where) for where in ("ready", "unacked")}
         acked = [step for copy in copies for step in self._of(copy, "Settled") if self._measured(step[2])]
@@ -294,7 +314,12 @@ class Naive:
             for place, kind, _, entry in copy.story
             if kind in ("failed", "applied") and entry[1] == group and self._ready_before(copy, place) >= self.warmup
         ]
-        return {"utilisation": self._busy([group]), "attempts": len(outcomes), "failures": outcomes.count("failed")}
+        return {
+            "utilisation": self._busy([group]),
+            "attempts": len(outcomes),
+            "failures": outcomes.count("failed"),
+            "on_duty.mean": self.on_duty(group),
+        }
 
     def _ready_before(self, copy: Any, place: int) -> int:
         ready: int = max(step[2] for step in self._of(copy, "Enqueued", "Requeued") if step[0] < place)
@@ -325,9 +350,19 @@ class Naive:
 
     def _busy(self, groups: list[str]) -> float:
         handled = [each for copy in self.copies.values() for each in self._handled(copy) if each[0] in groups]
-        servers = sum(self.run.groups[group][1] for group in groups)
+        servers = sum(self.servers(group) for group in groups)
         spans = ((start, self.last if end is None else end) for _, _, start, end in handled)
         return _ratio(self._clipped(spans), servers)
+
+    def on_duty(self, group: str) -> float:
+        """Consumers on duty, on average over the measured time."""
+        changes = [(change, at) for name, change, at in self.run.staff if name == group]
+        return sum(change * self._clipped([(at, self.last)]) for change, at in changes)
+
+    def servers(self, group: str) -> float:
+        """Theirs; where one consumer is served at a time, its own."""
+        _, each, alone = self.run.groups[group]
+        return each * (1 if alone else self.on_duty(group))
 
     def _most(self, stays: list[tuple[int, int]]) -> int:
         """The most that were there for any length of time, from the end of the warm-up on."""

@@ -11,6 +11,7 @@ from click.testing import CliRunner
 
 from simbus.cli import main
 from simbus.commands import simbus
+from simbus.simulation.specs import ConsumerSpec, keys
 
 SCENARIOS = Path(__file__).resolve().parent.parent / "scenarios"
 
@@ -117,7 +118,7 @@ def test_the_number_of_processes_changes_nothing(run, shop):
 
 
 TIME = 'is not a time; write for example "500ms", "30s", "1h30min" or "24h"'
-KEYS = "queue, service, count, concurrency, prefetch, failure, retry"
+KEYS = ", ".join(keys(ConsumerSpec))
 ENDLESS = "is missing, and the arrivals of publishers.web never end"
 
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from simbus.errors import ScenarioError, UnitError
 from simbus.simulation.failures import (
     BACKOFFS,
-    RETRIES,
     Backoff,
+    Budget,
     Failure,
     Retry,
     exponential_backoff,
@@ -79,7 +79,15 @@ def test_the_text_of_a_backoff_is_read_back_as_the_same_one(backoff):
     assert parse(str(backoff), BACKOFFS, "backoff") == backoff
 
 
-@given(st.builds(Retry, st.sampled_from(list(RETRIES)), st.none() | st.integers(min_value=1, max_value=99), backoffs))
+many = st.none() | st.integers(min_value=1, max_value=99)
+budgets = st.none() | st.builds(Budget, shares, st.integers(min_value=1, max_value=99))
+waiting = backoffs.filter(lambda backoff: backoff.kind != "none")
+
+
+@given(
+    st.builds(Retry, st.sampled_from(["in-handler", "requeue"]), many, backoffs, budgets)
+    | st.builds(Retry, st.just("delayed-exchange"), many, waiting, budgets)
+)
 def test_the_text_of_a_retry_is_read_back_as_the_same_one(retry):
     assert parse_retry(str(retry), "retry") == retry
 
@@ -98,7 +106,7 @@ def test_attempts_count_from_one():
         (lambda: exponential_backoff("1s", factor="2"), "factor: '2' is not a positive number"),
         (lambda: exponential_backoff("10s", limit="1s"), "limit: 1s is below the first delay, 10s"),
         (lambda: exponential_backoff("1s", jitter=2), "jitter: 2 is not between 0 and 1"),
-        (lambda: Backoff("linear", SECOND), "unknown back-off 'linear'; known: exponential, fixed, none"),
+        (lambda: Backoff("cubic", SECOND), "unknown back-off 'cubic'; known: exponential, linear, fixed, none"),
         (lambda: Retry("inhandler"), "unknown way to retry 'inhandler'; did you mean 'in-handler'"),
         (lambda: Retry(attempts=0), "attempts: 0 is not a whole number from 1"),
         (lambda: Failure(0.6, 0.5), "add up to more than 1"),
@@ -174,7 +182,11 @@ def test_without_a_retry_a_failed_delivery_is_requeued_at_once_without_an_end():
         ({"how": "inhandler"}, "retry", "unknown name 'inhandler'; did you mean 'in-handler'? known: in-handler, requeue"),
         ({"how": "requeue", "attempt": 3}, "retry", "unknown parameter 'attempt'; did you mean 'attempts'"),
         ({"how": "requeue", "attempts": 0}, "retry", "attempts: 0 is not a whole number from 1"),
-        ({"how": "requeue", "backoff": "expo 1s"}, "retry.backoff", "unknown name 'expo'; known: exponential, fixed, none"),
+        (
+            {"how": "requeue", "backoff": "expo 1s"},
+            "retry.backoff",
+            "unknown name 'expo'; known: exponential, linear, fixed, none",
+        ),
         ({"how": "requeue", "backoff": "fixed 5"}, "retry.backoff", "base: 5 has no unit"),
         ({"how": "requeue", "backoff": 5}, "retry.backoff", "5 is neither text, a table nor a built object"),
         ({"how": ["requeue"]}, "retry", "unknown name \"['requeue']\""),

@@ -26,6 +26,7 @@ SERVICES = st.sampled_from(
     ]
 )
 BACKOFFS = st.sampled_from(["none", "fixed 50ms", "fixed 80ms jitter=50%", "exponential 20ms factor=2 limit=100ms jitter=1"])
+ACKNOWLEDGED = st.sampled_from(["manual", "manual", {"multiple": 3, "within": "90ms"}])
 ARRIVALS = st.sampled_from(
     [
         "poisson 40/s",
@@ -106,6 +107,8 @@ def groups(draw):
         "service": draw(SERVICES),
         "failure": {"transient": draw(st.sampled_from([0, 0.1, 0.4])), "permanent": draw(st.sampled_from([0, 0.05, 0.2]))},
         "retry": retry,
+        "acknowledge": draw(ACKNOWLEDGED),
+        "priority": draw(st.sampled_from([0, 0, 1])),
     }
 
 

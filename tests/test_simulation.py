@@ -316,10 +316,11 @@ def scaled(k):
 def test_scaling_all_times_scales_all_latencies_exactly(k, seed):
     once, scaled_up = (run_replication(scaled(factor), seed, 0).values for factor in (1, k))
     times = ("wait", "first_wait", "service", "residence", "window")
+    added = ("total",)
     rates = ("rate", "arrival_rate", "throughput")
     for name, value in once.items():
         parts = name.split(".")
-        is_time = set(parts[:-1]) & set(times) and parts[-1] not in ("n", "never", "open")
+        is_time = parts[-1] in added or (set(parts[:-1]) & set(times) and parts[-1] not in ("n", "never", "open"))
         factor = k if is_time else 1 / k if parts[-1] in rates else 1
         assert scaled_up[name] == pytest.approx(value * factor, rel=1e-12, nan_ok=True), name
     assert once["work.wait.n"] > 100

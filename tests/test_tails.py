@@ -41,13 +41,13 @@ def noted():
     ends: dict[int, int] = {}
 
     class Noting(Recorder):
-        def started(self, group, copy_id, now):
+        def started(self, group, copy_id, now, servers=1):
             starts[copy_id] = now
-            super().started(group, copy_id, now)
+            super().started(group, copy_id, now, servers)
 
-        def ended(self, group, copy_id, now):
+        def ended(self, group, copy_id, now, servers=1):
             ends[copy_id] = now
-            super().ended(group, copy_id, now)
+            super().ended(group, copy_id, now, servers)
 
     with patch.object(assembly, "Recorder", Noting):
         yield starts, ends

@@ -50,6 +50,7 @@ CAUSES = {
     "purged": "the queue was purged",
     "deleted": "the queue was deleted",
     "restart": "the broker restarted, and it was not on disk",
+    "failed": "its handler failed after the broker had let go of it",
     "unconsumed": "it rests in a queue that no consumer serves",
 }
 WINDOW_MEANING = (
@@ -69,7 +70,9 @@ def _times(name: str, meaning: str) -> dict[str, Metric]:
 QUEUE = {
     "arrival_rate": Metric("rate", "Copies that enter the queue."),
     "throughput": Metric("rate", "Copies that consumers finish with."),
-    "utilisation": Metric("share", "Share of its servers’ time (consumers × concurrency) that is busy, back-off included."),
+    "utilisation": Metric(
+        "share", "Share of its servers’ time (consumers on duty × concurrency) that is busy, back-off included."
+    ),
     "depth.mean": Metric("count", "Ready and unacked copies together, averaged over time."),
     "depth.max": Metric("count", "The most copies that a replication held at once."),
     "ready.mean": Metric("count", "Copies that wait in the queue, averaged over time."),
@@ -95,10 +98,14 @@ CLASS = {
     if key in ("loss", "loss.n") or key.partition(".")[0] in ("wait", "service", "residence")
 }
 CONSUMER = {
-    "utilisation": Metric("share", "Share of the group’s servers’ time that is busy."),
+    "utilisation": Metric("share", "Share of the time of the group’s servers on duty that is busy."),
     "attempts": Metric("count", "Attempts that the group’s handlers end, in the measured time."),
     "failures": Metric("count", "Attempts of the group’s handlers that fail, in the measured time."),
     "interrupted": Metric("count", "Attempts that end with their process, in the measured time."),
+    "suppressed": Metric("count", "Attempts that end at once because the group remembers to have applied the message."),
+    "on_duty.mean": Metric("count", "The group’s consumers, averaged over time; one told to go counts until it has gone."),
+    "on_duty.max": Metric("count", "The most of them at once, in the measured time."),
+    "on_duty.total": Metric("time", "The time of all its consumers on duty, added up: consumer-hours, without their start-up."),
 }
 MESSAGES = {
     "rate": Metric("rate", "Messages that reach the broker, each counted once; a closed loop offers no more than it is served."),

@@ -27,6 +27,25 @@ class Busy:
 
 
 @dataclass(slots=True)
+class OnDuty(Busy):
+    """A number of consumers over time, as :class:`Busy`; ``most`` is the most of the measured time."""
+
+    most: int = 0
+
+    def change(self, by: int, now: int) -> None:
+        """So many more."""
+        self.value += by
+        self.moment += by * now
+        self.most = max(self.most, self.value)
+
+    def mark(self, edge: int, warmup: int) -> None:
+        """As :meth:`Busy.mark`."""
+        self.at_edges.append(self.value * edge - self.moment)
+        if edge == warmup:
+            self.most = self.value
+
+
+@dataclass(slots=True)
 class Depth:
     """A queue's ready and unacked copies over time, as :class:`Busy`; ``most`` is the most that it held for any time at all."""
 
@@ -106,15 +125,18 @@ class QueueObserved:
 
 @dataclass(slots=True)
 class GroupObserved:
-    """A group of modelled consumers."""
+    """A group of modelled consumers; ``servers`` are those of each, and if ``alone`` only one consumer is served at a time."""
 
     name: str
     queue: str
     servers: int
+    alone: bool
     busy: Busy = field(default_factory=Busy)
+    on_duty: OnDuty = field(default_factory=OnDuty)
     attempts: int = 0
     failures: int = 0
     interrupted: int = 0
+    suppressed: int = 0
 
 
 @dataclass(slots=True)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.lines import Line2D
 
 
-_BY_CAUSE = dict(zip(CAUSES, (*COLOURS, "#F0E442", "#000000", "#999999"), strict=True))
+_BY_CAUSE = dict(zip(CAUSES, (*COLOURS, "#F0E442", "#000000", "#332288", "#999999"), strict=True))
 _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800)
 _DECADES = 3.5
 _BARS = 12
@@ -61,15 +61,21 @@ class Plots:
 
     def depth(self, queue: str, ax: Axes | None = None) -> Axes:
         """Copies in a queue over time, ready and unacked: mean over replications and its interval."""
-        axes = new_axes(ax)
-        time, curves = self.result.curves("time"), self.result.curves(f"{queue}.depth.over_time")
+        return self._over_time(new_axes(ax), f"{queue}.depth.over_time", queue, "depth (ready + unacked)")
+
+    def on_duty(self, group: str, ax: Axes | None = None) -> Axes:
+        """Consumers of a group on duty over time: mean over replications and its interval."""
+        return self._over_time(new_axes(ax), f"consumers.{group}.on_duty.over_time", group, "consumers on duty")
+
+    def _over_time(self, axes: Axes, path: str, title: str, label: str) -> Axes:
+        time, curves = self.result.curves("time"), self.result.curves(path)
         if time.size and curves.size:  # runs that end with their arrivals differ in length: bins are shares of the run
             scale, unit = _time_scale(float(time.max()))
             _band(axes, time.mean(axis=0) / scale, curves, COLOURS[0], self.result.settings.confidence)
             self._warmup(axes, scale)
             axes.set_xlabel(f"time ({unit})")
-        axes.set_ylabel("depth (ready + unacked)")
-        axes.set_title(queue, parse_math=False)
+        axes.set_ylabel(label)
+        axes.set_title(title, parse_math=False)
         axes.set_ylim(bottom=0)
         axes.margins(x=0)
         return axes

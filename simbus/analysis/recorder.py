@@ -68,6 +68,8 @@ class _Copy:
     deliveries = attempts = 0
     cause = ""
     """Of the copy that this one descends from: why that left."""
+    given = False
+    """Whether the broker is done with it and its consumer is not."""
 
     def __init__(self, queue: QueueObserved, message_id: int, at: int) -> None:
         self.queue, self.message_id = queue, message_id
@@ -80,7 +82,7 @@ class Recorder:
     Args:
         queues: names of all queues, in the order in which they are shown.
         served: those whose copies a consumer will see, at once or after their time in a delay queue is over.
-        groups: consumer groups: name to its queue and its number of servers.
+        groups: consumer groups: name to its queue, the servers of each consumer, and whether it serves one of them at a time.
         warmup: nanoseconds before which nothing is measured.
         end: nanoseconds at which averages over time end.
         classes: of messages that are looked at for themselves, too.
@@ -90,7 +92,7 @@ class Recorder:
         self,
         queues: Sequence[str],
         served: Collection[str],
-        groups: Mapping[str, tuple[str, int]],
+        groups: Mapping[str, tuple[str, int, bool]],
         warmup: int,
         end: int,
         classes: Collection[str] = (),
@@ -99,7 +101,7 @@ class Recorder:
         for queue in self._queues.values():
             queue.classes = {name: ClassObserved(name) for name in classes}
         self._has_classes, self._type = bool(classes), ""  # the class of the message that was published last
-        self._groups = {name: GroupObserved(name, queue, servers) for name, (queue, servers) in groups.items()}
+        self._groups = {name: GroupObserved(name, *group) for name, group in groups.items()}
         self._warmup, self._end = warmup, end
         edges = sorted({warmup, *(end * i // BINS for i in range(BINS + 1))})
         self._seen = Observed(warmup, end, edges, self._queues, self._groups)
@@ -110,6 +112,7 @@ class Recorder:
         self._copies: dict[int, _Copy] = {}
         self._orphans = 0
         self._inherited: dict[int, tuple[_Copy, str]] = {}
+        self._carried: dict[int, _Copy] = {}  # by the message that carries an obligation on
         self._subscribers: dict[tuple[str, ...], int] = {}  # by the queues of a route: few routes, many messages
         self._window: _Window | None = None
         self._to_come: dict[int, Told] = {}  # by the id of a message that is about to be seen as published
@@ -119,7 +122,7 @@ class Recorder:
         self._hash = hashlib.sha256()
         self._levels: list[Busy | Depth] = [
             *(q.depth for q in self._queues.values()),
-            *(group.busy for group in self._groups.values()),
+            *(level for group in self._groups.values() for level in (group.busy, group.on_duty)),
         ]
 
         # By type of effect: its code in the trace, and what it means for the numbers.
@@ -181,7 +184,7 @@ class Recorder:
             if self._told is not None:
                 self._take_told(self._told, queues, subscribers)
                 return
-        if effect.at >= self._warmup:
+        if effect.at >= self._warmup and effect.message_id not in self._carried:
             self._seen.published += 1
             if not queues:
                 self._seen.unroutable += 1
@@ -206,6 +209,9 @@ class Recorder:
 
     def _begin(self, copy: _Copy, at: int) -> None:
         """A first copy: an obligation begins. First copies follow the publish of their message."""
+        if copy.message_id in self._carried:
+            copy.first = self._carried.pop(copy.message_id)
+            return
         if self._type:
             copy.of = copy.queue.classes.get(self._type)
         if self._told is not None:
@@ -245,13 +251,21 @@ class Recorder:
         queue.acked += self._counts
         if copy.enqueued_at >= self._warmup:
             self._record_end(copy, at)
+        if copy.started_at < 0:
+            self._give(effect.copy_id, copy)
+            return
         first.acked = True
         self._leave(first, (), copy.cause)
+
+    def _give(self, copy_id: int, copy: _Copy) -> None:
+        """The broker counts a copy as done that it has only just sent: whether it is applied is still to be seen."""
+        copy.given = True
+        self._copies[copy_id] = copy
 
     def _take_requeued(self, effect: Requeued) -> None:
         at, copy = effect.at, self._copies[effect.copy_id]
         copy.unacked = False
-        copy.ready_at = at
+        copy.ready_at, copy.started_at = at, -1
         depth = copy.queue.depth
         depth.ready += 1
         depth.ready_moment += at
@@ -311,39 +325,62 @@ class Recorder:
 
     # What the modelled parties did
 
-    def started(self, group: str, copy_id: int, now: int) -> None:
-        """A handler starts on a delivered copy: the attempt's wait is over."""
+    def staffed(self, group: str, change: int, now: int) -> None:
+        """So many consumers of a group have begun, or (negative) ended."""
+        if now >= self._next_look:
+            self._look(now)
+        self._groups[group].on_duty.change(change, now)
+
+    def started(self, group: str, copy_id: int, now: int, servers: int = 1) -> None:
+        """A handler starts on a delivered copy: the attempt's wait is over. ``servers`` are 0 for another copy of a batch."""
         copy, busy = self._copies[copy_id], self._groups[group].busy
         if now >= self._next_look:
             self._look(now)
         copy.started_at = now
-        busy.value += 1
-        busy.moment += now
+        busy.value += servers
+        busy.moment += servers * now
         if copy.ready_at >= self._warmup:
             copy.queue.starts.append((now - copy.ready_at) << 1 | (copy.deliveries == 1))
             if copy.of is not None:
                 copy.of.waits.append(now - copy.ready_at)
 
-    def ended(self, group: str, copy_id: int, now: int) -> None:
-        """The handler is done with the copy, one way or another; told before the copy is settled."""
+    def ended(self, group: str, copy_id: int, now: int, servers: int = 1) -> None:
+        """The handler is done with the copy, one way or another; told before the copy is settled. As :meth:`started`."""
         copy, busy = self._copies[copy_id], self._groups[group].busy
         if now >= self._next_look:
             self._look(now)
-        busy.value -= 1
-        busy.moment -= now
+        busy.value -= servers
+        busy.moment -= servers * now
         if copy.ready_at >= self._warmup:
             copy.queue.services.append(now - copy.started_at)
             if copy.of is not None:
                 copy.of.services.append(now - copy.started_at)
+        if copy.given:
+            self._end_given(copy_id, copy)
 
-    def interrupted(self, group: str, copy_id: int, now: int) -> None:
+    def _end_given(self, copy_id: int, copy: _Copy) -> None:
+        """Its consumer is done too; what it has not applied is lost."""
+        del self._copies[copy_id]
+        first = copy.first or copy
+        if copy.enqueued_at >= self._warmup:
+            copy.queue.attempts += copy.attempts
+        first.acked = first.acked or first.applied
+        self._leave(first, (), "failed")
+
+    def interrupted(self, group: str, copy_id: int, now: int, servers: int = 1) -> None:
         """The handler was stopped in the middle of an attempt; told before the copy goes back to its queue."""
         copy, consumers = self._copies[copy_id], self._groups[group]
         if now >= self._next_look:
             self._look(now)
-        consumers.busy.value -= 1
-        consumers.busy.moment -= now
+        consumers.busy.value -= servers
+        consumers.busy.moment -= servers * now
         consumers.interrupted += copy.ready_at >= self._warmup
+        if copy.given:
+            self._end_given(copy_id, copy)
+
+    def dropped(self, copy_id: int) -> None:
+        """A consumer has lost a copy, on which it had not started, and of which the broker had let go."""
+        self._end_given(copy_id, self._copies[copy_id])
 
     def orphaned(self, copy_id: int) -> int:
         """A handler goes on with a copy that the broker takes back, which may soon be handled elsewhere too, or be gone.
@@ -379,11 +416,39 @@ class Recorder:
         if first.published_at >= self._warmup:
             queue.applied += 1
             queue.repeated += again
-            if not first.applied and first.live:  # else an orphan applies what was lost meanwhile
-                self._applied_first(first, now)
-        if first.told is not None and not first.applied and queue.served and queue.name not in first.told.ended:
+        if not first.applied:
+            self._apply(first, now)
+
+    def _apply(self, first: _Copy, now: int) -> None:
+        """An obligation is met for the first time."""
+        if first.live and first.published_at >= self._warmup:  # else an orphan applies what was lost meanwhile
+            self._applied_first(first, now)
+        if first.told is not None and first.queue.served and first.queue.name not in first.told.ended:
             first.told.one_less()
         first.applied = True
+
+    def suppressed(self, group: str, copy_id: int, now: int) -> None:
+        """An attempt ended at once, because its group has applied the message before, and remembers."""
+        copy, consumers = self._copies[copy_id], self._groups[group]
+        copy.attempts += 1
+        if copy.ready_at >= self._warmup:
+            consumers.attempts += 1
+            consumers.suppressed += 1
+        first = copy.first or copy
+        if not first.applied:
+            self._apply(first, now)
+
+    def carried(self, copy_id: int, message_id: int) -> None:
+        """A handler has published a copy's message anew, to come back later: its obligation goes on there.
+
+        Told before the effects of the publish are taken; the copy itself may be settled then, which ends nothing.
+        """
+        copy = self._copies[copy_id]
+        self._carried[message_id] = copy.first or copy
+        rest = self._copies[copy_id] = _Copy(copy.queue, copy.message_id, copy.enqueued_at)
+        rest.published_at = -1  # nobody's obligation
+        rest.ready_at, rest.started_at, rest.unacked = copy.ready_at, copy.started_at, copy.unacked
+        rest.deliveries, rest.attempts, rest.cause = copy.deliveries, copy.attempts, copy.cause
 
     def _has_applied(self, queue: QueueObserved, message_id: int) -> int:
         """Whether a message was applied from this queue before; from now on it was."""
@@ -512,13 +577,15 @@ class Recorder:
                 self._end_obligation(first, "")
                 del open_obligations[first]
         waiting = [first for first, copies in open_obligations.items() if any(copy.queue.served for copy in copies)]
+        kept = [first for first in self._carried.values() if first not in waiting]  # in no queue, and on its way to one
+        waiting += kept
         waiting += self._undecided  # their publishers have not given up
         open_obligations |= {first: [] for first in self._undecided}
         for first in waiting:
             first.queue.waiting += first.published_at >= self._warmup
         for first in open_obligations.keys() - set(waiting):
             self._end_obligation(first, open_obligations[first][-1].cause or "unconsumed")
-        self._find_open_windows(open_obligations, waiting)
+        self._find_open_windows([*open_obligations, *kept], waiting)
 
     def _find_open_windows(self, unfinished: Iterable[_Copy], waiting: Iterable[_Copy]) -> None:
         """When the messages were published that not all subscribers have applied, and still may, each once."""

@@ -12,6 +12,7 @@ each metric, and only ``estimates`` may look across replications.
 - ``window.seen.times`` and ``window.seen.shares``: seconds, and the share of windows that have closed by then;
 - ``<queue>.depth.over_time``, ``.ready.over_time`` and ``.unacked.over_time``: the time average in each of
   ``BINS`` equal bins over the whole run, warm-up included; ``time`` holds the bins' mid-points in seconds;
+- ``consumers.<group>.on_duty.over_time``: the same of the number of consumers;
 - ``<path>.batches``, in a replication that is the only one: the metric of that path in each of twenty batches.
 """
 

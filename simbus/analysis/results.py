@@ -129,7 +129,10 @@ class Result(Findings):
 
     @property
     def plot(self) -> Plots:
-        """Plots of this result: ``depth(queue)``, ``latency(queue)``, ``loss()``, ``window()`` and ``warmup(queue)``."""
+        """Plots of this result.
+
+        ``depth(queue)``, ``on_duty(group)``, ``latency(queue)``, ``loss()``, ``window()`` and ``warmup(queue)``.
+        """
         from simbus.analysis.plots import Plots
 
         return Plots(self)

@@ -146,17 +146,27 @@ def _by_percent(probabilities: Sequence[float], quantiles: Floats) -> dict[str, 
 
 
 def _of_group(seen: Observed, group: GroupObserved) -> dict[str, float]:
+    on_duty = _average(seen, group.on_duty.at_edges)
     return {
         "utilisation": _utilisation(seen, [group]),
         "attempts": float(group.attempts),
         "failures": float(group.failures),
         "interrupted": float(group.interrupted),
+        "suppressed": float(group.suppressed),
+        "on_duty.mean": on_duty,
+        "on_duty.max": float(group.on_duty.most),
+        "on_duty.total": on_duty * (seen.end - seen.warmup) / SECOND,
     }
 
 
 def _utilisation(seen: Observed, groups: Sequence[GroupObserved]) -> float:
-    servers = sum(group.servers for group in groups)
+    servers = sum(_servers(seen, group) for group in groups)
     return sum(_average(seen, group.busy.at_edges) for group in groups) / servers if servers else math.nan
+
+
+def _servers(seen: Observed, group: GroupObserved) -> float:
+    """How many are on duty, on average over the measured time."""
+    return group.servers * (1 if group.alone else _average(seen, group.on_duty.at_edges))
 
 
 def _average(seen: Observed, at_edges: Sequence[int]) -> float:
@@ -177,6 +187,9 @@ def _curves(seen: Observed) -> dict[str, Floats]:
             curves[f"{queue.name}.{name}.quantiles"] = _quantiles(_seconds(column), PROBABILITIES)
         for path, times in _of_classes(queue).items():
             curves[f"{path}.quantiles"] = _quantiles(times, PROBABILITIES)
+    for group in seen.groups.values():
+        areas = np.array(group.on_duty.at_edges, dtype=np.float64)[bins]
+        curves[f"consumers.{group.name}.on_duty.over_time"] = np.diff(areas) / np.diff(edges)
     return curves
 
 

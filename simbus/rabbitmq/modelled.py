@@ -15,23 +15,31 @@ from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.chance import Draw
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.definitions import read_definitions
+from simbus.rabbitmq.delays import DELAY
+from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.imported import set_policies
 from simbus.rabbitmq.messages import LONGEST_TTL_MS, Message, Properties
 from simbus.rabbitmq.options import declare_topology
 from simbus.rabbitmq.versions import V4_0
-from simbus.units import MILLISECOND
+from simbus.units import MILLISECOND, duration_text
 
 __all__ = [
+    "attempts",
     "build",
     "dead_letter_address",
     "declare",
+    "delay_queue",
+    "delaying_exchange",
     "destinations",
     "discipline",
+    "levels",
     "publisher",
     "read_definitions",
     "restart",
     "subscription",
 ]
+
+_ATTEMPTS = "x-attempts"  # a header of our own, as applications have
 
 
 class Subscription:
@@ -95,6 +103,12 @@ class Publisher:
 
         return verb
 
+    def again(self, message: Message, address: Mapping[str, Any], attempts: int, delay: int | None = None) -> int:
+        """basic.publish with the properties and the body that were received; RabbitMQ counts a delay in milliseconds."""
+        kept = {} if delay is None else {DELAY: Long(-(-delay // MILLISECOND))}
+        headers = {**(message.properties.headers or {}), _ATTEMPTS: Long(attempts), **kept}
+        return self._verbs.publish(*_address(address), message.body, replace(message.properties, headers=headers))
+
     def close(self) -> None:
         """connection.close, or a connection that breaks."""
         self._verbs.connection.close()
@@ -157,6 +171,30 @@ def subscription(
     return Subscription(channel, tag)
 
 
+def attempts(message: Message) -> int:
+    """The header in which :meth:`Publisher.again` counts."""
+    return int(message.headers.get(_ATTEMPTS, 0))
+
+
+def delay_queue(queue: str, delay: int) -> tuple[str, dict[str, Any]]:
+    """A queue whose messages expire, and dead-letters them to ``queue`` by way of the default exchange."""
+    options = {"message_ttl": duration_text(delay), "dead_letter_exchange": "", "dead_letter_routing_key": queue}
+    return f"{queue}.retry.{duration_text(delay)}", options
+
+
+def delaying_exchange(queue: str) -> tuple[str, dict[str, Any], dict[str, Any]]:
+    """An exchange of the plug-in rabbitmq_delayed_message_exchange."""
+    name = f"{queue}.retry"
+    options = {"type": "x-delayed-message", "delayed_type": "direct", "durable": True}
+    return name, options, {"queue": queue, "exchange": name, "routing_key": queue}
+
+
+def levels(broker: dialect.Broker, queue: str) -> dialect.Levels:
+    """What the management API would tell."""
+    found = cast(Broker, broker).vhost().queues[queue]
+    return dialect.Levels(found.message_count, found.unsettled, found.ledger.acked)
+
+
 def restart(broker: dialect.Broker) -> None:
     """Stop and start it: see :meth:`simbus.rabbitmq.broker.Broker.restart`."""
     cast(Broker, broker).restart()
@@ -177,7 +215,8 @@ def discipline(broker: dialect.Broker, queue: str) -> dialect.Discipline:
         max_length=options.max_length,
         refuses=options.overflow != "drop-head",
         ttl=options.message_ttl,
-        in_order=options.type == "classic" and not options.single_active_consumer and not any(special),
+        in_order=options.type == "classic" and not any(special),
+        alone=bool(options.single_active_consumer),
         priorities=options.max_priority or 0,
     )
 

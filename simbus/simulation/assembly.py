@@ -15,18 +15,21 @@ from simbus.analysis.metrics import quantile
 from simbus.analysis.recorder import Recorder
 from simbus.analysis.replication import Replication
 from simbus.dialect import Dialect, Subscription
+from simbus.simulation.batching import BatchConsumer
 from simbus.simulation.confirms import Confirms
 from simbus.simulation.consumers import Consumer, Watched
 from simbus.simulation.content import Content
 from simbus.simulation.controls import outcomes
 from simbus.simulation.disruptions import Parties, disrupt
 from simbus.simulation.driver import Driver
+from simbus.simulation.keepers import InBroker
 from simbus.simulation.lines import Line
-from simbus.simulation.load import served
+from simbus.simulation.load import at_work, served
 from simbus.simulation.network import Lossy, LostAcks, Network
 from simbus.simulation.publishers import Confirming, Publisher, Token, at_once, sender_from_afar, sender_until_applied
 from simbus.simulation.servers import Handler
 from simbus.simulation.specs import ConsumerSpec, PublisherSpec
+from simbus.simulation.staffing import Autoscaler, Roster, Staff
 from simbus.simulation.streams import Streams, draws
 from simbus.simulation.system import System
 from simbus.simulation.workloads import ClosedLoop
@@ -48,7 +51,7 @@ def run_replication(scenario: System, seed: int, index: int) -> Replication:
     recorder = Recorder(
         queues=tuple(scenario.topology.queues),
         served=served(scenario),
-        groups={name: (spec.queue, spec.servers) for name, spec in scenario.consumers.items()},
+        groups=_groups(scenario),
         warmup=run.cut,
         end=end,
         classes=scenario.classes,
@@ -56,7 +59,7 @@ def run_replication(scenario: System, seed: int, index: int) -> Replication:
     driver = Driver(broker, recorder)
     parties = _parties(driver, kind, scenario, streams)
     for spec in scenario.consumers.values():
-        parties.groups[spec.name] = _add_consumers(parties, spec, streams, watched=spec.name in _watched(scenario))
+        parties.groups[spec.name] = _add_consumers(parties, spec, streams, scenario)
     for publisher in scenario.publishers.values():
         _add_publisher(parties, publisher, streams, scenario)
     for outage in scenario.outages.values():
@@ -127,16 +130,37 @@ def _parties(driver: Driver, kind: Dialect, scenario: System, streams: Streams) 
     return parties
 
 
-def _add_consumers(parties: Parties, spec: ConsumerSpec, streams: Streams, *, watched: bool) -> list[Consumer]:
-    """All consumers of a group; they share its handler."""
-    handler = _handler(spec.name, spec, streams)
-    made, names = Watched if watched else Consumer, [f"{spec.name}.{number}" for number in range(1, spec.count + 1)]
-    return [made(parties.driver, handler, partial(_subscribe, parties, spec, name)) for name in names]
+def _groups(scenario: System) -> dict[str, tuple[str, int, bool]]:
+    """For the recorder: of a group that stands by for a single active consumer no server counts."""
+    found = {}
+    for name, each in at_work(scenario).items():
+        found[name] = (each.queue, each.servers_each * min(1, each.count), each is not scenario.consumers[name])
+    return found
 
 
-def _subscribe(parties: Parties, spec: ConsumerSpec, name: str) -> Subscription:
-    """The group's consumer of that name, at the other end of what lies between."""
-    begin = partial(parties.kind.subscription, parties.driver.broker, name, spec.queue, spec.prefetch)
+def _add_consumers(parties: Parties, spec: ConsumerSpec, streams: Streams, scenario: System) -> list[Consumer]:
+    """All consumers of a group, who share its handler, and who decides how many there are; the list is kept up to date."""
+    driver, kind, handler = parties.driver, parties.kind, _handler(spec, streams)
+    if spec.retry.by_broker:
+        handler.keeper = InBroker(
+            driver, kind, _connect(parties, f"{spec.name} (retries)", scenario, confirms=False, waits=False), spec
+        )
+    made = BatchConsumer if spec.batch is not None else Watched if spec.name in _watched(scenario) else Consumer
+    staff = Staff(driver, lambda number: made(driver, handler, partial(_subscribe, parties, spec, number)))
+    levels = partial(kind.levels, driver.broker, spec.queue)
+    if spec.shifts is not None:
+        Roster(driver, staff, levels, spec.shifts)
+    elif spec.autoscale is not None:
+        Autoscaler(driver, staff, levels, spec.autoscale)
+    else:
+        staff.begin(spec.count)
+    return staff.on_duty
+
+
+def _subscribe(parties: Parties, spec: ConsumerSpec, number: int) -> Subscription:
+    """The group's consumer of that number, at the other end of what lies between."""
+    subscribe = partial(parties.kind.subscription, auto=spec.acknowledge.auto, priority=spec.priority)
+    begin = partial(subscribe, parties.driver.broker, f"{spec.name}.{number}", spec.queue, spec.prefetch)
     lost, network = parties.lost_acks.get(spec.name), parties.networks.get(spec.name)
     there = begin if lost is None else lambda: Lossy(begin(), lost)
     return there() if network is None else network.subscribe(there)
@@ -181,9 +205,12 @@ def _last_arrival(scenario: System, streams: Streams) -> int:
     return max(SECOND, *(max(_epochs(name, spec, streams), default=0) for name, spec in scenario.publishers.items()))
 
 
-def _handler(name: str, spec: ConsumerSpec, streams: Streams) -> Handler:
-    def uniform(purpose: str) -> Iterator[float]:
-        return draws(streams.generator(f"consumers.{name}", purpose), lambda generator, n: generator.random(n))
+def _handler(spec: ConsumerSpec, streams: Streams) -> Handler:
+    entity = f"consumers.{spec.name}"
 
-    service = streams.times(f"consumers.{name}", "service", spec.service)
-    return Handler(name, spec.concurrency, service, spec.failure, spec.retry, uniform("failure"), uniform("jitter"))
+    def uniform(purpose: str) -> Iterator[float]:
+        return draws(streams.generator(entity, purpose), lambda generator, n: generator.random(n))
+
+    each = None if spec.batch is None or spec.batch.each is None else streams.times(entity, "each", spec.batch.each)
+    service = streams.times(entity, "service", spec.service)
+    return Handler(spec, service, uniform("failure"), uniform("jitter"), each)

@@ -14,7 +14,7 @@ from simbus.analysis.metrics import quantile
 from simbus.simulation import dead_letters, prefetch, stopping
 from simbus.simulation.assembly import expected
 from simbus.simulation.cautions import Caution
-from simbus.simulation.load import Load, capacity, load, utilisation
+from simbus.simulation.load import Load, at_work, capacity, load, utilisation
 from simbus.simulation.specs import ConsumerSpec, dotted
 from simbus.simulation.system import System
 from simbus.units import SECOND, format_duration
@@ -84,7 +84,7 @@ def _overloaded(scenario: System, offered: Load) -> Iterator[Caution]:
     for queue, groups in _by_queue(scenario).items():
         busy, arriving = offered.steady[next(iter(groups))], offered.arrivals.get(queue, 0.0)
         if busy >= 1 and arriving < math.inf:  # a whole trace at one instant has no rate
-            finished = sum(capacity(group) for group in groups.values())
+            finished = sum(capacity(group) for name, group in at_work(scenario).items() if name in groups)
             problem = (
                 f"utilisation {busy:.2f}, retries counted: {arriving:.3g} messages arrive a second "
                 f"and {', '.join(groups)} can finish {finished:.3g}, so it grows {end}"

@@ -12,6 +12,7 @@ from simbus.dialect import Subscription
 from simbus.effects import Delivered
 from simbus.simulation.driver import Driver
 from simbus.simulation.servers import Handler, Server
+from simbus.simulation.settling import verbs
 
 
 class Offline:
@@ -50,21 +51,38 @@ class Consumer:
     """
 
     __slots__ = (
-        "_buffer", "_cut", "_dead", "_failing", "_held", "_idle", "_pace", "_parked", "_servers", "_subscribe", "_usual",
-        "driver", "handler", "subscription",
+        "_buffer", "_cut", "_dead", "_deferred", "_failing", "_gone", "_held", "_idle", "_pace", "_parked", "_servers",
+        "_stopping", "_subscribe", "_usual", "driver", "handler", "subscription", "verbs",
     )  # fmt: skip
 
     def __init__(self, driver: Driver, handler: Handler, subscribe: Callable[[], Subscription]) -> None:
         self.driver, self.handler, self._subscribe = driver, handler, subscribe
         self._buffer: deque[Delivered] = deque()
-        self._servers = [Server(self) for _ in range(handler.concurrency)]
+        self._servers = self._new_servers()
         self._idle = list(self._servers)
         self._parked: list[Server] = []  # idle ones, while all are held
         self._usual = handler
         self._held = self._cut = self._dead = self._failing = 0  # by how many outages
         self._pace: list[float] = []  # the factors of those that make it slow
-        self.subscription = subscribe()
-        driver.attach(self.subscription.channel, self)
+        self._deferred = 0  # deliveries that wait without a server
+        self._stopping = self._gone = False
+        self._connect(subscribe())
+        driver.observer.staffed(handler.group, 1, driver.env.now)
+
+    def _new_servers(self) -> list[Server]:
+        return [Server(self) for _ in range(self.handler.concurrency)]
+
+    def _connect(self, subscription: Subscription) -> None:
+        self.subscription = subscription
+        self.verbs = verbs(self.driver, subscription, self._usual.acknowledge)
+        if subscription.channel:
+            self.driver.attach(subscription.channel, self)
+
+    def _disconnect(self) -> None:
+        self.verbs.forget()
+        self.subscription.close()
+        self.driver.detach(self.subscription.channel)
+        self._connect(OFFLINE)
 
     def receive(self, delivery: Delivered) -> None:
         """A delivery comes from the broker."""
@@ -75,6 +93,8 @@ class Consumer:
         """A server is free again."""
         self._idle.append(server)
         self._start()
+        if self._stopping:
+            self._go_when_done()
 
     def _start(self) -> None:
         if self._idle and self._buffer:
@@ -85,6 +105,33 @@ class Consumer:
         """The servers that are at work, also those that are held."""
         idle = {*self._idle, *self._parked}
         return [server for server in self._servers if server not in idle]
+
+    # Off duty. The caller has told the broker the time, and reacts.
+
+    def stop(self) -> None:
+        """Take no more, finish what it holds, and go."""
+        self._stopping = True
+        self.subscription.cancel()
+        self._go_when_done()
+
+    def defer(self) -> None:
+        """A delivery waits without a server, to be settled later."""
+        self._deferred += 1
+
+    def deferred(self) -> None:
+        """That was done."""
+        self._deferred -= 1
+        if self._stopping:
+            self._go_when_done()
+
+    def _go_when_done(self) -> None:
+        if self._gone or self._buffer or self._deferred or self.busy:
+            return
+        self._gone = True
+        if not self._cut:
+            self.verbs.flush()
+            self._disconnect()
+        self.driver.observer.staffed(self.handler.group, -1, self.driver.env.now)
 
     # Its servers stop, or are slow, or in vain
 
@@ -155,17 +202,23 @@ class Consumer:
         if self._cut == 1:
             for server in self.busy:
                 server.lose()
-            self._buffer.clear()
-            self.subscription.close()
-            self.driver.detach(self.subscription.channel)
-            self.subscription = OFFLINE
+            self._lose_buffer()
+            if not self._gone:
+                self._disconnect()
+        if self._stopping:
+            self._go_when_done()
+
+    def _lose_buffer(self) -> None:
+        if self.handler.acknowledge.auto:
+            for delivery in self._buffer:
+                self.driver.observer.dropped(delivery.copy_id)
+        self._buffer.clear()
 
     def reconnect(self) -> None:
         """Begin to consume again."""
         self._cut -= 1
-        if not self._cut:
-            self.subscription = self._subscribe()
-            self.driver.attach(self.subscription.channel, self)
+        if not self._cut and not self._stopping:
+            self._connect(self._subscribe())
 
     def crash(self, applied: Callable[[], bool]) -> None:
         """The process dies.
@@ -185,7 +238,7 @@ class Consumer:
         """A new process, with nothing of the old one's."""
         self._dead -= 1
         if not self._dead:
-            self._servers = [Server(self) for _ in range(self.handler.concurrency)]
+            self._servers = self._new_servers()
             self._parked = list(self._servers)
             if not self._held:
                 self._unpark()

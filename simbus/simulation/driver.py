@@ -19,6 +19,9 @@ from simpy.events import NORMAL
 from simbus.dialect import Broker
 from simbus.effects import Confirmed, Delivered, Effect
 
+LAST = NORMAL + 1
+"""The priority of what is to see all else of its instant."""
+
 
 class Observer(Protocol):
     """Who watches a replication: the recorder."""
@@ -26,10 +29,13 @@ class Observer(Protocol):
     def take(self, effects: list[Effect], /) -> None:
         """The broker's effects of one moment."""
 
-    def started(self, group: str, copy_id: int, now: int, /) -> None:
-        """A handler starts."""
+    def staffed(self, group: str, change: int, now: int, /) -> None:
+        """So many consumers have begun, or (negative) ended."""
 
-    def ended(self, group: str, copy_id: int, now: int, /) -> None:
+    def started(self, group: str, copy_id: int, now: int, servers: int = 1, /) -> None:
+        """A handler starts; ``servers`` is 0 for another copy that it takes in one go."""
+
+    def ended(self, group: str, copy_id: int, now: int, servers: int = 1, /) -> None:
         """A handler ends."""
 
     def failed(self, group: str, copy_id: int, /) -> None:
@@ -38,14 +44,23 @@ class Observer(Protocol):
     def applied(self, group: str, copy_id: int, now: int, /) -> None:
         """An attempt succeeded: the handler's side effect took place."""
 
-    def interrupted(self, group: str, copy_id: int, now: int, /) -> None:
+    def interrupted(self, group: str, copy_id: int, now: int, servers: int = 1, /) -> None:
         """The handler was stopped before its attempt had ended; told before the copy goes back."""
+
+    def dropped(self, copy_id: int, /) -> None:
+        """A consumer has lost a copy, on which it had not started, and of which the broker had let go."""
 
     def orphaned(self, copy_id: int, /) -> int:
         """A handler goes on with a copy that the broker is about to take back: by what id it will be told of from now on."""
 
     def let_go(self, orphan: int, /) -> None:
         """Nothing more will be told by an id that :meth:`orphaned` gave."""
+
+    def suppressed(self, group: str, copy_id: int, now: int, /) -> None:
+        """An attempt ended without one, because the message had been applied before."""
+
+    def carried(self, copy_id: int, message_id: int, /) -> None:
+        """A handler has published a copy's message anew under this id, to try again; told before the effects are taken."""
 
     def sent(self, message_id: int, sent_at: int, /, *, held: bool = False) -> Any:
         """A message is about to be seen as published that was sent at ``sent_at``; what it is told of by from now on.
@@ -98,6 +113,13 @@ class Entry:
         self.callbacks = ()
 
 
+class Calendar(simpy.Environment):
+    """SimPy's calendar; it also tells how many entries are in it."""
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+
 class Driver:
     """One broker on one calendar.
 
@@ -109,16 +131,32 @@ class Driver:
     def __init__(self, broker: Broker, observer: Observer) -> None:
         self.broker = broker
         self.observer = observer
-        self.env: Any = simpy.Environment()  # Any: SimPy types its clock as a float and its entries as Events; ours are neither
+        self.env: Any = Calendar()  # Any: SimPy types its clock as a float and its entries as Events; ours are neither
         self._receivers: dict[int, Receiver] = {}
         self._attached: dict[int, Receiver] = {}
         self._routes: dict[int, Callable[[Receiver], Receiver]] = {}
         self._armed: list[int] = []  # when wake-ups will come, the next one last
+        self._originals: dict[int, int] = {}  # of messages that were published again
+        self._until: int | None = None
+        self.standing = 0  # entries of those who look again and again, and give nobody else anything to do
 
-    def enter(self, entry: Entry, delay: int) -> None:
-        """Put an entry into the calendar, ``delay`` nanoseconds ahead."""
+    def enter(self, entry: Entry, delay: int, priority: int = NORMAL) -> None:
+        """Put an entry into the calendar, ``delay`` nanoseconds ahead; of one instant the lowest ``priority`` comes first."""
         entry.callbacks = entry._again  # noqa: SLF001 - the entry is a plain record of this module
-        self.env.schedule(entry, NORMAL, delay)
+        self.env.schedule(entry, priority, delay)
+
+    def is_again(self, message_id: int, earlier: int) -> None:
+        """A message is an earlier one, published again: to whoever remembers messages they are the same."""
+        self._originals[message_id] = self.key(earlier)
+
+    def key(self, message_id: int) -> int:
+        """What tells a message from all others, also when it was published again."""
+        return self._originals.get(message_id, message_id)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether nothing is left to happen in a run that ends by itself, except that someone looks again."""
+        return self._until is None and len(self.env) <= self.standing
 
     def route(self, channel: int, through: Callable[[Receiver], Receiver]) -> None:
         """Who will be attached to a channel is behind something; ``through`` makes it of them."""
@@ -168,5 +206,47 @@ class Driver:
 
     def run(self, until: int | None) -> None:
         """Run the calendar to ``until`` nanoseconds, or (None) until nothing is left to happen."""
+        self._until = until
         self.react()  # what setting up has caused
         self.env.run(until)
+
+
+class Alarm(Entry):
+    """Rings once at the end of the instant for which it is set, unless it is stopped or set for a later one before.
+
+    SimPy cannot cancel, so an entry that comes too early is entered again: there is never more than one in the calendar.
+
+    Args:
+        driver: of the replication.
+        ring: what is to be done then.
+    """
+
+    __slots__ = ("_driver", "_due", "_entered", "_ring")
+
+    def __init__(self, driver: Driver, ring: Callable[[], None]) -> None:
+        super().__init__(self._fire)
+        self._driver, self._ring = driver, ring
+        self._due: int | None = None
+        self._entered = False
+
+    def set(self, delay: int) -> None:
+        """Ring ``delay`` nanoseconds ahead, which is not before the instant for which it was set last."""
+        self._due = self._driver.env.now + delay
+        if not self._entered:
+            self._entered = True
+            self._driver.enter(self, delay, LAST)
+
+    def stop(self) -> None:
+        """Do not ring."""
+        self._due = None
+
+    def _fire(self, _: Entry) -> None:
+        self._entered = False
+        if self._due is None:
+            return
+        left = self._due - self._driver.env.now
+        if left > 0:
+            self.set(left)
+        else:
+            self._due = None
+            self._ring()

@@ -7,14 +7,14 @@ they describe the steady state, so a run has to be long, and its warm-up cut off
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from simbus import dialect as dialects
 from simbus import theory
 from simbus.analysis.exact import Exact
 from simbus.dialect import Discipline
 from simbus.simulation.distributions import Constant, Distribution, Exponential
-from simbus.simulation.load import Load, load
+from simbus.simulation.load import Load, at_work, load
 from simbus.simulation.scenario import Scenario
 from simbus.simulation.specs import ConsumerSpec, PublisherSpec
 from simbus.simulation.workloads import Batches, ClosedLoop, ConstantRate, Poisson, Workload
@@ -220,27 +220,38 @@ class _Station:
     def _retried(self) -> Iterator[Exact]:
         retry, failure = self.consumer.retry, self.consumer.failure
         plain = self.poisson and isinstance(self.service, Exponential) and self.rules == Discipline() and not failure.permanent
+        if plain and retry.by_broker and self.pooled:
+            yield from self._tried_again()
         if not plain or retry.how != "requeue" or self.consumer.count != 1:
             return
         if retry.backoff.kind == "none" and retry.attempts is None and self.consumer.servers == 1:
             number = theory.feedback_mean_number(self.rate, self.mu, failure.transient)
             yield Exact(f"{self.queue}.depth.mean", number, "M/M/1 with feedback", "Takacs 1963")
-        elif retry.attempts is not None and self.consumer.prefetch is None:
-            backoffs = [retry.backoff.delay(attempt, 0.5) / SECOND for attempt in range(1, retry.attempts)]
-            queue = theory.Retries(self.rate, self.mu, self.consumer.servers, failure.transient, backoffs)
-            if queue.station.spare > 0:
-                values = {
-                    "wait__mean": queue.station.mean_wait,
-                    "residence__mean": queue.mean_to_end,
-                    "attempts__mean": queue.attempts,
-                }
-                yield from self._say(f"M/M/{queue.servers} with retries", "Baskett, Chandy, Muntz and Palacios 1975", **values)
+        elif self.consumer.prefetch is None:
+            yield from self._tried_again()
+
+    def _tried_again(self) -> Iterator[Exact]:
+        """With back-off. What waits elsewhere, in the broker, comes back as a new copy, and each of these has one attempt."""
+        retry, failure = self.consumer.retry, self.consumer.failure
+        if retry.attempts is None:
+            return
+        backoffs = [retry.delay(attempt, 0.5) / SECOND for attempt in range(1, retry.attempts)]
+        queue = theory.Retries(self.rate, self.mu, self.consumer.servers, failure.transient, backoffs)
+        if queue.station.spare > 0:
+            wait, source = queue.station.mean_wait, "Baskett, Chandy, Muntz and Palacios 1975"
+            alone = {"residence__mean": wait + 1 / self.mu, "attempts__mean": 1.0}
+            whole = {"residence__mean": queue.mean_to_end, "attempts__mean": queue.attempts}
+            values = alone if retry.by_broker else whole
+            yield from self._say(f"M/M/{queue.servers} with retries", source, wait__mean=wait, **values)
 
 
 def _station(scenario: Scenario, offered: Load, queue: str, rules: Discipline) -> _Station | None:
     groups = [each for each in scenario.consumers.values() if each.queue == queue]
+    if rules.alone:
+        groups = [each for each in at_work(scenario).values() if each.queue == queue and each.count]
     rate = offered.published.get(queue, 0.0)
-    if len(groups) != 1 or not rate or offered.arrivals[queue] != rate or not rules.in_order:
+    plain = all(each.plain for each in scenario.consumers.values() if each.queue == queue)
+    if len(groups) != 1 or not plain or not rate or offered.arrivals[queue] != rate or not rules.in_order:
         return None
     publishers = [scenario.publishers[name] for name in offered.sources[queue]]
     if not all(_undivided(each) for each in publishers) or _elsewhere(publishers, offered):
@@ -249,7 +260,9 @@ def _station(scenario: Scenario, offered: Load, queue: str, rules: Discipline) -
     if math.isnan(patience):
         return None
     arrivals, classes = tuple(each.arrivals for each in publishers), _classes(publishers, rate)
-    return _Station(queue, arrivals, rate, groups[0], rules, classes, patience if math.isfinite(patience) else None)
+    return _Station(
+        queue, arrivals, rate, groups[0], replace(rules, alone=False), classes, patience if math.isfinite(patience) else None
+    )
 
 
 def _undivided(publisher: PublisherSpec) -> bool:

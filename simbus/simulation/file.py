@@ -31,9 +31,9 @@ _KEYS = (
     "networks",
     "outages",
 )
-# Keys of an entity whose value may be a table.
-_TABLES = {
+_TABLES = {  # keys of an entity whose value may be a table
     *("arguments", "arrivals", "service", "failure", "retry", "mtbf", "mttr", "latency"),
+    *("acknowledge", "batch", "shifts", "autoscale", "deduplication"),
     *("routing_key", "size", "expiration", "headers", "messages", "confirms"),
 }
 

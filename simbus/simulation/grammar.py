@@ -58,6 +58,15 @@ def parse(
     return _build(table[name], arguments, place)
 
 
+def fill(name: str, factory: Callable[..., T], table: Mapping[Any, Any], place: str) -> T:
+    """What ``factory`` makes of a table of its parameters: ``{ size = 20, within = "100ms" }``.
+
+    Raises:
+        ScenarioError: an unknown or missing parameter, or a value that the factory refuses; names the place.
+    """
+    return _build(factory, _arguments(name, factory, [], {str(key): value for key, value in table.items()}, place), place)
+
+
 def _read_text(text: str, place: str) -> tuple[str, list[object], dict[str, object]]:
     words = _words(text, place)
     if not words:

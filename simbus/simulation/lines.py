@@ -88,6 +88,10 @@ class Line:
         self._verbs.append(verb)
         return verb
 
+    def again(self, message: Any, address: Mapping[str, Any], attempts: int, delay: int | None = None) -> int:
+        """See :meth:`simbus.dialect.Publisher.again`."""
+        return self._publisher.again(message, address, attempts, delay)
+
     def close(self) -> None:
         """See :meth:`simbus.dialect.Publisher.close`."""
         self._publisher.close()

@@ -11,9 +11,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from simbus import dialect as dialects
-from simbus.dialect import Broker, Subscription
+from simbus.dialect import Broker, Dialect, Subscription
 from simbus.effects import Delivered, Enqueued
 from simbus.simulation.failures import Retry
+from simbus.simulation.keepers import delay_queues
 from simbus.simulation.messages import Kind
 from simbus.simulation.specs import ConsumerSpec
 from simbus.simulation.system import System
@@ -54,7 +55,8 @@ def load(scenario: System) -> Load:
     """The offered load of a scenario that validates.
 
     At a utilisation of 1 or above the queue grows without end. For retries in the handler it is exact, and so is it for
-    retries by requeue as long as back-offs leave prefetch free; else it is a lower bound.
+    retries by requeue as long as back-offs leave prefetch free; else it is a lower bound, and so is it where deliveries that are
+    done wait for an acknowledgement that is for several.
 
     A closed loop whose tokens wait until their messages are applied offers at most its window over the time that a token thinks,
     and no more than its slowest consumers can finish (the asymptotic bounds of Denning and Buzen 1978).
@@ -88,9 +90,39 @@ def overloaded(scenario: System) -> tuple[str, ...]:
     return tuple(name for name, busy in load(scenario).steady.items() if busy >= 1)
 
 
+def at_work(scenario: System) -> dict[str, ConsumerSpec]:
+    """The groups of consumers as they are served: of a queue with a single active consumer, one group with one consumer.
+
+    The others stand by; their ``count`` is 0 here. The broker itself is asked who is the active one.
+    """
+    kind = dialects.load(scenario.dialect)
+    broker = kind.build(scenario.topology)
+    groups = dict(scenario.consumers)
+    for queue in dict.fromkeys(each.queue for each in scenario.consumers.values()):
+        if kind.discipline(broker, queue).alone:
+            names = [name for name, each in groups.items() if each.queue == queue]
+            active = _active(kind, broker, queue, [groups[name] for name in names])
+            one = {"shifts": None, "autoscale": None}
+            groups |= {name: groups[name].model_copy(update={**one, "count": int(name == active)}) for name in names}
+    return groups
+
+
+def _active(kind: Dialect, broker: Broker, queue: str, groups: Sequence[ConsumerSpec]) -> str:
+    """The group that gets a message when one consumer of each has come, in order."""
+    channels = {}
+    for each in groups:
+        probe = kind.subscription(broker, f"probe {each.name}", queue, each.prefetch, priority=each.priority)
+        channels[probe.channel] = each.name
+    kind.publisher(broker, "probe").verb({"to": queue})()
+    got = [effect.channel for effect in broker.take_effects() if isinstance(effect, Delivered)]
+    return channels[got[0]] if got else groups[0].name
+
+
 def served(scenario: System) -> set[str]:
     """The queues whose copies a consumer will see: those with consumers, and delay queues that lead to one."""
+    kind = dialects.load(scenario.dialect)
     found = {consumer.queue for consumer in scenario.consumers.values()}
+    found |= {queue for consumer in scenario.consumers.values() for queue in delay_queues(kind, consumer)}
     onward = [step for name in scenario.publishers for path in _paths(scenario, name) for step in path.onward.items()]
     while more := {queue for queue, targets in onward if queue not in found and not found.isdisjoint(targets)}:
         found |= more
@@ -120,28 +152,55 @@ def work(consumer: ConsumerSpec) -> Work:
     With probabilities p of a transient and r of a permanent failure per attempt, and n attempts at most, attempt k is
     made with probability p**(k-1). So there are A = (1 - p**n) / (1 - p) of them, the message is rejected with
     probability r*A + p**n, and the back-off b(k) that precedes attempt k+1 is waited with probability p**k.
+
+    Batches are full here, as they are where the load is high. A budget lets its share of the first attempts be retried at most.
+    What the broker let go of is never rejected. Memory does not make work less, since how much comes twice is not known.
     """
-    p, n = consumer.failure.transient, consumer.retry.attempts
+    p, n, retry = consumer.failure.transient, _attempts(consumer), consumer.retry
     exhausted = 0.0 if n is None else p**n
     attempts = (1 - exhausted) / (1 - p) if p < 1 else math.inf if n is None else float(n)
-    handling = attempts * consumer.service.mean / SECOND
-    waiting = _backoff(consumer.retry, p)
+    if retry.budget is not None and attempts > 1 + retry.budget.share:
+        attempts = 1 + retry.budget.share
+        exhausted = 1 - attempts * (1 - p)  # those whom these attempts have not helped
+    each, whole = _handling(consumer)
+    lookups = _lookup(consumer) and (1 if retry.how == "in-handler" else attempts) * _lookup(consumer)
+    waiting = 0.0 if retry.by_broker else _backoff(retry, n, p)
     rejected = min(1.0, exhausted + (consumer.failure.permanent * attempts if consumer.failure.permanent else 0.0))
-    return Work(attempts, rejected, handling + waiting * (consumer.retry.how == "in-handler"), handling + waiting)
+    server = attempts * each + lookups + waiting * (retry.how == "in-handler")
+    return Work(attempts, 0.0 if consumer.acknowledge.auto else rejected, server, attempts * whole + lookups + waiting)
+
+
+def _attempts(consumer: ConsumerSpec) -> int | None:
+    """How many there may be at most; what the broker let go of can only be tried again inside the handler."""
+    return 1 if consumer.acknowledge.auto and consumer.retry.how != "in-handler" else consumer.retry.attempts
+
+
+def _handling(consumer: ConsumerSpec) -> tuple[float, float]:
+    """Seconds of a server that an attempt takes, and how long it lasts: the same, unless several are handled at once."""
+    batch, service = consumer.batch, consumer.service.mean / SECOND
+    if batch is None:
+        return service, service
+    size = batch.size if consumer.prefetch is None else min(batch.size, consumer.prefetch)
+    whole = service + size * (0.0 if batch.each is None else batch.each.mean / SECOND)
+    return whole / size, whole
+
+
+def _lookup(consumer: ConsumerSpec) -> float:
+    return consumer.deduplication.lookup / SECOND if consumer.deduplication is not None else 0.0
 
 
 def capacity(consumer: ConsumerSpec) -> float:
     """Messages per second that the group can finish: its servers limit it, and so does its prefetch."""
     need = work(consumer)
-    slots = math.inf if consumer.prefetch is None else consumer.count * consumer.prefetch
-    return min(consumer.servers / need.server, slots / need.slot)
+    slots = math.inf if consumer.prefetch is None else consumer.on_duty * consumer.prefetch
+    return min(consumer.on_duty * consumer.servers_each / need.server, slots / need.slot)
 
 
-def _backoff(retry: Retry, p: float) -> float:
+def _backoff(retry: Retry, most: int | None, p: float) -> float:
     """The mean back-off of a message in seconds; jitter is even, so its mean is that of the middle draw."""
     total, attempt, reached = 0.0, 1, p
-    while (retry.attempts is None or attempt < retry.attempts) and reached > 1e-15 and attempt < _MOST_ATTEMPTS:
-        total += reached * retry.backoff.delay(attempt, 0.5)
+    while (most is None or attempt < most) and reached > 1e-15 and attempt < _MOST_ATTEMPTS:
+        total += reached * retry.delay(attempt, 0.5)
         attempt, reached = attempt + 1, reached * p
     return total / SECOND
 
@@ -168,7 +227,7 @@ def _rate(scenario: System, publisher: str, paths: Sequence["_Path"]) -> float:
 def _finished(scenario: System) -> dict[str, float]:
     """By queue that is consumed, the messages per second that its consumers can finish."""
     finished = defaultdict[str, float](float)
-    for consumer in scenario.consumers.values():
+    for consumer in at_work(scenario).values():
         finished[consumer.queue] += capacity(consumer)
     return finished
 
@@ -263,7 +322,7 @@ def _balance(scenario: System, path: _Path, rate: float) -> dict[str, float]:
 def shares_rejected(scenario: System) -> dict[str, float]:
     """By consumed queue, the share of its messages that end rejected; groups share a queue by their capacity."""
     rejected, capacities = defaultdict[str, float](float), defaultdict[str, float](float)
-    for consumer in scenario.consumers.values():
+    for consumer in at_work(scenario).values():
         weight = capacity(consumer)
         rejected[consumer.queue] += weight * work(consumer).rejected
         capacities[consumer.queue] += weight

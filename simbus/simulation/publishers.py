@@ -107,10 +107,11 @@ def sender_until_applied(driver: Driver, content: Content, client: Client, carry
 class _Outgoing:
     """A message that its publisher answers for, until it is confirmed or given up."""
 
-    __slots__ = ("answered", "attempt", "known", "message", "sent_at", "then")
+    __slots__ = ("answered", "attempt", "known", "message", "message_id", "sent_at", "then")
 
     def __init__(self, message: Drawn, sent_at: int, then: Step | None) -> None:
         self.message, self.sent_at, self.then = message, sent_at, then
+        self.message_id = 0  # of the first that reached the broker
         self.attempt = 0
         self.answered = False
         self.known: Any = None
@@ -190,7 +191,9 @@ class Confirming:
         observer = self._driver.observer
         if outgoing.known is not None:
             observer.sent_again(message_id, outgoing.known)
+            self._driver.is_again(message_id, outgoing.message_id)
             return
+        outgoing.message_id = message_id
         outgoing.known = observer.sent(message_id, outgoing.sent_at, held=not outgoing.answered)
         if outgoing.answered:
             observer.unsent(outgoing.sent_at, -1)

@@ -23,6 +23,7 @@ from simbus import dialect as dialects
 from simbus.dialect import Broker, Dialect, Topology
 from simbus.documents import read_document
 from simbus.errors import ScenarioError, SimbusError
+from simbus.simulation.keepers import delay_queues, with_keepers
 from simbus.simulation.network import NetworkSpec
 from simbus.simulation.outages import OutageSpec
 from simbus.simulation.planning import Check, check
@@ -57,7 +58,6 @@ class Scenario:
         folder: where relative files are looked up, by default the current folder.
 
     Attributes:
-        topology: exchanges, queues and bindings, with their options in the dialect's words.
         publishers: by name.
         consumers: groups of equal consumers, by name.
         networks: what lies between a party and the broker, by its name.
@@ -81,8 +81,8 @@ class Scenario:
     ) -> None:
         _check_name("name", name)
         self.name, self.dialect, self.folder, self.text = name, dialect, folder, ""
-        self.topology = Topology(version=version)
-        self._model().build(self.topology)
+        self._declared = Topology(version=version)
+        self._model().build(self._declared)
         self.publishers: dict[str, PublisherSpec] = {}
         self.consumers: dict[str, ConsumerSpec] = {}
         self.networks: dict[str, NetworkSpec] = {}
@@ -92,10 +92,15 @@ class Scenario:
         self.run = read(RunSpec, "run", self._tables["run"])
 
     def __repr__(self) -> str:
-        counts = (len(self.topology.queues), len(self.publishers), len(self.consumers))
+        counts = (len(self._declared.queues), len(self.publishers), len(self.consumers))
         return "<Scenario {!r}, queues: {}, publishers: {}, groups of consumers: {}>".format(self.name, *counts)
 
     # The topology
+
+    @property
+    def topology(self) -> Topology:
+        """Exchanges, queues and bindings in the dialect's words: those declared, and those that retries need (``keepers``)."""
+        return with_keepers(self._model(), self._declared, self.consumers.values())
 
     def exchange(self, name: str, /, type: str = "direct", durable: bool = True, **options: Any) -> None:
         """Declare an exchange.
@@ -127,8 +132,8 @@ class Scenario:
 
     def bind_table(self, table: Mapping[str, Any]) -> None:
         """As :meth:`bind`, from a table of its arguments."""
-        binding = read(Binding, f"bindings[{len(self.topology.bindings)}]", table)
-        self.topology.bindings.append(binding.model_dump(exclude_none=True))
+        binding = read(Binding, f"bindings[{len(self._declared.bindings)}]", table)
+        self._declared.bindings.append(binding.model_dump(exclude_none=True))
 
     def definitions(self, source: str | PathLike[str] | Mapping[str, Any]) -> None:
         """Add the exchanges, queues, bindings and policies of a broker's own export, a JSON file or its content.
@@ -138,7 +143,7 @@ class Scenario:
         """
         try:
             added = self._model().read_definitions(self._document(source))
-            self._model().build(replace(added, version=self.topology.version))
+            self._model().build(replace(added, version=self._declared.version))
         except ScenarioError as error:
             shown = f"{source}: " if isinstance(source, str | PathLike) else ""
             problem = ": ".join(filter(None, [error.place, error.problem]))
@@ -146,9 +151,9 @@ class Scenario:
         for section in ("exchanges", "queues"):
             for name in getattr(added, section):
                 self._check_new(section, name)
-            getattr(self.topology, section).update(getattr(added, section))
-        self.topology.bindings += added.bindings
-        self.topology.policies += added.policies
+            getattr(self._declared, section).update(getattr(added, section))
+        self._declared.bindings += added.bindings
+        self._declared.policies += added.policies
 
     def _document(self, source: str | PathLike[str] | Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(source, Mapping):
@@ -216,11 +221,17 @@ class Scenario:
         *,
         queue: str,
         service: object,
-        count: int = 1,
+        count: int | None = None,
         concurrency: int = 1,
         prefetch: int | str | None = None,
         failure: object = None,
         retry: object = None,
+        acknowledge: object = None,
+        priority: int | None = None,
+        batch: object = None,
+        shifts: object = None,
+        autoscale: object = None,
+        deduplication: object = None,
     ) -> None:
         """Add a group of ``count`` equal consumers of a queue.
 
@@ -228,18 +239,29 @@ class Scenario:
             name: also that of its random streams.
             queue: which they consume from.
             service: ``lognormal(mean="55ms", cv=0.8)`` or another distribution of the time that an attempt takes, or its text.
-            count: how many consumers, each with a channel of its own.
+            count: how many consumers, each with a channel of its own; 1 is assumed.
             concurrency: how many messages each handles at a time.
             prefetch: how many unsettled deliveries each may hold; None or ``"unlimited"``: no limit.
             failure: the probability that an attempt fails: ``0.02``, or ``{"transient": 0.005, "permanent": 0.0005}``.
             retry: what follows a transient failure, for example ``in_handler(attempts=3, backoff="exponential 1s")``;
                 without it the message goes back to the queue at once.
+            acknowledge: ``"manual"``, each delivery by itself when its handler is done; ``"auto"``, none of them, since the
+                broker lets go of what it sends; or ``{"multiple": 10, "within": "1s"}``, up to ten at once.
+            priority: of those that may take one more delivery, the highest get it; 0 is assumed.
+            batch: several deliveries handled in one go: ``{"size": 20, "within": "100ms"}``, and ``each`` for the time of each.
+            shifts: how many are on duty when, instead of ``count``: ``"8h:2,4h:8,12h:2"``.
+            autoscale: a rule for how many, instead of ``count``:
+                ``{"by": "depth", "target": 100, "min": 1, "max": 20, "every": "30s", "cooldown": "5min", "startup": "10s"}``.
+            deduplication: what the group remembers to have applied, and does not apply again:
+                ``{"window": "10min", "size": 100_000, "lookup": "1ms"}``, or ``"idempotent"``.
 
         Raises:
             ScenarioError: the name is taken, or a value cannot be; names the place.
         """
-        given = {"queue": queue, "service": service, "count": count, "concurrency": concurrency}
-        self.declare("consumers", name, _said({**given, "prefetch": prefetch, "failure": failure, "retry": retry}))
+        given = {"queue": queue, "service": service, "count": count, "concurrency": concurrency, "prefetch": prefetch}
+        given |= {"failure": failure, "retry": retry, "acknowledge": acknowledge, "priority": priority, "batch": batch}
+        given |= {"shifts": shifts, "autoscale": autoscale, "deduplication": deduplication}
+        self.declare("consumers", name, _said(given))
 
     # What goes wrong
 
@@ -335,7 +357,7 @@ class Scenario:
             self._names(section)[name] = read(_PARTS[section], at, {"name": name, **table}, self.folder)
             self._tables[at] = dict(table)
         else:
-            alone = Topology(version=self.topology.version)
+            alone = Topology(version=self._declared.version)
             getattr(alone, section)[name] = dict(table)
             self._model().build(alone)
             self._names(section)[name] = dict(table)
@@ -348,7 +370,7 @@ class Scenario:
                 raise ScenarioError(dotted(section, name), f"{dotted(other, name)} is declared already; choose another name")
 
     def _names(self, section: str) -> dict[str, Any]:
-        names: dict[str, Any] = getattr(self if section in _PARTS else self.topology, section)
+        names: dict[str, Any] = getattr(self if section in _PARTS else self._declared, section)
         return names
 
     def _model(self) -> Dialect:
@@ -404,9 +426,9 @@ class Scenario:
 
     def _copy(self) -> "Scenario":
         twin = copy.copy(self)
-        topology = self.topology
+        topology = self._declared
         copies = dict(topology.exchanges), dict(topology.queues), list(topology.bindings), list(topology.policies)
-        twin.topology = Topology(*copies, topology.version)
+        twin._declared = Topology(*copies, topology.version)  # noqa: SLF001 - one of our own
         for section in _PARTS:
             setattr(twin, section, dict(getattr(self, section)))
         twin.expectations, twin._tables = list(self.expectations), dict(self._tables)  # noqa: SLF001 - one of our own
@@ -426,6 +448,7 @@ class Scenario:
                 self._check_queue(f"bindings[{number}].queue", binding["queue"])
         for name, consumer in self.consumers.items():
             self._check_queue(f"{dotted('consumers', name)}.queue", consumer.queue)
+            self._check_delay_queues(name, consumer)
         known: dict[str, Collection[str]] = {
             "consumers": self.consumers,
             "parties": {**self.publishers, **self.consumers},
@@ -436,6 +459,8 @@ class Scenario:
                 raise ScenarioError(dotted("networks", name), unknown("publisher or group of consumers", name, known["parties"]))
         for name, outage in self.outages.items():
             outage.check_names(dotted("outages", name), known)
+            self._check_whom(dotted("outages", name), outage)
+        self._check_far()
         broker = self._build()
         for name in self.publishers:
             self._check_publisher(name, broker)
@@ -463,6 +488,30 @@ class Scenario:
     def _check_queue(self, at: str, queue: str) -> None:
         if queue not in self.topology.queues:
             raise ScenarioError(at, unknown("queue", queue, self.topology.queues))
+
+    def _check_whom(self, at: str, outage: OutageSpec) -> None:
+        """What cannot befall a group as it works."""
+        for name, group in self.consumers.items():
+            if name in outage.whom and not group.constant and (outage.each or outage.clock == "busy"):
+                problem = f"the consumers of {name!r} come and go, so none has a clock of its own; leave each and clock out"
+                raise ScenarioError(f"{at}.whom", problem)
+            if name in outage.whom and group.acknowledge.multiple > 1 and outage.what == "lost-acks":
+                problem = f"{name!r} acknowledges several deliveries at once, of which none can be lost alone; name another group"
+                raise ScenarioError(f"{at}.whom", problem)
+
+    def _check_far(self) -> None:
+        """Who takes no more must be sure that nothing is on its way to him."""
+        cut = {name for outage in self.outages.values() if outage.what == "partition" for name in outage.whom}
+        for name, group in self.consumers.items():
+            if name in {*self.networks, *cut} and not group.constant:
+                key = "shifts" if group.shifts is not None else "autoscale"
+                problem = "consumers that come and go have no network here; write count instead, or leave the network out"
+                raise ScenarioError(f"{dotted('consumers', name)}.{key}", problem)
+
+    def _check_delay_queues(self, name: str, consumer: ConsumerSpec) -> None:
+        for queue in delay_queues(self._model(), consumer).keys() & self._declared.queues.keys():
+            problem = f"needs a queue {queue!r} of its own, and there is one; choose another name for that"
+            raise ScenarioError(f"{dotted('consumers', name)}.retry", problem)
 
     def _check_publisher(self, name: str, broker: Broker) -> None:
         """Publish one message of each kind in earnest: the broker itself knows best what it refuses."""

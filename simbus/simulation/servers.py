@@ -1,7 +1,7 @@
 """The servers of modelled consumers: one attempt after the other on a delivery, how it ends, and what follows a failure.
 
 Where deliveries come from and wait is the business of ``consumers``; how likely failures are and how long back-offs take, of
-``failures``.
+``failures``; how deliveries are settled, of ``settling``. Servers that take several deliveries at once are in ``batching``.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,7 +12,12 @@ from typing import Protocol
 from simbus.dialect import Subscription
 from simbus.effects import Delivered
 from simbus.simulation.driver import Driver, Entry
-from simbus.simulation.failures import Failure, Retry
+from simbus.simulation.failures import Tokens
+from simbus.simulation.memory import Memory, remembering
+from simbus.simulation.settling import Verbs
+from simbus.simulation.specs import ConsumerSpec
+
+Verb = Callable[[int], None]
 
 
 class Handler:
@@ -22,31 +27,33 @@ class Handler:
     of consumers meet the same service times in the same order.
 
     Args:
-        group: the name of the group.
-        concurrency: servers of each of its consumers.
+        spec: of the group.
         service: the service times in nanoseconds, one for each attempt.
-        failure: probabilities for each attempt.
-        retry: what follows a transient failure.
         outcomes: uniform draws, one for each attempt; not touched when nothing can fail.
         jitter: uniform draws for back-offs.
+        each: what every message of a batch takes besides, in nanoseconds.
     """
 
     def __init__(
         self,
-        group: str,
-        concurrency: int,
+        spec: ConsumerSpec,
         service: Iterator[int],
-        failure: Failure,
-        retry: Retry,
         outcomes: Iterator[float],
         jitter: Iterator[float],
+        each: Iterator[int] | None = None,
     ) -> None:
-        self.group, self.concurrency = group, concurrency
+        self.group, self.concurrency, self.acknowledge, self.batch = spec.name, spec.concurrency, spec.acknowledge, spec.batch
         self.next_service: Callable[[], int] = service.__next__
-        self.permanent, self.failing = failure.permanent, failure.permanent + failure.transient
-        self.retry = retry
+        self.permanent, self.failing = spec.failure.permanent, spec.failure.permanent + spec.failure.transient
+        self.retry = spec.retry
         self.next_outcome: Callable[[], float] = outcomes.__next__
         self.next_jitter = jitter.__next__
+        self.next_each = each.__next__ if each is not None else None
+        self.tokens = Tokens(spec.retry.budget) if spec.retry.budget is not None else None
+        self.memory: Memory | None = remembering(spec.deduplication) if spec.deduplication is not None else None
+        self.lookup = spec.deduplication.lookup if spec.deduplication is not None else 0
+        self.special = self.tokens is not None or self.memory is not None  # whether a delivery is to be looked at when it starts
+        self.keeper: Keeper | None = None
 
     def hindered(self, factor: float, failing: bool) -> "Handler":
         """The same with service times ``factor`` times as long and, if ``failing``, with every attempt a transient failure.
@@ -61,14 +68,28 @@ class Handler:
             twin.next_outcome = (lambda: 0.0 * self.next_outcome()) if self.failing else (lambda: 0.0)
         return twin
 
+    def attempt(self, delivery: Delivered) -> int:
+        """Which attempt on a message a delivery is, from 1, also if the message was published anew in between."""
+        return delivery.attempt if self.keeper is None else self.keeper.attempts(delivery) + delivery.attempt
+
     def may_try_again(self, attempt: int) -> bool:
-        """Whether another attempt may follow failed attempt number ``attempt``."""
-        return self.retry.attempts is None or attempt < self.retry.attempts
+        """Whether another attempt may follow failed attempt number ``attempt``; it takes from the budget, if there is one."""
+        within = self.retry.attempts is None or attempt < self.retry.attempts
+        return within and (self.tokens is None or self.tokens.take())
 
     def backoff(self, attempt: int) -> int:
         """Nanoseconds to wait after failed attempt number ``attempt``."""
-        backoff = self.retry.backoff
-        return backoff.delay(attempt, self.next_jitter() if backoff.jitter else 0.0)
+        return self.retry.delay(attempt, self.next_jitter() if self.retry.backoff.jitter else 0.0)
+
+
+class Keeper(Protocol):
+    """Where failed messages wait in the broker, and from where they come back as new ones."""
+
+    def attempts(self, delivery: Delivered, /) -> int:
+        """How many attempts were made before the message was published as this one."""
+
+    def keep(self, delivery: Delivered, attempts: int, delay: int, /) -> None:
+        """Publish it anew after so many attempts, to come back in ``delay`` nanoseconds."""
 
 
 class Owner(Protocol):
@@ -77,9 +98,16 @@ class Owner(Protocol):
     driver: Driver
     handler: Handler
     subscription: Subscription
+    verbs: Verbs
 
     def release(self, server: "Server", /) -> None:
         """The server is free again."""
+
+    def defer(self) -> None:
+        """A delivery waits without a server, to be settled later."""
+
+    def deferred(self) -> None:
+        """That was done."""
 
 
 class Server:
@@ -88,23 +116,32 @@ class Server:
     SimPy cannot move an entry. So when an attempt is held or takes longer, its entry is cancelled and the next one is another.
     """
 
-    __slots__ = ("_attempt", "_consumer", "_delivery", "_driver", "_due", "_entry", "_handler", "_left")
+    __slots__ = ("_attempt", "_consumer", "_delivery", "_driver", "_due", "_entry", "_handler", "_known", "_left")
 
     def __init__(self, consumer: Owner) -> None:
         self._consumer, self._driver, self._handler = consumer, consumer.driver, consumer.handler
         self._entry = Entry(self._attempt_ends)
         self._delivery: Delivered
         self._attempt = self._due = self._left = 0
+        self._known = False
 
     def start(self, delivery: Delivered) -> None:
         """Begin the first attempt on a delivery."""
         self._delivery, self._attempt = delivery, 1
-        driver = self._driver
+        handler, driver = self._handler, self._driver
         now = driver.env.now
-        driver.observer.started(self._handler.group, delivery.copy_id, now)
-        service = self._handler.next_service()
+        driver.observer.started(handler.group, delivery.copy_id, now)
+        self._known = handler.special and self._is_known(delivery)
+        service = handler.lookup if self._known else handler.lookup + handler.next_service()
         self._due = now + service
         driver.enter(self._entry, service)
+
+    def _is_known(self, delivery: Delivered) -> bool:
+        """Whether the group has applied the message before, and remembers it."""
+        handler, driver = self._handler, self._driver
+        if handler.tokens is not None and handler.attempt(delivery) == 1:
+            handler.tokens.put()
+        return handler.memory is not None and handler.memory.holds(driver.key(delivery.message_id), driver.env.now)
 
     # Outages; all but the first are of one that is at work
 
@@ -140,70 +177,92 @@ class Server:
 
     def lose(self) -> None:
         """The connection is about to end; the attempt goes on, and nobody will hear of it."""
-        if self._connected:
+        if self._connected and not self._handler.acknowledge.auto:  # else it need not be heard
             self._delivery = replace(self._delivery, copy_id=self._driver.observer.orphaned(self._delivery.copy_id))
 
     @property
     def _connected(self) -> bool:
-        """Whether the connection on which the delivery came still is."""
-        return self._delivery.channel == self._consumer.subscription.channel
+        """Whether the connection on which the delivery came still is, or nothing more is to be said on it."""
+        return self._delivery.channel == self._consumer.subscription.channel or self._handler.acknowledge.auto
 
     # Attempts
 
     def _attempt_ends(self, _: Entry) -> None:
-        handler, driver = self._handler, self._driver
-        now = driver.now()
+        now = self._driver.now()
+        verb = self._outcome(self._delivery, now, self._known)
+        if verb is not None:
+            self._finish(now, verb)
+
+    def _outcome(self, delivery: Delivered, now: int, known: bool) -> Verb | None:
+        """How to settle a delivery whose attempt ends; None: not yet, this server tries again."""
+        handler = self._handler
+        if known:
+            self._driver.observer.suppressed(handler.group, delivery.copy_id, now)
+            return self._consumer.verbs.accept
         outcome = handler.next_outcome() if handler.failing else 1.0
-        if outcome >= handler.failing:
-            driver.observer.applied(handler.group, self._delivery.copy_id, now)
-            self._finish(now, self._consumer.subscription.accept)
-        else:
-            driver.observer.failed(handler.group, self._delivery.copy_id)
-            if outcome < handler.permanent:
-                self._finish(now, self._consumer.subscription.reject)
-            elif handler.retry.how == "in-handler":
-                self._retry_in_handler(now)
-            else:
-                self._retry_by_requeue(now)
+        if outcome < handler.failing:
+            return self._failed(delivery, outcome)
+        self._driver.observer.applied(handler.group, delivery.copy_id, now)
+        if handler.memory is not None:
+            handler.memory.add(self._driver.key(delivery.message_id), now)
+        return self._consumer.verbs.accept
 
-    def _retry_in_handler(self, now: int) -> None:
-        """Wait and try again, holding the delivery and this server; at the end of the attempts, reject."""
-        if self._handler.may_try_again(self._attempt):
-            delay = self._handler.backoff(self._attempt)
-            self._attempt += 1
-            delay += self._handler.next_service()
-            self._due = now + delay
-            self._driver.enter(self._entry, delay)
-        else:
-            self._finish(now, self._consumer.subscription.reject)
+    def _failed(self, delivery: Delivered, outcome: float) -> Verb | None:
+        """As :meth:`_outcome`, of an attempt that failed."""
+        handler, verbs = self._handler, self._consumer.verbs
+        self._driver.observer.failed(handler.group, delivery.copy_id)
+        if outcome < handler.permanent:
+            return verbs.reject
+        inside = handler.retry.how == "in-handler"
+        attempt = self._attempt if inside else handler.attempt(delivery)
+        if not handler.may_try_again(attempt):
+            return verbs.reject
+        if inside:
+            self._try_again(handler.backoff(attempt))
+            return None
+        if not self._connected:
+            return verbs.requeue
+        return self._give_back(delivery, attempt, handler.backoff(attempt))
 
-    def _retry_by_requeue(self, now: int) -> None:
-        """Give the delivery back: at once, or after a back-off in which it stays unacked but holds no server."""
-        subscription, delivery = self._consumer.subscription, self._delivery
-        if not self._handler.may_try_again(delivery.attempt):
-            self._finish(now, subscription.reject)
-        elif not self._connected:
-            self._finish(now, subscription.requeue)
-        elif delay := self._handler.backoff(delivery.attempt):
-            self._driver.observer.ended(self._handler.group, delivery.copy_id, now)
-            self._driver.enter(Entry(lambda _: self._settle_later(delivery, subscription.requeue)), delay)
-            self._consumer.release(self)
-        else:
-            self._finish(now, subscription.requeue)
+    def _try_again(self, delay: int) -> None:
+        """Wait and try again, holding the delivery and this server."""
+        self._attempt += 1
+        delay += self._handler.next_service()
+        self._due = self._driver.env.now + delay
+        self._driver.enter(self._entry, delay)
 
-    def _finish(self, now: int, verb: Callable[[int], None]) -> None:
+    def _give_back(self, delivery: Delivered, attempt: int, delay: int) -> Verb:
+        """To its queue, at once or after a back-off, or to where it waits in the broker."""
+        handler, verbs = self._handler, self._consumer.verbs
+        if handler.keeper is not None:
+            handler.keeper.keep(delivery, attempt, delay)
+            return verbs.accept
+        return self._later(delivery.channel, verbs.requeue, delay) if delay else verbs.requeue
+
+    def _later(self, channel: int, verb: Verb, delay: int) -> Verb:
+        """The same verb after a back-off, in which the delivery stays unacked but holds no server."""
+        driver, consumer = self._driver, self._consumer
+
+        def settle(delivery_tag: int) -> None:
+            if channel == consumer.subscription.channel:
+                driver.now()
+                verb(delivery_tag)
+            consumer.deferred()
+            driver.react()
+
+        def wait(delivery_tag: int) -> None:
+            consumer.defer()
+            driver.enter(Entry(lambda _: settle(delivery_tag)), delay)
+
+        return wait
+
+    def _finish(self, now: int, verb: Verb) -> None:
         delivery, consumer = self._delivery, self._consumer
         self._driver.observer.ended(self._handler.group, delivery.copy_id, now)
         if delivery.channel == consumer.subscription.channel:  # as self._connected, which would be a call
             verb(delivery.delivery_tag)
-        else:
+        elif not self._connected:
             self._driver.observer.let_go(delivery.copy_id)
         # Free before the reaction: what the broker sends in return queues behind what waits in the buffer already.
         consumer.release(self)
         self._driver.react()
-
-    def _settle_later(self, delivery: Delivered, verb: Callable[[int], None]) -> None:
-        if delivery.channel == self._consumer.subscription.channel:
-            self._driver.now()
-            verb(delivery.delivery_tag)
-            self._driver.react()

@@ -5,7 +5,7 @@ business of ``scenario``. Whatever is wrong leaves here as one :class:`ScenarioE
 """
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
@@ -19,7 +19,18 @@ from simbus.simulation.distributions import SERVICES, Distribution
 from simbus.simulation.failures import Failure, Retry, parse_failure, parse_retry
 from simbus.simulation.grammar import parse
 from simbus.simulation.messages import Class, Kind, Mark, kinds
+from simbus.simulation.practices import (
+    Autoscale,
+    Batch,
+    Deduplication,
+    Shifts,
+    parse_autoscale,
+    parse_batch,
+    parse_deduplication,
+    parse_shifts,
+)
 from simbus.simulation.replays import Replay
+from simbus.simulation.settling import MANUAL, Acknowledge, parse_acknowledge
 from simbus.simulation.sizes import Sizes, parse_size
 from simbus.simulation.words import unknown
 from simbus.simulation.workloads import ARRIVALS, Workload
@@ -63,6 +74,12 @@ def _prefetch(value: object, what: str) -> int | None:
         return units.count(value, what)
     except UnitError:
         raise UnitError(f'{what}: {value!r} is not a whole number from 1; write for example 10, or "unlimited"') from None
+
+
+def _rank(value: object, what: str) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise UnitError(f"{what}: {value!r} is not a whole number; write for example 10")
+    return value
 
 
 def _seed(value: object, what: str) -> int:
@@ -272,11 +289,59 @@ class ConsumerSpec(Part):
     prefetch: Annotated[int | None, _reader(_prefetch)] = None
     failure: Annotated[Failure, _parser(lambda spec, place, _: parse_failure(spec, place))] = Failure()
     retry: Annotated[Retry, _parser(lambda spec, place, _: parse_retry(spec, place))] = Retry()
+    acknowledge: Annotated[Acknowledge, _parser(lambda spec, place, _: parse_acknowledge(spec, place))] = MANUAL
+    priority: Annotated[int, _reader(_rank)] = 0
+
+    batch: Annotated[Batch | None, _parser(lambda spec, place, _: parse_batch(spec, place))] = None
+    shifts: Annotated[Shifts | None, _parser(lambda spec, place, _: parse_shifts(spec, place))] = None
+    autoscale: Annotated[Autoscale | None, _parser(lambda spec, place, _: parse_autoscale(spec, place))] = None
+    deduplication: Annotated[Deduplication | None, _parser(lambda spec, place, _: parse_deduplication(spec, place))] = None
+
+    @model_validator(mode="after")
+    def _fits_together(self, info: ValidationInfo) -> Self:
+        place = info.context["place"] if info.context else self.name
+        for wrong, key, problem in self._contradictions():
+            if wrong:
+                raise ScenarioError(f"{place}.{key}", problem)
+        return self
+
+    def _contradictions(self) -> Iterator[tuple[bool, str, str]]:
+        given, auto, how = self.model_fields_set, self.acknowledge.auto, self.retry.how
+        yield auto and self.prefetch is not None, "prefetch", 'limits nothing when acknowledge = "auto"; leave one of the two out'
+        remedy = 'write how = "in-handler", or acknowledge = "manual"'
+        yield auto and "retry" in given and how != "in-handler", "retry", f"the broker has let go of the message; {remedy}"
+        problem = 'a batch is not tried again as a whole; write how = "requeue" or "delay-queue"'
+        yield self.batch is not None and how == "in-handler", "retry", problem
+        yield self.shifts is not None and self.autoscale is not None, "autoscale", "shifts say how many; leave one of the two out"
+        yield "count" in given and not self.constant, "count", "shifts or autoscale say how many; leave one of the two out"
+
+    @property
+    def plain(self) -> bool:
+        """Whether as many as ever take one delivery after the other, settle each when it is done, and remember nothing."""
+        extras = (self.batch, self.shifts, self.autoscale, self.deduplication, self.retry.budget)
+        return self.acknowledge == MANUAL and all(extra is None for extra in extras)
+
+    @property
+    def constant(self) -> bool:
+        """Whether the group has as many consumers at any time."""
+        return self.shifts is None and self.autoscale is None
+
+    @property
+    def on_duty(self) -> float:
+        """How many consumers there are: on average with shifts, at most with autoscaling."""
+        if self.shifts is not None:
+            return self.shifts.mean
+        return self.count if self.autoscale is None or not self.count else self.autoscale.most
+
+    @property
+    def servers_each(self) -> int:
+        """How many messages, or batches, one consumer can handle at a time."""
+        return self.concurrency if self.prefetch is None else min(self.concurrency, self.prefetch)
 
     @property
     def servers(self) -> int:
-        """How many messages the group can handle at a time."""
-        return self.count * (self.concurrency if self.prefetch is None else min(self.concurrency, self.prefetch))
+        """How many messages the group can handle at a time, with neither shifts nor autoscaling."""
+        return self.count * self.servers_each
 
 
 class RunSpec(Part):

@@ -16,13 +16,16 @@ class System(Protocol):
 
     name: str
     dialect: str
-    topology: Topology
     publishers: dict[str, PublisherSpec]
     consumers: dict[str, ConsumerSpec]
     networks: dict[str, NetworkSpec]
     outages: dict[str, OutageSpec]
     expectations: list[str]
     run: RunSpec
+
+    @property
+    def topology(self) -> Topology:
+        """Exchanges, queues and bindings: those declared, and those that retries need."""
 
     @property
     def classes(self) -> tuple[str, ...]:
