@@ -134,3 +134,79 @@ def test_a_closed_loop_that_waits_for_two_queues_is_no_simple_one():
     del both.publishers["source"]
     both.publisher("source", **loop)
     assert models(both) == set()
+
+
+def several(keys=("a", "b"), service="exponential 1s", exchange="fanout", **consumer):
+    """Queues behind one exchange, with a consumer each; to a direct one messages go by their key."""
+    made = Scenario("several", run=RUN)
+    made.exchange("in", type=exchange)
+    for key in keys:
+        made.queue(key)
+        made.bind(key, "in", key)
+        made.consumer(f"of {key}", queue=key, service=service, **consumer)
+    made.publisher("source", exchange="in", routing_key={key: 1 / len(keys) for key in keys}, arrivals="poisson 0.8/s")
+    return made
+
+
+def windows(scenario):
+    return [(each.model, each.value) for each in exact_values(scenario) if each.metric == "window.mean"]
+
+
+def test_the_window_of_two_queues_alike_is_that_of_fork_and_join():
+    assert windows(several()) == [("fork and join of two M/M/1", pytest.approx(7))]
+    assert windows(several(keys=("a",))) == [("M/M/1", pytest.approx(5))]
+
+
+def test_the_window_of_messages_that_go_to_one_of_several_queues_is_a_mean_of_sojourns():
+    assert windows(several(exchange="direct")) == [("M/M/c, side by side", pytest.approx(1 / 0.6))]
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        several(keys=("a", "b", "c")),
+        several(service="constant 1s"),
+        several(concurrency=2),
+        several().with_("consumers.of a.service", "exponential 900ms"),
+        several().with_("consumers.of a.failure", {"permanent": 0.1}),
+        several().with_("queues.a.message_ttl", "1h"),
+    ],
+)
+def test_of_other_windows_nothing_is_known(scenario):
+    assert windows(scenario) == []
+
+
+def breaking(**outage):
+    made = scenario("poisson 0.6/s", prefetch=1)
+    made.outage("disk", **({"what": "breakdown", "whom": "server", "mtbf": "exponential 20s", "mttr": "exponential 2s"} | outage))
+    return made
+
+
+def test_breakdowns_at_exponential_times_are_known_at_any_time_and_while_working():
+    found = {each.metric: each.value for each in exact_values(breaking())}
+    assert found == {"work.depth.mean": pytest.approx(2.26203, rel=1e-5), "work.residence.mean": pytest.approx(3.77005, rel=1e-5)}
+    busy = {each.metric: each.value for each in exact_values(breaking(clock="busy"))}
+    assert (busy["work.service.mean"], busy["work.residence.mean"]) == pytest.approx((1.1, 3.58824), rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    "outage", [{"mttr": "constant 2s"}, {"what": "crash"}, {"mtbf": "exponential 1s"}, {"mttr": None, "lasting": "2s"}]
+)
+def test_of_other_outages_nothing_is_known(outage):
+    outage = {key: value for key, value in outage.items() if value is not None}
+    base = {"what": "breakdown", "whom": "server", "mtbf": "exponential 20s"} | (
+        {} if "lasting" in outage else {"mttr": "exponential 2s"}
+    )
+    made = scenario("poisson 0.6/s", prefetch=1)
+    made.outage("disk", **(base | outage))
+    assert exact_values(made) == ()
+
+
+def test_a_breakdown_beside_leaves_a_queue_what_it_is():
+    made = breaking()
+    made.queue("other")
+    made.publisher("another", to="other", arrivals="poisson 0.8/s")
+    made.consumer("clerk", queue="other", service="exponential 1s")
+    assert models(made) == {"M/M/1", "M/M/1 with breakdowns"}
+    made.outage("power", "breakdown", whom="clerk", at="1min", lasting="1min")
+    assert models(made) == set()

@@ -413,11 +413,11 @@ def test_what_cannot_be_is_refused_in_one_line_that_names_the_place(table, messa
     assert "\n" not in str(caught.value)
 
 
-def test_theory_says_nothing_where_there_are_outages():
+def test_theory_says_nothing_where_there_are_outages_that_it_does_not_know():
     scenario = Scenario("M/M/1", run={"duration": "20s", "replications": 2})
     scenario.queue("work")
     scenario.publisher("web", to="work", arrivals="poisson 5/s")
     scenario.consumer("c", queue="work", service="exponential 50ms")
     assert len(simulate(scenario).theory())
-    scenario.outage("disk", "breakdown", whom="c", mtbf="exponential 2s", mttr="exponential 1s")
+    scenario.outage("disk", "crash", whom="c", mtbf="exponential 2s", mttr="exponential 1s")
     assert not len(simulate(scenario).theory())

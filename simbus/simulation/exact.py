@@ -14,6 +14,7 @@ from simbus import theory
 from simbus.analysis.exact import Exact
 from simbus.dialect import Discipline
 from simbus.simulation.distributions import Constant, Distribution, Exponential
+from simbus.simulation.exact_systems import broken_down, only_breakdown, windows
 from simbus.simulation.load import Load, at_work, load
 from simbus.simulation.scenario import Scenario
 from simbus.simulation.specs import ConsumerSpec, PublisherSpec
@@ -24,13 +25,34 @@ _QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 
 
 def exact_values(scenario: Scenario) -> tuple[Exact, ...]:
-    """All that is known exactly of a scenario that validates, queue by queue."""
-    if scenario.run.duration is None or scenario.outages or scenario.networks:
-        return ()  # a run that ends with its arrivals has no steady state, and no form here knows of outages or networks
+    """All that is known exactly of a scenario that validates: queue by queue, and of its queues together."""
+    if scenario.run.duration is None or scenario.networks:
+        return ()  # a run that ends with its arrivals has no steady state, and no form here knows of networks
     kind, offered = dialects.load(scenario.dialect), load(scenario)
     broker = kind.build(scenario.topology)
-    stations = (_station(scenario, offered, queue, kind.discipline(broker, queue)) for queue in scenario.topology.queues)
-    return tuple(value for station in stations if station is not None for value in station.values())
+    found = (_station(scenario, offered, queue, kind.discipline(broker, queue)) for queue in scenario.topology.queues)
+    stations = [station for station in found if station is not None]
+    return tuple(_with_breakdowns(scenario, stations) if scenario.outages else _undisturbed(scenario, offered, stations))
+
+
+def _undisturbed(scenario: Scenario, offered: Load, stations: Sequence["_Station"]) -> Iterator[Exact]:
+    for station in stations:
+        yield from station.values()
+    queues = {station.queue: station.simple for station in stations if station.simple is not None}
+    published = sum(each.arrivals.rate for each in scenario.publishers.values())
+    yield from windows(offered, queues, {each.queue for each in scenario.consumers.values()}, published)
+
+
+def _with_breakdowns(scenario: Scenario, stations: Sequence["_Station"]) -> Iterator[Exact]:
+    """Of other outages, and of a breakdown of one group among several, nothing is known."""
+    outage = only_breakdown(scenario.outages.values())
+    if outage is None:
+        return
+    for station in stations:
+        if station.consumer.name not in outage.whom:
+            yield from station.values()
+        elif station.simple is not None:
+            yield from broken_down(outage, station.queue, station.simple)
 
 
 @dataclass(frozen=True)
@@ -89,6 +111,14 @@ class _Station:
     def poisson(self) -> bool:
         """Whether arrivals have no memory; several such publishers together have none either."""
         return all(isinstance(each, Poisson) for each in self.arrivals)
+
+    @property
+    def simple(self) -> theory.MMc | None:
+        """What it is, if it is M/M/c, nothing else happens to its messages, and it has a steady state."""
+        queue = theory.MMc(self.rate, self.mu, self.consumer.servers)
+        alone = self.rules == Discipline() and self.patience is None and not self.consumer.failure.transient
+        plain = alone and self.poisson and self.pooled and self.markov and not self.consumer.failure.permanent
+        return queue if plain and queue.spare > 0 else None
 
     def values(self) -> Iterator[Exact]:
         """What is known of it."""
