@@ -118,6 +118,7 @@ def test_times_to_live_are_patience_when_all_are_drawn_from_one_law():
     alike = {"a": {"share": 0.5, "expiration": "exponential 10s"}, "b": {"expiration": "exponential 10s"}}
     scenario = shop(alike).with_("queues.work.max_priority", None)
     assert models(scenario) == {"M/M/1+M"}
+    assert models(scenario.with_("consumers.server.failure", 0.1)) == set()
     for other in ("exponential 5s", "10s"):
         assert models(scenario.with_("publishers.source.messages.b.expiration", other)) == set()
 

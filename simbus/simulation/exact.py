@@ -249,7 +249,8 @@ class _Station:
 
     def _retried(self) -> Iterator[Exact]:
         retry, failure = self.consumer.retry, self.consumer.failure
-        plain = self.poisson and isinstance(self.service, Exponential) and self.rules == Discipline() and not failure.permanent
+        forever = self.rules == Discipline() and self.patience is None
+        plain = self.poisson and self.markov and forever and not failure.permanent
         if plain and retry.by_broker and self.pooled:
             yield from self._tried_again()
         if not plain or retry.how != "requeue" or self.consumer.count != 1:
