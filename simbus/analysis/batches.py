@@ -15,7 +15,7 @@ from simbus.analysis.metrics import quantile_name
 
 Floats = NDArray[np.float64]
 BATCHES = 20
-_FEWEST = 10  # batches that an interval is made of, and observations of a batch, or beyond its quantile
+_FEWEST = 10  # observations of a batch, or beyond its quantile
 _CRITICAL = 1.645  # of the standard normal distribution: 5 % of independent batches are taken for correlated
 
 
@@ -48,25 +48,21 @@ def of_level(areas: Sequence[int], edges: Sequence[int]) -> Floats:
 
 
 def batch_means(value: float, means: Floats, confidence: float) -> Estimate:
-    """An interval round what one run observed, from the spread of its batches.
-
-    If twenty are correlated, ten of twice the length are tried; if these are too, the limits are infinite.
+    """An interval round what one run observed, from the spread of its batches; without limits where these are correlated.
 
     Args:
         value: of the whole run.
         means: of the batches, in their order.
         confidence: of the interval.
     """
-    while len(means) >= _FEWEST:
-        if not correlated(means):
-            half = student_t(means, confidence).half_width
-            return Estimate(value, value - half, value + half, 1)
-        means = means[len(means) % 2 :].reshape(-1, 2).mean(axis=1)
-    return Estimate(value, -math.inf, math.inf, 1)
+    half = math.inf if correlated(means) else student_t(means, confidence).half_width
+    return Estimate(value, value - half, value + half, 1)
 
 
 def correlated(means: Floats) -> bool:
     """Whether neighbouring batches are more alike than independent ones would be in nineteen of twenty cases.
+
+    Fewer and longer batches would pass more often, but not because they are less dependent: too few show no dependence.
 
     By the ratio of von Neumann (1941): of n independent batches, 1 less half the sum of squared steps by the sum of squared
     deviations is about normal with variance (n - 2) / (n**2 - 1). But for its ends it is the correlation of neighbours (lag 1).
