@@ -335,6 +335,41 @@ def test_a_token_without_a_connection_thinks_again(until):
     assert values["messages.unsent"] > 0
 
 
+def test_the_timeout_of_an_attempt_that_was_refused_long_ago_says_nothing_of_the_next(monkeypatch):
+    """Refused at 0, published again at 100 and lost: that is due at 400, and the first attempt's timeout at 300 is void."""
+    bad_link(monkeypatch, lost=[1])
+    queue = {"max_length": 0, "overflow": "reject-publish"}
+    confirms = {"timeout": "300ms", "attempts": 3, "backoff": "fixed 100ms"}
+    assert publishes(taped(one_queue(at(0), service=None, queue=queue, confirms=confirms))[1]) == [0, 500]
+
+
+def test_a_late_refusal_of_an_attempt_says_nothing_of_the_next(monkeypatch):
+    """Sent at 100, 300 and 500, and given up at 700: that the first is refused at 600 no longer matters."""
+    bad_link(monkeypatch, latency=500 * MILLISECOND)
+    queue = {"max_length": 0, "overflow": "reject-publish"}
+    loop = closed_loop(1, "constant 100ms")
+    scenario = one_queue(loop, service=None, duration="1400ms", queue=queue, confirms={"timeout": "200ms", "attempts": 3})
+    assert publishes(taped(scenario)[1]) == [600, 800, 1000, 1300]
+
+
+def test_who_waits_for_ever_sees_that_a_connection_ends_and_publishes_what_is_unconfirmed_again():
+    """The message is at the broker at 50; its confirm is on its way when the connection ends at 60, until 100."""
+    scenario = one_queue(at(0), confirms={"attempts": 2, "backoff": "fixed 200ms"})
+    scenario.network("web", latency="constant 50ms")
+    scenario.outage("cable", "connection-loss", whom="web", at="60ms", lasting="40ms")
+    values, run = taped(scenario)
+    assert publishes(run) == [50, 310]
+    assert (values["messages.n"], values["messages.republished"], values["work.duplicates"]) == (1, 1, 0.5)
+    assert values["window.max"] == 0.1  # sent at 0, applied at 100
+
+
+def test_a_window_binds_where_confirms_take_time():
+    """One message per round trip: 2 times 50 ms."""
+    scenario = one_queue("constant_rate 1000/s", service=None, duration="1s", confirms={"window": 1})
+    scenario.network("web", latency="constant 50ms")
+    assert publishes(taped(scenario)[1])[:4] == [51, 151, 251, 351]
+
+
 @pytest.mark.parametrize("seed_of_link", range(8))
 def test_on_a_bad_link_the_books_balance_by_message(monkeypatch, seed_of_link):
     """Against the tape: each message counts once, however often it is published; what is applied again is a duplicate."""

@@ -31,7 +31,7 @@ from typing import Any
 from simbus.analysis.observed import Busy, ClassObserved, Depth, GroupObserved, Observed, QueueObserved
 from simbus.analysis.replication import BINS, Replication
 from simbus.analysis.summary import summarise
-from simbus.analysis.told import Told
+from simbus.analysis.told import Telling, Told
 from simbus.effects import Delivered, Effect, Enqueued, Published, Refused, Removed, Requeued, Settled
 
 _HASHED_AT_ONCE = 60_000
@@ -76,7 +76,7 @@ class _Copy:
         self.published_at = self.enqueued_at = self.ready_at = at
 
 
-class Recorder:
+class Recorder(Telling):
     """Watches one replication.
 
     Args:
@@ -102,6 +102,7 @@ class Recorder:
             queue.classes = {name: ClassObserved(name) for name in classes}
         self._has_classes, self._type = bool(classes), ""  # the class of the message that was published last
         self._groups = {name: GroupObserved(name, *group) for name, group in groups.items()}
+        super().__init__()
         self._warmup, self._end = warmup, end
         edges = sorted({warmup, *(end * i // BINS for i in range(BINS + 1))})
         self._seen = Observed(warmup, end, edges, self._queues, self._groups)
@@ -115,9 +116,6 @@ class Recorder:
         self._carried: dict[int, _Copy] = {}  # by the message that carries an obligation on
         self._subscribers: dict[tuple[str, ...], int] = {}  # by the queues of a route: few routes, many messages
         self._window: _Window | None = None
-        self._to_come: dict[int, Told] = {}  # by the id of a message that is about to be seen as published
-        self._told: Told | None = None  # of the message that was published last
-        self._undecided: dict[_Copy, str] = {}  # obligations that are lost, unless the publisher tries again; and why
         self._tape = array("q")
         self._hash = hashlib.sha256()
         self._levels: list[Busy | Depth] = [
@@ -182,7 +180,7 @@ class Recorder:
         if self._to_come or self._told is not None:
             self._told = self._to_come.pop(effect.message_id, None)
             if self._told is not None:
-                self._take_told(self._told, queues, subscribers)
+                self._take_told(self._told, queues, _Window(subscribers) if subscribers > 1 else None, subscribers)
                 return
         if effect.at >= self._warmup and effect.message_id not in self._carried:
             self._seen.published += 1
@@ -470,86 +468,6 @@ class Recorder:
                 return
         if first.queue.served:
             self._seen.windows.append(now - first.published_at)
-
-    # What publishers tell, before the effects of the publish are taken
-
-    def sent(self, message_id: int, sent_at: int, held: bool = False) -> Told:
-        """A message reaches the broker that was sent at ``sent_at``; while it is ``held`` it may be published again."""
-        told = self._to_come[message_id] = Told(message_id, sent_at, held)
-        return told
-
-    def sent_again(self, message_id: int, told: Told) -> None:
-        """It reaches the broker again, as another message."""
-        self._to_come[message_id] = told
-
-    def follow(self, told: Told, done: Callable[[], None]) -> None:
-        """Call ``done``, which may publish nothing at once, when every subscriber has applied it, or lost it."""
-        told.follow(done)
-
-    def answered(self, told: Told) -> None:
-        """It will not be published again: what is lost of it now is lost."""
-        told.held = False
-        for first in told.firsts.values():
-            if first in self._undecided:
-                self._end_obligation(first, self._undecided.pop(first))
-
-    def unsent(self, sent_at: int, times: int = 1) -> None:
-        """A message that was sent at ``sent_at`` never reaches the broker; -1 times: it has after all."""
-        if sent_at >= self._warmup:
-            self._seen.unsent += times
-
-    def _take_told(self, told: Told, queues: tuple[str, ...], subscribers: int) -> None:
-        measured = told.sent_at >= self._warmup
-        if told.pending >= 0:
-            self._seen.republished += measured
-            return
-        self._seen.published += measured
-        self._seen.unroutable += measured and not queues
-        told.window = _Window(subscribers) if subscribers > 1 else None
-        told.reach(subscribers)
-
-    def _begin_told(self, copy: _Copy, told: Told) -> None:
-        """A first copy of a message that was told of: its obligation begins, or goes on."""
-        queue, first = copy.queue, told.firsts.get(copy.queue.name)
-        if first is not None:
-            copy.first = first
-            first.live += 1
-            self._undecided.pop(first, None)
-            return
-        told.firsts[queue.name], copy.told = copy, told
-        copy.message_id, copy.published_at = told.message_id, told.sent_at
-        measured = told.sent_at >= self._warmup
-        queue.obligations += measured
-        if copy.of is not None:
-            copy.of.obligations += measured
-        if queue.served:
-            copy.window = told.window
-
-    def _has_ended(self, first: _Copy, told: Told, cause: str) -> bool:
-        """Whether an obligation need not be counted as it ends: it may go on, or it has ended before."""
-        name = first.queue.name
-        if told.held and not first.acked:
-            self._undecided[first] = cause
-            return True
-        if name in told.ended:
-            if first.acked and told.ended[name]:
-                self._not_lost(first, told.ended[name])
-                told.ended[name] = ""
-            return True
-        told.ended[name] = "" if first.acked else cause
-        if not first.applied and first.queue.served:
-            told.one_less()
-        return False
-
-    def _not_lost(self, first: _Copy, cause: str) -> None:
-        """A copy of a message that its publisher had given up came late, and was acknowledged."""
-        if first.published_at >= self._warmup:
-            first.queue.lost[cause] -= 1
-            if first.of is not None:
-                first.of.lost -= 1
-            first.queue.finished += 1
-            if first.window is None and first.queue.served:
-                self._seen.never_closing -= 1
 
     # The end
 

@@ -97,6 +97,8 @@ def _add_publisher(parties: Parties, spec: PublisherSpec, streams: Streams, scen
     sender = None
     if confirms is not None:
         sender = Confirming(driver, content, client, confirms, _jitter(spec, streams), applied, carry=carry)
+    if sender is not None and isinstance(client, Line):
+        client.when_cut = sender.cut
     if isinstance(arrivals, ClosedLoop):
         send = sender_until_applied(driver, content, client, carry) if sender is None else sender.send
         thoughts = arrivals.thoughts(streams.generator(f"publishers.{spec.name}", "arrivals"))

@@ -14,6 +14,10 @@ from simbus.simulation.driver import Driver, Receiver
 from simbus.simulation.network import Far, Link, Network, Step
 
 
+def _nothing() -> None:
+    """A publisher that does not care."""
+
+
 class _Verb:
     """Publishes where its line leads at the moment."""
 
@@ -71,6 +75,8 @@ class Line:
         """Queues that have no leader now; one that is twice among them is twice away."""
         self.waiting: dict[int, Step | None] = {}
         """By message, the confirm that is held back, once it has come."""
+        self.when_cut: Step = _nothing
+        """What the publisher does about it."""
         self._open()
 
     def _open(self) -> None:
@@ -114,6 +120,7 @@ class Line:
             verb.act = self._to_nobody
         for step in () if self._link is None else self._link.break_off():
             step()
+        self.when_cut()
 
     def reconnect(self) -> None:
         """A new connection, with a channel of its own."""

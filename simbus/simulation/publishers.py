@@ -210,6 +210,14 @@ class Confirming:
         elif attempt == outgoing.attempt:
             self._refused(outgoing)
 
+    def cut(self) -> None:
+        """The connection has ended, and no confirm will come on it. Who has no timeout sees that, and need not wait for one."""
+        lost, self._unconfirmed = self._unconfirmed, {}
+        if self._confirms.timeout is None:
+            for outgoing, attempt in lost.values():
+                if not outgoing.answered and attempt == outgoing.attempt:
+                    self._refused(outgoing)
+
     def _refused(self, outgoing: _Outgoing) -> None:
         """No good answer: another attempt after the back-off, or give up."""
         if outgoing.attempt >= self._confirms.attempts:
