@@ -207,11 +207,11 @@ class Recorder(Telling):
 
     def _begin(self, copy: _Copy, at: int) -> None:
         """A first copy: an obligation begins. First copies follow the publish of their message."""
+        if self._type:
+            copy.of = copy.queue.classes.get(self._type)
         if copy.message_id in self._carried:
             copy.first = self._carried.pop(copy.message_id)
             return
-        if self._type:
-            copy.of = copy.queue.classes.get(self._type)
         if self._told is not None:
             self._begin_told(copy, self._told)
             return

@@ -92,13 +92,13 @@ class Publisher:
         if exchange not in vhost.exchanges:
             raise ScenarioError("exchange", f"there is no exchange {exchange!r}; declare it under exchanges")
         usual, largest = bytes(address.get("size", 0)), vhost.node.version.max_message_size
-        properties = _properties(address)
+        properties = _properties(address, address.get("expiration"))
 
         def verb(size: int | None = None, expiration: int | None = None) -> int:
             if size is None and expiration is None:
                 return publish(exchange, routing_key, usual, properties)
             body = usual if size is None else _zeros(largest)[: min(size, largest)]
-            own = properties if expiration is None else replace(properties, expiration=_drawn_expiration(expiration))
+            own = properties if expiration is None else _properties(address, min(expiration, LONGEST_TTL_MS * MILLISECOND))
             return publish(exchange, routing_key, body, own)
 
         return verb
@@ -221,8 +221,7 @@ def discipline(broker: dialect.Broker, queue: str) -> dialect.Discipline:
     )
 
 
-def _properties(address: Mapping[str, Any]) -> Properties:
-    expiration = address.get("expiration")
+def _properties(address: Mapping[str, Any], expiration: int | None) -> Properties:
     return Properties(
         delivery_mode=2 if address.get("persistent", True) else 1,
         type=address.get("type"),
@@ -234,10 +233,6 @@ def _properties(address: Mapping[str, Any]) -> Properties:
 
 def _milliseconds(nanoseconds: int) -> str:
     return str(-(-nanoseconds // MILLISECOND))
-
-
-def _drawn_expiration(nanoseconds: int) -> str:
-    return _milliseconds(min(nanoseconds, LONGEST_TTL_MS * MILLISECOND))
 
 
 @cache
