@@ -90,6 +90,19 @@ def rate(value: object, what: str = "a rate") -> float:
     return per_second
 
 
+def bandwidth(value: object, what: str = "a bandwidth") -> float:
+    """Bytes per second in ``"10MB/s"`` or ``"64KiB/ms"``; positive.
+
+    Raises:
+        UnitError: when the text has another form or the bandwidth is zero.
+    """
+    amount, _, unit = value.partition("/") if isinstance(value, str) else ("", "", "")
+    total = _sum_of_parts(amount, _SIZES) if amount else None
+    if not total or unit.strip() not in _DURATIONS:
+        raise UnitError(f'{what}: {value!r} is not a bandwidth; write for example "10MB/s"')
+    return float(total * SECOND / _DURATIONS[unit.strip()])
+
+
 def size(value: object, what: str = "a size") -> int:
     """Bytes in ``"50MB"`` (10**6), ``"64KiB"`` (2**10) or a whole number of bytes.
 

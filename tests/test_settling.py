@@ -183,6 +183,12 @@ def test_the_load_of_a_queue_with_a_single_active_consumer_is_carried_by_one():
     assert any("utilisation 1.20" in line and "can finish 1," in line for line in warnings(crowded))
 
 
+def test_who_stands_by_for_a_single_active_consumer_takes_over():
+    """Losing one costs nothing, and the check says so."""
+    [group] = alone().check().groups
+    assert (group.utilisation, group.less_one) == pytest.approx((0.8, 0.8))
+
+
 def test_the_single_active_consumer_is_found_by_asking_the_broker():
     """The first one is; a quorum queue of 4.0 prefers one of a higher priority."""
     made = alone()

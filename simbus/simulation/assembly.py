@@ -134,10 +134,8 @@ def _parties(driver: Driver, kind: Dialect, scenario: System, streams: Streams) 
 
 def _groups(scenario: System) -> dict[str, tuple[str, int, bool]]:
     """For the recorder: of a group that stands by for a single active consumer no server counts."""
-    found = {}
-    for name, each in at_work(scenario).items():
-        found[name] = (each.queue, each.servers_each * min(1, each.count), each is not scenario.consumers[name])
-    return found
+    served = at_work(scenario).items()
+    return {name: (each.queue, each.servers_each * min(1, each.count), each.alone) for name, each in served}
 
 
 def _add_consumers(parties: Parties, spec: ConsumerSpec, streams: Streams, scenario: System) -> list[Consumer]:
@@ -215,4 +213,6 @@ def _handler(spec: ConsumerSpec, streams: Streams) -> Handler:
 
     each = None if spec.batch is None or spec.batch.each is None else streams.times(entity, "each", spec.batch.each)
     service = streams.times(entity, "service", spec.service)
-    return Handler(spec, service, uniform("failure"), uniform("jitter"), each)
+    laws = {name: rule.service for name, rule in spec.classes.items() if rule.service is not None}
+    classes = {name: streams.times(entity, f"service of {name}", law) for name, law in laws.items()}
+    return Handler(spec, service, uniform("failure"), uniform("jitter"), each, classes)

@@ -30,7 +30,8 @@ class BatchServer(Server):
             driver.observer.started(handler.group, delivery.copy_id, now, int(not place))  # one server for all of them
         self._seen = [handler.special and self._is_known(delivery) for delivery in deliveries]
         each = sum(handler.next_each() for _ in deliveries) if handler.next_each is not None else 0
-        service = handler.lookup * len(deliveries) + handler.next_service() + each
+        sent = round(handler.per_byte * sum(delivery.message.size for delivery in deliveries)) if handler.per_byte else 0
+        service = handler.lookup * len(deliveries) + handler.next_service() + each + sent
         self._due = now + service
         driver.enter(self._entry, service)
 

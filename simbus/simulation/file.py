@@ -33,7 +33,7 @@ _KEYS = (
 )
 _TABLES = {  # keys of an entity whose value may be a table
     *("arguments", "arrivals", "service", "failure", "retry", "mtbf", "mttr", "latency"),
-    *("acknowledge", "batch", "shifts", "autoscale", "deduplication"),
+    *("acknowledge", "batch", "shifts", "autoscale", "deduplication", "classes"),
     *("routing_key", "size", "expiration", "headers", "messages", "confirms"),
 }
 

@@ -58,13 +58,16 @@ def parse(
     return _build(table[name], arguments, place)
 
 
-def fill(name: str, factory: Callable[..., T], table: Mapping[Any, Any], place: str) -> T:
-    """What ``factory`` makes of a table of its parameters: ``{ size = 20, within = "100ms" }``.
+def fill(name: str, factory: Callable[..., T], table: Mapping[Any, Any], place: str, base: Path | None = None) -> T:
+    """What ``factory`` makes of a table of its parameters: ``{ size = 20, within = "100ms" }``; as :func:`parse`.
 
     Raises:
         ScenarioError: an unknown or missing parameter, or a value that the factory refuses; names the place.
     """
-    return _build(factory, _arguments(name, factory, [], {str(key): value for key, value in table.items()}, place), place)
+    arguments = _arguments(name, factory, [], {str(key): value for key, value in table.items()}, place)
+    if _FOLDER in inspect.signature(factory).parameters:
+        arguments[_FOLDER] = base
+    return _build(factory, arguments, place)
 
 
 def _read_text(text: str, place: str) -> tuple[str, list[object], dict[str, object]]:

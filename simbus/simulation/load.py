@@ -7,8 +7,8 @@ Losses by limits and TTLs of consumed queues are left out: this is the load that
 
 import math
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, fields
 
 from simbus import dialect as dialects
 from simbus.dialect import Broker, Dialect, Subscription
@@ -91,20 +91,30 @@ def overloaded(scenario: System) -> tuple[str, ...]:
 
 
 def at_work(scenario: System) -> dict[str, ConsumerSpec]:
-    """The groups of consumers as they are served: of a queue with a single active consumer, one group with one consumer.
+    """The groups of consumers as they are served.
 
-    The others stand by; their ``count`` is 0 here. The broker itself is asked who is the active one.
+    Of a queue with a single active consumer, one group has one consumer and the others stand by: their ``count`` is 0 here. The
+    broker itself is asked who is the active one. Where classes or sizes of messages matter to a group, it knows its ``mix``: of
+    what comes straight from publishers.
     """
     kind = dialects.load(scenario.dialect)
     broker = kind.build(scenario.topology)
-    groups = dict(scenario.consumers)
+    groups = {name: each.served(mix=_mix(scenario, kind, broker, each)) for name, each in scenario.consumers.items()}
     for queue in dict.fromkeys(each.queue for each in scenario.consumers.values()):
         if kind.discipline(broker, queue).alone:
             names = [name for name, each in groups.items() if each.queue == queue]
             active = _active(kind, broker, queue, [groups[name] for name in names])
-            one = {"shifts": None, "autoscale": None}
-            groups |= {name: groups[name].model_copy(update={**one, "count": int(name == active)}) for name in names}
+            groups |= {name: groups[name].served(alone=name == active, mix=groups[name].mix) for name in names}
     return groups
+
+
+def _mix(scenario: System, kind: Dialect, broker: Broker, consumer: ConsumerSpec) -> Iterator[tuple[float, str, float]]:
+    if not consumer.classes and consumer.bandwidth is None:
+        return
+    for publisher in scenario.publishers.values():
+        for each in publisher.kinds:
+            if consumer.queue in kind.destinations(broker, each.address):
+                yield each.share * publisher.arrivals.rate, each.name, float(each.address.get("size", 0))
 
 
 def _active(kind: Dialect, broker: Broker, queue: str, groups: Sequence[ConsumerSpec]) -> str:
@@ -147,7 +157,7 @@ class Work:
 
 
 def work(consumer: ConsumerSpec) -> Work:
-    """The mean work of one message.
+    """The mean work of one message, of the mix that the group gets where that is known.
 
     With probabilities p of a transient and r of a permanent failure per attempt, and n attempts at most, attempt k is
     made with probability p**(k-1). So there are A = (1 - p**n) / (1 - p) of them, the message is rejected with
@@ -156,16 +166,25 @@ def work(consumer: ConsumerSpec) -> Work:
     Batches are full here, as they are where the load is high. A budget lets its share of the first attempts be retried at most.
     What the broker let go of is never rejected. Memory does not make work less, since how much comes twice is not known.
     """
-    p, n, retry = consumer.failure.transient, _attempts(consumer), consumer.retry
+    mix = consumer.mix or ((1.0, "", 0.0),)
+    total = math.fsum(rate for rate, _, _ in mix)
+    parts = [(rate / total, _work(consumer, kind, size)) for rate, kind, size in mix]
+    return Work(*(sum(share * getattr(part, each.name) for share, part in parts) for each in fields(Work)))
+
+
+def _work(consumer: ConsumerSpec, kind: str, size: float) -> Work:
+    """Of a message of that class and so many bytes."""
+    failure, n, retry = consumer.failure_of(kind), _attempts(consumer), consumer.retry
+    p = failure.transient
     exhausted = 0.0 if n is None else p**n
     attempts = (1 - exhausted) / (1 - p) if p < 1 else math.inf if n is None else float(n)
     if retry.budget is not None and attempts > 1 + retry.budget.share:
         attempts = 1 + retry.budget.share
         exhausted = 1 - attempts * (1 - p)  # those whom these attempts have not helped
-    each, whole = _handling(consumer)
+    each, whole = _handling(consumer, kind, size)
     lookups = _lookup(consumer) and (1 if retry.how == "in-handler" else attempts) * _lookup(consumer)
     waiting = 0.0 if retry.by_broker else _backoff(retry, n, p)
-    rejected = min(1.0, exhausted + (consumer.failure.permanent * attempts if consumer.failure.permanent else 0.0))
+    rejected = min(1.0, exhausted + (failure.permanent * attempts if failure.permanent else 0.0))
     server = attempts * each + lookups + waiting * (retry.how == "in-handler")
     return Work(attempts, 0.0 if consumer.acknowledge.auto else rejected, server, attempts * whole + lookups + waiting)
 
@@ -175,14 +194,15 @@ def _attempts(consumer: ConsumerSpec) -> int | None:
     return 1 if consumer.acknowledge.auto and consumer.retry.how != "in-handler" else consumer.retry.attempts
 
 
-def _handling(consumer: ConsumerSpec) -> tuple[float, float]:
+def _handling(consumer: ConsumerSpec, kind: str, size: float) -> tuple[float, float]:
     """Seconds of a server that an attempt takes, and how long it lasts: the same, unless several are handled at once."""
-    batch, service = consumer.batch, consumer.service.mean / SECOND
+    batch, service = consumer.batch, consumer.service_of(kind).mean / SECOND
+    sent = size / consumer.bandwidth if consumer.bandwidth is not None else 0.0
     if batch is None:
-        return service, service
-    size = batch.size if consumer.prefetch is None else min(batch.size, consumer.prefetch)
-    whole = service + size * (0.0 if batch.each is None else batch.each.mean / SECOND)
-    return whole / size, whole
+        return service + sent, service + sent
+    several = batch.size if consumer.prefetch is None else min(batch.size, consumer.prefetch)
+    whole = service + several * (sent + (0.0 if batch.each is None else batch.each.mean / SECOND))
+    return whole / several, whole
 
 
 def _lookup(consumer: ConsumerSpec) -> float:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from simbus.simulation import check as checks
 from simbus.simulation.cautions import Caution
 from simbus.simulation.dead_letters import Cycle, cycles
-from simbus.simulation.load import Load, capacity, load, work
+from simbus.simulation.load import Load, at_work, capacity, load, work
 from simbus.simulation.specs import ConsumerSpec
 from simbus.simulation.system import System
 
@@ -127,7 +127,8 @@ def check(scenario: System) -> Check:
 
 
 def _group(name: str, scenario: System, offered: Load) -> Group:
-    spec = scenario.consumers[name]
+    groups = at_work(scenario)
+    spec = groups[name]
     arrivals, published = offered.arrivals.get(spec.queue, 0.0), offered.published.get(spec.queue, 0.0)
     attempts = work(spec).attempts
     return Group(
@@ -138,13 +139,15 @@ def _group(name: str, scenario: System, offered: Load) -> Group:
         amplification=arrivals * attempts / published if 0 < published < math.inf else math.nan,
         servers=spec.servers,
         utilisation=offered.utilisation[name],
-        less_one=_without_one(spec, [each for each in scenario.consumers.values() if each.queue == spec.queue], arrivals),
+        less_one=_without_one(spec, [each for each in groups.values() if each.queue == spec.queue], arrivals),
         stable=offered.steady[name] < 1,
     )
 
 
 def _without_one(spec: ConsumerSpec, groups: Iterable[ConsumerSpec], arrivals: float) -> float:
-    left = sum(capacity(each) * ((each.count - 1) / each.count if each is spec else 1) for each in groups)
+    """Of a single active consumer, that is taken over by one that stands by."""
+    share = 1.0 if spec.alone else max(0.0, 1 - 1 / spec.on_duty)
+    left = sum(capacity(each) * (share if each is spec else 1) for each in groups)
     return arrivals / left if left else math.inf
 
 

@@ -1,4 +1,6 @@
-"""What a group of consumers may do besides taking one delivery after the other: batches, shifts, autoscaling, deduplication.
+"""What a group of consumers may do besides taking one delivery after the other by one law.
+
+Batches, shifts and autoscaling, deduplication, and what differs for a class of messages.
 
 Descriptions only, each with its reader from a table or text. They are carried out in ``batching``, ``staffing`` and ``servers``.
 """
@@ -7,11 +9,13 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
+from pathlib import Path
 from typing import Any, Literal
 
 from simbus import units
 from simbus.errors import ScenarioError, UnitError
 from simbus.simulation.distributions import SERVICES, Distribution
+from simbus.simulation.failures import Failure, parse_failure
 from simbus.simulation.grammar import fill, parse
 from simbus.simulation.words import unknown
 from simbus.units import SECOND
@@ -34,12 +38,12 @@ class Batch:
     each: Distribution | None = None
 
 
-def _batch(size: int, within: Time = "0s", each: object = None) -> Batch:
-    law = None if each is None else parse(each, SERVICES, "each", kind=Distribution)
+def _batch(size: int, within: Time = "0s", each: object = None, folder: Path | None = None) -> Batch:
+    law = None if each is None else parse(each, SERVICES, "each", folder, Distribution)
     return Batch(units.count(size, "size"), units.duration(within, "within"), law)
 
 
-def parse_batch(spec: object, place: str) -> Batch | None:
+def parse_batch(spec: object, place: str, folder: Path | None = None) -> Batch | None:
     """A batch from ``{size = 20, within = "100ms", each = "exponential 1ms"}``, a Batch or None.
 
     Raises:
@@ -47,7 +51,7 @@ def parse_batch(spec: object, place: str) -> Batch | None:
     """
     if spec is None or isinstance(spec, Batch):
         return spec
-    return fill("batch", _batch, _table(spec, place, '{ size = 20, within = "100ms" }'), place)
+    return fill("batch", _batch, _table(spec, place, '{ size = 20, within = "100ms" }'), place, folder)
 
 
 @dataclass(frozen=True)
@@ -211,6 +215,38 @@ def parse_deduplication(spec: object, place: str) -> Deduplication | None:
     if spec == "idempotent":
         return Deduplication()
     return fill("deduplication", _deduplication, _table(spec, place, '{ window = "10min" }, or "idempotent"'), place)
+
+
+@dataclass(frozen=True)
+class ClassRule:
+    """What differs for one class of messages; None where nothing does."""
+
+    service: Distribution | None = None
+    failure: Failure | None = None
+
+
+def _class(service: object = None, failure: object = None, folder: Path | None = None) -> ClassRule:
+    law = None if service is None else parse(service, SERVICES, "service", folder, Distribution)
+    return ClassRule(law, None if failure is None else parse_failure(failure, "failure"))
+
+
+def parse_classes(spec: object, place: str, folder: Path | None = None) -> Mapping[str, ClassRule]:
+    """Rules by class from ``{gold = {service = "exponential 20ms", failure = 0.01}}``, or None (no rules).
+
+    Raises:
+        ScenarioError: it is neither; names the place.
+    """
+    if spec is None:
+        return {}
+    example = '{ gold = { service = "exponential 20ms" } }'
+    classes = _table(spec, place, example)
+    return {str(name): _rule(rule, f"{place}.{name}", folder) for name, rule in classes.items()}
+
+
+def _rule(spec: object, place: str, folder: Path | None) -> ClassRule:
+    if isinstance(spec, ClassRule):
+        return spec
+    return fill("a class", _class, _table(spec, place, '{ service = "exponential 20ms" }'), place, folder)
 
 
 def _table(spec: object, place: str, example: str) -> Mapping[Any, Any]:

@@ -231,6 +231,8 @@ class Scenario:
         batch: object = None,
         shifts: object = None,
         autoscale: object = None,
+        classes: Mapping[str, Any] | None = None,
+        bandwidth: str | None = None,
         deduplication: object = None,
     ) -> None:
         """Add a group of ``count`` equal consumers of a queue.
@@ -252,6 +254,8 @@ class Scenario:
             shifts: how many are on duty when, instead of ``count``: ``"8h:2,4h:8,12h:2"``.
             autoscale: a rule for how many, instead of ``count``:
                 ``{"by": "depth", "target": 100, "min": 1, "max": 20, "every": "30s", "cooldown": "5min", "startup": "10s"}``.
+            classes: what differs by class of message: ``{"gold": {"service": "exponential 20ms", "failure": 0.01}}``.
+            bandwidth: ``"10MB/s"`` adds a message's size over it to the time that each attempt takes.
             deduplication: what the group remembers to have applied, and does not apply again:
                 ``{"window": "10min", "size": 100_000, "lookup": "1ms"}``, or ``"idempotent"``.
 
@@ -260,7 +264,8 @@ class Scenario:
         """
         given = {"queue": queue, "service": service, "count": count, "concurrency": concurrency, "prefetch": prefetch}
         given |= {"failure": failure, "retry": retry, "acknowledge": acknowledge, "priority": priority, "batch": batch}
-        given |= {"shifts": shifts, "autoscale": autoscale, "deduplication": deduplication}
+        given |= {"shifts": shifts, "autoscale": autoscale, "classes": classes, "bandwidth": bandwidth}
+        given |= {"deduplication": deduplication}
         self.declare("consumers", name, _said(given))
 
     # What goes wrong
@@ -447,8 +452,7 @@ class Scenario:
             if "queue" in binding:
                 self._check_queue(f"bindings[{number}].queue", binding["queue"])
         for name, consumer in self.consumers.items():
-            self._check_queue(f"{dotted('consumers', name)}.queue", consumer.queue)
-            self._check_delay_queues(name, consumer)
+            self._check_consumer(dotted("consumers", name), consumer)
         known: dict[str, Collection[str]] = {
             "consumers": self.consumers,
             "parties": {**self.publishers, **self.consumers},
@@ -508,10 +512,14 @@ class Scenario:
                 problem = "consumers that come and go have no network here; write count instead, or leave the network out"
                 raise ScenarioError(f"{dotted('consumers', name)}.{key}", problem)
 
-    def _check_delay_queues(self, name: str, consumer: ConsumerSpec) -> None:
+    def _check_consumer(self, at: str, consumer: ConsumerSpec) -> None:
+        self._check_queue(f"{at}.queue", consumer.queue)
         for queue in delay_queues(self._model(), consumer).keys() & self._declared.queues.keys():
             problem = f"needs a queue {queue!r} of its own, and there is one; choose another name for that"
-            raise ScenarioError(f"{dotted('consumers', name)}.retry", problem)
+            raise ScenarioError(f"{at}.retry", problem)
+        for each in consumer.classes:
+            if each not in self.classes:
+                raise ScenarioError(f"{at}.classes", unknown("class", each, self.classes))
 
     def _check_publisher(self, name: str, broker: Broker) -> None:
         """Publish one message of each kind in earnest: the broker itself knows best what it refuses."""
@@ -548,7 +556,8 @@ class Scenario:
 
     def _check_that_retries_end(self) -> None:
         for name, consumer in self.consumers.items():
-            if consumer.failure.transient == 1 and consumer.retry.attempts is None:
+            failures = (consumer.failure, *(consumer.failure_of(each) for each in consumer.classes))
+            if any(failure.transient == 1 for failure in failures) and consumer.retry.attempts is None:
                 problem = "every attempt fails and attempts have no end, so the run has none; write retry.attempts, or a duration"
                 raise ScenarioError(dotted("consumers", name), problem)
 

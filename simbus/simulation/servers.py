@@ -4,7 +4,7 @@ Where deliveries come from and wait is the business of ``consumers``; how likely
 ``failures``; how deliveries are settled, of ``settling``. Servers that take several deliveries at once are in ``batching``.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
 from typing import Protocol
@@ -12,10 +12,11 @@ from typing import Protocol
 from simbus.dialect import Subscription
 from simbus.effects import Delivered
 from simbus.simulation.driver import Driver, Entry
-from simbus.simulation.failures import Tokens
+from simbus.simulation.failures import Failure, Tokens
 from simbus.simulation.memory import Memory, remembering
 from simbus.simulation.settling import Verbs
 from simbus.simulation.specs import ConsumerSpec
+from simbus.units import SECOND
 
 Verb = Callable[[int], None]
 
@@ -32,6 +33,7 @@ class Handler:
         outcomes: uniform draws, one for each attempt; not touched when nothing can fail.
         jitter: uniform draws for back-offs.
         each: what every message of a batch takes besides, in nanoseconds.
+        classes: service times of classes of messages that have their own.
     """
 
     def __init__(
@@ -41,10 +43,15 @@ class Handler:
         outcomes: Iterator[float],
         jitter: Iterator[float],
         each: Iterator[int] | None = None,
+        classes: Mapping[str, Iterator[int]] | None = None,
     ) -> None:
         self.group, self.concurrency, self.acknowledge, self.batch = spec.name, spec.concurrency, spec.acknowledge, spec.batch
         self.next_service: Callable[[], int] = service.__next__
-        self.permanent, self.failing = spec.failure.permanent, spec.failure.permanent + spec.failure.transient
+        self.services = {name: times.__next__ for name, times in (classes or {}).items()}
+        self.per_byte = SECOND / spec.bandwidth if spec.bandwidth is not None else 0.0
+        self.chances = {name: _chances(spec.failure_of(name)) for name in spec.classes}
+        self.usual = _chances(spec.failure)
+        self.failing = max([self.usual, *self.chances.values()], key=lambda chances: chances[1])[1]
         self.retry = spec.retry
         self.next_outcome: Callable[[], float] = outcomes.__next__
         self.next_jitter = jitter.__next__
@@ -52,7 +59,8 @@ class Handler:
         self.tokens = Tokens(spec.retry.budget) if spec.retry.budget is not None else None
         self.memory: Memory | None = remembering(spec.deduplication) if spec.deduplication is not None else None
         self.lookup = spec.deduplication.lookup if spec.deduplication is not None else 0
-        self.special = self.tokens is not None or self.memory is not None  # whether a delivery is to be looked at when it starts
+        looks = (self.tokens, self.memory, spec.bandwidth)
+        self.special = bool(self.services) or any(each is not None for each in looks)  # whether it looks at what it starts on
         self.keeper: Keeper | None = None
 
     def hindered(self, factor: float, failing: bool) -> "Handler":
@@ -63,10 +71,18 @@ class Handler:
         twin = copy(self)
         if factor != 1:
             twin.next_service = lambda: round(factor * self.next_service())
+            twin.services = {name: _slower(times, factor) for name, times in self.services.items()}
+            twin.per_byte = factor * self.per_byte
         if failing:
-            twin.permanent, twin.failing = 0.0, 1.0
+            twin.usual, twin.chances, twin.failing = (0.0, 1.0), {}, 1.0
             twin.next_outcome = (lambda: 0.0 * self.next_outcome()) if self.failing else (lambda: 0.0)
         return twin
+
+    def service(self, delivery: Delivered) -> int:
+        """How long an attempt on a delivery will take."""
+        message = delivery.message
+        time = self.services.get(message.type, self.next_service)()
+        return time + round(self.per_byte * message.size) if self.per_byte else time
 
     def attempt(self, delivery: Delivered) -> int:
         """Which attempt on a message a delivery is, from 1, also if the message was published anew in between."""
@@ -80,6 +96,15 @@ class Handler:
     def backoff(self, attempt: int) -> int:
         """Nanoseconds to wait after failed attempt number ``attempt``."""
         return self.retry.delay(attempt, self.next_jitter() if self.retry.backoff.jitter else 0.0)
+
+
+def _chances(failure: Failure) -> tuple[float, float]:
+    """Of a permanent failure, and of any."""
+    return failure.permanent, failure.permanent + failure.transient
+
+
+def _slower(times: Callable[[], int], factor: float) -> Callable[[], int]:
+    return lambda: round(factor * times())
 
 
 class Keeper(Protocol):
@@ -131,10 +156,14 @@ class Server:
         handler, driver = self._handler, self._driver
         now = driver.env.now
         driver.observer.started(handler.group, delivery.copy_id, now)
-        self._known = handler.special and self._is_known(delivery)
-        service = handler.lookup if self._known else handler.lookup + handler.next_service()
+        service = self._look_at(delivery) if handler.special else handler.next_service()
         self._due = now + service
         driver.enter(self._entry, service)
+
+    def _look_at(self, delivery: Delivered) -> int:
+        """How long it will take, by what it is and whether it is known."""
+        self._known = self._is_known(delivery)
+        return self._handler.lookup + (0 if self._known else self._handler.service(delivery))
 
     def _is_known(self, delivery: Delivered) -> bool:
         """Whether the group has applied the message before, and remembers it."""
@@ -201,17 +230,19 @@ class Server:
             return self._consumer.verbs.accept
         outcome = handler.next_outcome() if handler.failing else 1.0
         if outcome < handler.failing:
-            return self._failed(delivery, outcome)
+            permanent, failing = handler.chances.get(delivery.message.type, handler.usual)
+            if outcome < failing:
+                return self._failed(delivery, permanent=outcome < permanent)
         self._driver.observer.applied(handler.group, delivery.copy_id, now)
         if handler.memory is not None:
             handler.memory.add(self._driver.key(delivery.message_id), now)
         return self._consumer.verbs.accept
 
-    def _failed(self, delivery: Delivered, outcome: float) -> Verb | None:
+    def _failed(self, delivery: Delivered, *, permanent: bool) -> Verb | None:
         """As :meth:`_outcome`, of an attempt that failed."""
         handler, verbs = self._handler, self._consumer.verbs
         self._driver.observer.failed(handler.group, delivery.copy_id)
-        if outcome < handler.permanent:
+        if permanent:
             return verbs.reject
         inside = handler.retry.how == "in-handler"
         attempt = self._attempt if inside else handler.attempt(delivery)
@@ -227,7 +258,7 @@ class Server:
     def _try_again(self, delay: int) -> None:
         """Wait and try again, holding the delivery and this server."""
         self._attempt += 1
-        delay += self._handler.next_service()
+        delay += self._handler.service(self._delivery)
         self._due = self._driver.env.now + delay
         self._driver.enter(self._entry, delay)
 

@@ -5,12 +5,12 @@ business of ``scenario``. Whatever is wrong leaves here as one :class:`ScenarioE
 """
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Literal, NoReturn, Self, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, ValidationInfo, model_validator
+from pydantic import BaseModel, ConfigDict, Field, PlainValidator, PrivateAttr, ValidationError, ValidationInfo, model_validator
 
 from simbus import units
 from simbus.errors import ScenarioError, UnitError
@@ -22,10 +22,12 @@ from simbus.simulation.messages import Class, Kind, Mark, kinds
 from simbus.simulation.practices import (
     Autoscale,
     Batch,
+    ClassRule,
     Deduplication,
     Shifts,
     parse_autoscale,
     parse_batch,
+    parse_classes,
     parse_deduplication,
     parse_shifts,
 )
@@ -292,10 +294,32 @@ class ConsumerSpec(Part):
     acknowledge: Annotated[Acknowledge, _parser(lambda spec, place, _: parse_acknowledge(spec, place))] = MANUAL
     priority: Annotated[int, _reader(_rank)] = 0
 
-    batch: Annotated[Batch | None, _parser(lambda spec, place, _: parse_batch(spec, place))] = None
+    batch: Annotated[Batch | None, _parser(parse_batch)] = None
     shifts: Annotated[Shifts | None, _parser(lambda spec, place, _: parse_shifts(spec, place))] = None
     autoscale: Annotated[Autoscale | None, _parser(lambda spec, place, _: parse_autoscale(spec, place))] = None
+    classes: Annotated[Mapping[str, ClassRule], _parser(parse_classes)] = Field(default_factory=dict)
+    bandwidth: Annotated[float | None, _reader(units.bandwidth)] = None
     deduplication: Annotated[Deduplication | None, _parser(lambda spec, place, _: parse_deduplication(spec, place))] = None
+
+    _alone: bool = PrivateAttr(default=False)
+    _mix: tuple[tuple[float, str, float], ...] = PrivateAttr(default=())
+
+    @property
+    def alone(self) -> bool:
+        """Whether its queue serves one consumer at a time, and this is how the group is served then."""
+        return self._alone
+
+    @property
+    def mix(self) -> tuple[tuple[float, str, float], ...]:
+        """What it gets, if that matters and is known: messages per second, class and mean size."""
+        return self._mix
+
+    def served(self, *, alone: bool | None = None, mix: Iterable[tuple[float, str, float]] = ()) -> "ConsumerSpec":
+        """The same as it is served: with a mix of messages, and of a single active consumer with that one (``alone``) or none."""
+        one = {"shifts": None, "autoscale": None, "count": int(bool(alone))}
+        twin = self.model_copy(update={} if alone is None else one)
+        twin._alone, twin._mix = alone is not None, tuple(mix)  # noqa: SLF001 - one of our own
+        return twin
 
     @model_validator(mode="after")
     def _fits_together(self, info: ValidationInfo) -> Self:
@@ -312,14 +336,24 @@ class ConsumerSpec(Part):
         yield auto and "retry" in given and how != "in-handler", "retry", f"the broker has let go of the message; {remedy}"
         problem = 'a batch is not tried again as a whole; write how = "requeue" or "delay-queue"'
         yield self.batch is not None and how == "in-handler", "retry", problem
+        timed = any(rule.service is not None for rule in self.classes.values())
+        yield self.batch is not None and timed, "classes", "a batch has one service time; leave service out, or batch"
         yield self.shifts is not None and self.autoscale is not None, "autoscale", "shifts say how many; leave one of the two out"
         yield "count" in given and not self.constant, "count", "shifts or autoscale say how many; leave one of the two out"
 
     @property
     def plain(self) -> bool:
         """Whether as many as ever take one delivery after the other, settle each when it is done, and remember nothing."""
-        extras = (self.batch, self.shifts, self.autoscale, self.deduplication, self.retry.budget)
-        return self.acknowledge == MANUAL and all(extra is None for extra in extras)
+        extras = (self.batch, self.shifts, self.autoscale, self.deduplication, self.retry.budget, self.bandwidth)
+        return self.acknowledge == MANUAL and not self.classes and all(extra is None for extra in extras)
+
+    def service_of(self, kind: str) -> Distribution:
+        """Of messages of a class."""
+        return (self.classes[kind].service if kind in self.classes else None) or self.service
+
+    def failure_of(self, kind: str) -> Failure:
+        """Of messages of a class."""
+        return (self.classes[kind].failure if kind in self.classes else None) or self.failure
 
     @property
     def constant(self) -> bool:
@@ -340,8 +374,13 @@ class ConsumerSpec(Part):
 
     @property
     def servers(self) -> int:
-        """How many messages the group can handle at a time, with neither shifts nor autoscaling."""
-        return self.count * self.servers_each
+        """How many messages the group can handle at a time, at most."""
+        return max(self.count, *self._most) * self.servers_each
+
+    @property
+    def _most(self) -> tuple[int, int]:
+        """Consumers that shifts and autoscaling call at most."""
+        return 0 if self.shifts is None else self.shifts.most, 0 if self.autoscale is None else self.autoscale.most
 
 
 class RunSpec(Part):
