@@ -39,6 +39,18 @@ if TYPE_CHECKING:
     from simbus.simulation.fitting import fit
     from simbus.simulation.replays import replay
     from simbus.simulation.scenario import Scenario
+    from simbus.simulation.usercode import (
+        DAY,
+        HOUR,
+        MICROSECOND,
+        MILLISECOND,
+        MINUTE,
+        NANOSECOND,
+        SECOND,
+        Environment,
+        PermanentFailure,
+        TransientFailure,
+    )
     from simbus.simulation.workloads import (
         batches,
         bursts,
@@ -54,10 +66,20 @@ if TYPE_CHECKING:
     __version__: str
 
 __all__ = [
+    "DAY",
+    "HOUR",
+    "MICROSECOND",
+    "MILLISECOND",
+    "MINUTE",
+    "NANOSECOND",
+    "SECOND",
+    "Environment",
     "Fault",
+    "PermanentFailure",
     "Plan",
     "RabbitMQ",
     "Scenario",
+    "TransientFailure",
     "batches",
     "bursts",
     "closed_loop",
@@ -122,6 +144,10 @@ _HOMES = {
     "simbus.simulation.replays": ("replay",),
     "simbus.simulation.fitting": ("fit",),
     "simbus.simulation.scenario": ("Scenario",),
+    "simbus.simulation.usercode": (
+        *("NANOSECOND", "MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY"),
+        *("Environment", "PermanentFailure", "TransientFailure"),
+    ),
     "simbus.simulation.workloads": (
         "batches",
         "bursts",

@@ -10,6 +10,7 @@ import math
 import re
 from datetime import timedelta
 from decimal import Decimal
+from typing import Any
 
 from simbus.errors import UnitError
 
@@ -46,12 +47,49 @@ _SIZES = {
 _PART = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z\u00b5\u03bc]+)")
 
 
+class Nanoseconds(int):
+    """A time as a whole number whose unit is known: what code of users may hand over as a number.
+
+    Sums and differences of two, and whole multiples of one, are again one; everything else is a plain number, which has no unit.
+    """
+
+    __slots__ = ()
+
+    def __add__(self, other: Any) -> int:
+        """Of two times: a time."""
+        return _as(other, int(self) + int(other)) if isinstance(other, int) else NotImplemented
+
+    def __sub__(self, other: Any) -> int:
+        """Of two times: a time."""
+        return _as(other, int(self) - int(other)) if isinstance(other, int) else NotImplemented
+
+    def __mul__(self, factor: Any) -> int:
+        """A whole number of times: a time."""
+        if isinstance(factor, Nanoseconds):
+            return int(self) * int(factor)
+        product = int(self) * factor
+        return Nanoseconds(product) if isinstance(factor, int) else product
+
+    __rmul__ = __mul__
+
+    def __repr__(self) -> str:
+        return duration_text(int(self))
+
+
+def _as(other: int, result: int) -> int:
+    return Nanoseconds(result) if isinstance(other, Nanoseconds) else result
+
+
 def duration(value: object, what: str = "a duration") -> int:
-    """Nanoseconds in ``"500ms"``, ``"1.5h"``, ``"1h30min"`` or a :class:`~datetime.timedelta`.
+    """Nanoseconds in ``"500ms"``, ``"1.5h"``, ``"1h30min"``, a :class:`~datetime.timedelta` or :class:`Nanoseconds`.
 
     Raises:
         UnitError: for a bare number, an unknown unit, a negative time or a fraction of a nanosecond.
     """
+    if isinstance(value, Nanoseconds):
+        if value < 0:
+            raise UnitError(f"{what}: {int(value)} ns is negative; time only runs forward")
+        return int(value)
     if isinstance(value, timedelta):
         nanoseconds = (value.days * 86_400 + value.seconds) * SECOND + value.microseconds * MICROSECOND
         if nanoseconds < 0:

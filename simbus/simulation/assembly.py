@@ -7,6 +7,7 @@ A replication depends on the scenario, the seed and its index alone. How many th
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import repeat
 
 from simbus import dialect
 from simbus.analysis import expectations
@@ -15,6 +16,7 @@ from simbus.analysis.metrics import quantile
 from simbus.analysis.recorder import Recorder
 from simbus.analysis.replication import Replication
 from simbus.dialect import Dialect, Subscription
+from simbus.errors import SimbusError
 from simbus.simulation.batching import BatchConsumer
 from simbus.simulation.confirms import Confirms
 from simbus.simulation.consumers import Consumer, Watched
@@ -26,12 +28,15 @@ from simbus.simulation.keepers import InBroker
 from simbus.simulation.lines import Line
 from simbus.simulation.load import at_work, served
 from simbus.simulation.network import Lossy, LostAcks, Network
+from simbus.simulation.operations import Operations
 from simbus.simulation.publishers import Confirming, Publisher, Token, at_once, sender_from_afar, sender_until_applied
 from simbus.simulation.servers import Handler
-from simbus.simulation.specs import ConsumerSpec, PublisherSpec
+from simbus.simulation.specs import ConsumerSpec, PublisherSpec, dotted
 from simbus.simulation.staffing import Autoscaler, Roster, Staff
 from simbus.simulation.streams import Streams, draws
 from simbus.simulation.system import System
+from simbus.simulation.usercode import Code, Handling, SharedEnvironment, Source, begin, blame
+from simbus.simulation.userservers import UserConsumer
 from simbus.simulation.workloads import ClosedLoop
 from simbus.units import SECOND
 
@@ -58,17 +63,34 @@ def run_replication(scenario: System, seed: int, index: int) -> Replication:
     )
     driver = Driver(broker, recorder)
     parties = _parties(driver, kind, scenario, streams)
+    env = SharedEnvironment(driver, partial(_connect, parties, "code", scenario, confirms=False, waits=False))
     for spec in scenario.consumers.values():
-        parties.groups[spec.name] = _add_consumers(parties, spec, streams, scenario)
+        parties.groups[spec.name] = _add_consumers(parties, spec, streams, scenario, env)
     for publisher in scenario.publishers.values():
-        _add_publisher(parties, publisher, streams, scenario)
+        _add_publisher(parties, publisher, streams, scenario, env)
+    for name, code in scenario.controllers.items():
+        place = dotted("controllers", name)
+        begin(driver, env, place, partial(code, env, Operations(place, parties, streams)))
     for outage in scenario.outages.values():
         disrupt(outage, parties, streams, None if run.duration is not None else end)
-    driver.run(end + 1 if run.duration is not None else None)
+    _run(driver, scenario, end + 1 if run.duration is not None else None)
     broker.check()
     alone = run.replications == 1 and run.duration is not None
     found = recorder.replication(index, _quantiles(scenario), batched=alone)
     return replace(found, controls=outcomes(scenario, streams, end))
+
+
+def _run(driver: Driver, scenario: System, until: int | None) -> None:
+    """Run to the end; what leaves a process that code of users has begun is theirs."""
+    try:
+        driver.run(until)
+    except (SimbusError, AssertionError):
+        raise
+    except Exception as error:
+        code = scenario.controllers or any(isinstance(each.service, Handling) for each in scenario.consumers.values())
+        if code or any(isinstance(each.arrivals, Source) for each in scenario.publishers.values()):
+            raise blame("code", error) from error
+        raise
 
 
 def expected(scenario: System) -> tuple[Expectation, ...]:
@@ -85,8 +107,8 @@ def _quantiles(scenario: System) -> list[float]:
     return [probability for probability in asked if probability is not None]
 
 
-def _add_publisher(parties: Parties, spec: PublisherSpec, streams: Streams, scenario: System) -> None:
-    """A publisher that publishes at its instants, or when its tokens are free."""
+def _add_publisher(parties: Parties, spec: PublisherSpec, streams: Streams, scenario: System, env: SharedEnvironment) -> None:
+    """A publisher that publishes at its instants, when its tokens are free, or when its code likes."""
     arrivals, confirms, driver = spec.arrivals, spec.confirms, parties.driver
     content = Content(spec.name, spec.kinds, spec.marks, streams)
     applied = isinstance(arrivals, ClosedLoop) and arrivals.until == "applied"
@@ -104,12 +126,14 @@ def _add_publisher(parties: Parties, spec: PublisherSpec, streams: Streams, scen
         thoughts = arrivals.thoughts(streams.generator(f"publishers.{spec.name}", "arrivals"))
         for _ in range(arrivals.window):
             Token(driver, thoughts, send)
-    elif sender is not None:
-        Publisher(driver, _epochs(spec.name, spec, streams), sender.send)
-    elif spec.name in parties.networks:
-        Publisher(driver, _epochs(spec.name, spec, streams), sender_from_afar(driver, content, client, carry))
+        return
+    publish: Callable[[], object] = sender.send if sender is not None else content.connect(client)
+    if sender is None and spec.name in parties.networks:
+        publish = sender_from_afar(driver, content, client, carry)
+    if isinstance(arrivals, Source):
+        begin(driver, env, dotted("publishers", spec.name, "source"), partial(arrivals.function, env, env.act(publish)))
     else:
-        Publisher(driver, _epochs(spec.name, spec, streams), content.connect(client))
+        Publisher(driver, _epochs(spec.name, spec, streams), publish)
 
 
 def _jitter(spec: PublisherSpec, streams: Streams) -> Iterator[float]:
@@ -138,7 +162,9 @@ def _groups(scenario: System) -> dict[str, tuple[str, int, bool]]:
     return {name: (each.queue, each.servers_each * min(1, each.count), each.alone) for name, each in served}
 
 
-def _add_consumers(parties: Parties, spec: ConsumerSpec, streams: Streams, scenario: System) -> list[Consumer]:
+def _add_consumers(
+    parties: Parties, spec: ConsumerSpec, streams: Streams, scenario: System, env: SharedEnvironment
+) -> list[Consumer]:
     """All consumers of a group, who share its handler, and who decides how many there are; the list is kept up to date."""
     driver, kind, handler = parties.driver, parties.kind, _handler(spec, streams)
     if spec.retry.by_broker:
@@ -146,7 +172,11 @@ def _add_consumers(parties: Parties, spec: ConsumerSpec, streams: Streams, scena
             driver, kind, _connect(parties, f"{spec.name} (retries)", scenario, confirms=False, waits=False), spec
         )
     made = BatchConsumer if spec.batch is not None else Watched if spec.name in _watched(scenario) else Consumer
-    staff = Staff(driver, lambda number: made(driver, handler, partial(_subscribe, parties, spec, number)))
+    if isinstance(spec.service, Handling):
+        made, handler.code = UserConsumer, Code(spec.service.function, env, dotted("consumers", spec.name, "handler"))
+    parties.staff[spec.name] = staff = Staff(
+        driver, lambda number: made(driver, handler, partial(_subscribe, parties, spec, number))
+    )
     levels = partial(kind.levels, driver.broker, spec.queue)
     if spec.shifts is not None:
         Roster(driver, staff, levels, spec.shifts)
@@ -211,6 +241,8 @@ def _handler(spec: ConsumerSpec, streams: Streams) -> Handler:
     def uniform(purpose: str) -> Iterator[float]:
         return draws(streams.generator(entity, purpose), lambda generator, n: generator.random(n))
 
+    if isinstance(spec.service, Handling):
+        return Handler(spec, repeat(0), uniform("failure"), uniform("jitter"))
     each = None if spec.batch is None or spec.batch.each is None else streams.times(entity, "each", spec.batch.each)
     service = streams.times(entity, "service", spec.service)
     laws = {name: rule.service for name, rule in spec.classes.items() if rule.service is not None}

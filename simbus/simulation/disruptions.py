@@ -17,6 +17,7 @@ from simbus.simulation.driver import Driver, Entry
 from simbus.simulation.lines import Line
 from simbus.simulation.network import LostAcks, Network
 from simbus.simulation.outages import OutageSpec
+from simbus.simulation.staffing import Staff
 from simbus.simulation.streams import Streams, draws
 
 
@@ -24,7 +25,8 @@ from simbus.simulation.streams import Streams, draws
 class Parties:
     """All whom an outage can befall: the broker of the driver, consumers by group, publishers by name, and what lies between.
 
-    ``serving`` says which queue a group consumes; ``networks`` and ``lost_acks`` are there for groups that need them.
+    ``serving`` says which queue a group consumes; ``networks`` and ``lost_acks`` are there for groups that need them; ``staff``
+    has those of each group come and go.
     """
 
     driver: Driver
@@ -35,6 +37,7 @@ class Parties:
     serving: dict[str, str] = field(default_factory=dict)
     networks: dict[str, Network] = field(default_factory=dict)
     lost_acks: dict[str, LostAcks] = field(default_factory=dict)
+    staff: dict[str, Staff] = field(default_factory=dict)
 
     def consumers(self, names: Sequence[str]) -> list[Consumer]:
         """The consumers of all groups of these names, as they are now."""

@@ -282,6 +282,8 @@ def _station(scenario: Scenario, offered: Load, queue: str, rules: Discipline) -
         groups = [each for each in at_work(scenario).values() if each.queue == queue and each.count]
     rate = offered.published.get(queue, 0.0)
     plain = all(each.plain for each in scenario.consumers.values() if each.queue == queue)
+    if any(math.isnan(each.service.mean) for each in groups) or math.isnan(rate):
+        return None  # code of users, of which nothing is known
     if len(groups) != 1 or not plain or not rate or offered.arrivals[queue] != rate or not rules.in_order:
         return None
     publishers = [scenario.publishers[name] for name in offered.sources[queue]]

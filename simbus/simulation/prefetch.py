@@ -30,6 +30,8 @@ def cautions(scenario: System, offered: Load) -> Iterator[Caution]:
     """Prefetches that leave servers idle, or messages waiting beside an idle one."""
     groups = Counter(consumer.queue for consumer in scenario.consumers.values())
     for name, consumer in scenario.consumers.items():
+        if math.isnan(consumer.service.mean):  # a handler that is code
+            continue
         at, trip = f"{dotted('consumers', name)}.prefetch", _round_trip(scenario, name)
         enough = needed(consumer, trip or ROUND_TRIP)
         if problem := _too_few(consumer, trip, enough):

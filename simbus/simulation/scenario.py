@@ -28,6 +28,7 @@ from simbus.simulation.network import NetworkSpec
 from simbus.simulation.outages import OutageSpec
 from simbus.simulation.planning import Check, check
 from simbus.simulation.specs import Binding, ConsumerSpec, PublisherSpec, RunSpec, dotted, keys, read
+from simbus.simulation.usercode import Handling, Source, check_callable
 from simbus.simulation.words import unknown
 from simbus.units import duration_text
 
@@ -62,6 +63,7 @@ class Scenario:
         consumers: groups of equal consumers, by name.
         networks: what lies between a party and the broker, by its name.
         outages: what goes wrong in a run, by name.
+        controllers: code that runs beside, by name.
         expectations: texts such as ``payments.wait.p99 < 5s``, in order.
         run: how long and how often.
         text: the scenario as it was written in a file, for the record.
@@ -87,6 +89,7 @@ class Scenario:
         self.consumers: dict[str, ConsumerSpec] = {}
         self.networks: dict[str, NetworkSpec] = {}
         self.outages: dict[str, OutageSpec] = {}
+        self.controllers: dict[str, Callable[..., Any]] = {}
         self.expectations: list[str] = []
         self._tables: dict[str, dict[str, Any]] = {"run": dict(run or {})}  # parts as they were given, by place
         self.run = read(RunSpec, "run", self._tables["run"])
@@ -169,7 +172,8 @@ class Scenario:
         name: str,
         /,
         *,
-        arrivals: object,
+        arrivals: object = None,
+        source: Callable[..., Any] | None = None,
         exchange: str | None = None,
         routing_key: str | Mapping[str, float | str] | None = None,
         to: str | None = None,
@@ -186,6 +190,7 @@ class Scenario:
         Args:
             name: also that of its random streams.
             arrivals: ``poisson("120/s")`` or another workload, or its text: ``"poisson 120/s"``.
+            source: instead, a generator ``web(env, publish)`` that yields ``env.timeout("20ms")`` and calls ``publish()``.
             exchange: where it publishes to, with ``routing_key``.
             routing_key: of every message, by default empty; or shares by key: ``{"order.paid": 0.9, "order.refused": 0.1}``.
             to: instead of both, the name of a queue.
@@ -203,6 +208,9 @@ class Scenario:
         Raises:
             ScenarioError: the name is taken, or a value cannot be; names the place.
         """
+        if source is not None:
+            self._check_code(dotted("publishers", name, "source"), source, arrivals, "arrivals")
+            arrivals = Source(source)
         where = {"arrivals": arrivals, "exchange": exchange, "routing_key": routing_key, "to": to, "size": size}
         what = {
             "priority": priority,
@@ -220,7 +228,8 @@ class Scenario:
         /,
         *,
         queue: str,
-        service: object,
+        service: object = None,
+        handler: Callable[..., Any] | None = None,
         count: int | None = None,
         concurrency: int = 1,
         prefetch: int | str | None = None,
@@ -241,6 +250,8 @@ class Scenario:
             name: also that of its random streams.
             queue: which they consume from.
             service: ``lognormal(mean="55ms", cv=0.8)`` or another distribution of the time that an attempt takes, or its text.
+            handler: instead, a generator ``charge(env, message)`` that yields ``env.timeout("30ms")`` and other events of SimPy,
+                or a function that answers how long it takes.
             count: how many consumers, each with a channel of its own; 1 is assumed.
             concurrency: how many messages each handles at a time.
             prefetch: how many unsettled deliveries each may hold; None or ``"unlimited"``: no limit.
@@ -262,11 +273,37 @@ class Scenario:
         Raises:
             ScenarioError: the name is taken, or a value cannot be; names the place.
         """
+        if handler is not None:
+            self._check_code(dotted("consumers", name, "handler"), handler, service, "service")
+            service = Handling(handler)
         given = {"queue": queue, "service": service, "count": count, "concurrency": concurrency, "prefetch": prefetch}
         given |= {"failure": failure, "retry": retry, "acknowledge": acknowledge, "priority": priority, "batch": batch}
         given |= {"shifts": shifts, "autoscale": autoscale, "classes": classes, "bandwidth": bandwidth}
         given |= {"deduplication": deduplication}
         self.declare("consumers", name, _said(given))
+
+    def controller(self, name: str, /, code: Callable[..., Any]) -> None:
+        """Add a generator ``ops(env, operations)`` that runs beside: it sees queues, begins outages and scales groups.
+
+        Args:
+            name: for errors.
+            code: yields ``env.timeout("1s")`` and other events of SimPy; what it can do is
+                :class:`~simbus.simulation.operations.Operations`.
+
+        Raises:
+            ScenarioError: the name is taken, or it is no function.
+        """
+        at = dotted("controllers", name)
+        _check_name("controllers", name)
+        if name in self.controllers:
+            raise ScenarioError(at, f"{at} is declared already; choose another name")
+        check_callable(at, code)
+        self.controllers[name] = code
+
+    def _check_code(self, at: str, code: object, instead: object, of: str) -> None:
+        check_callable(at, code)
+        if instead is not None:
+            raise ScenarioError(at, f"stands instead of {of}; leave one of the two out")
 
     # What goes wrong
 
@@ -436,6 +473,7 @@ class Scenario:
         twin._declared = Topology(*copies, topology.version)  # noqa: SLF001 - one of our own
         for section in _PARTS:
             setattr(twin, section, dict(getattr(self, section)))
+        twin.controllers = dict(self.controllers)
         twin.expectations, twin._tables = list(self.expectations), dict(self._tables)  # noqa: SLF001 - one of our own
         return twin
 
@@ -517,6 +555,11 @@ class Scenario:
         for queue in delay_queues(self._model(), consumer).keys() & self._declared.queues.keys():
             problem = f"needs a queue {queue!r} of its own, and there is one; choose another name for that"
             raise ScenarioError(f"{at}.retry", problem)
+        own = (each for each in consumer.classes.values() if each.service is not None)
+        if isinstance(consumer.service, Handling) and (consumer.batch or consumer.bandwidth or any(own)):
+            raise ScenarioError(
+                f"{at}.handler", "takes one message at a time and its own time; leave batch, bandwidth and classes out"
+            )
         for each in consumer.classes:
             if each not in self.classes:
                 raise ScenarioError(f"{at}.classes", unknown("class", each, self.classes))

@@ -16,6 +16,7 @@ from simbus.simulation.failures import Failure, Tokens
 from simbus.simulation.memory import Memory, remembering
 from simbus.simulation.settling import Verbs
 from simbus.simulation.specs import ConsumerSpec
+from simbus.simulation.usercode import Code
 from simbus.units import SECOND
 
 Verb = Callable[[int], None]
@@ -62,6 +63,8 @@ class Handler:
         looks = (self.tokens, self.memory, spec.bandwidth)
         self.special = bool(self.services) or any(each is not None for each in looks)  # whether it looks at what it starts on
         self.keeper: Keeper | None = None
+        self.code: Code | None = None
+        self.factor = 1.0  # of what takes its time
 
     def hindered(self, factor: float, failing: bool) -> "Handler":
         """The same with service times ``factor`` times as long and, if ``failing``, with every attempt a transient failure.
@@ -69,6 +72,7 @@ class Handler:
         It draws what it would draw otherwise, so that an outage changes no draw of what comes after it.
         """
         twin = copy(self)
+        twin.factor = factor
         if factor != 1:
             twin.next_service = lambda: round(factor * self.next_service())
             twin.services = {name: _slower(times, factor) for name, times in self.services.items()}

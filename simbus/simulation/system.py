@@ -3,7 +3,8 @@
 ``Scenario`` is one; it stands above them, because its ``check`` calls them.
 """
 
-from typing import Protocol
+from collections.abc import Callable
+from typing import Any, Protocol
 
 from simbus.dialect import Topology
 from simbus.simulation.network import NetworkSpec
@@ -20,6 +21,7 @@ class System(Protocol):
     consumers: dict[str, ConsumerSpec]
     networks: dict[str, NetworkSpec]
     outages: dict[str, OutageSpec]
+    controllers: dict[str, Callable[..., Any]]
     expectations: list[str]
     run: RunSpec
 
