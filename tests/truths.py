@@ -58,9 +58,9 @@ class Truth:
     exact: Mapping[str, float] = field(default_factory=dict)
     beyond: Mapping[tuple[str, float], float] = field(default_factory=dict)
     seen: Mapping[str, tuple[Observe, float]] = field(default_factory=dict)
-    within: float = 0.15
-    duration: str = "2h"
-    warmup: str = "10min"
+    within: float = 0.2
+    duration: str = "1h"
+    warmup: str = "8min"
 
     @property
     def timed(self) -> Scenario:
