@@ -67,22 +67,27 @@ def check_little(run: Run, queue: str, values: Mapping[str, float]) -> None:
 
 def check_work(run: Run, group: str, values: Mapping[str, float]) -> None:
     """Busy time is the sum of the times that handlers took; as many begin as end, but for those at work at the end."""
-    began: dict[int, int] = {}
-    busy, spans = [(0, 0)], []
-    for what, name, copy, now in (entry for entry in run.tape if isinstance(entry, tuple)):
-        if name == group and what == "started":
-            assert copy not in began, "a copy is handled by one server at a time"
-            began[copy] = now
-        elif name == group and what in ("ended", "interrupted"):
-            spans.append((began.pop(copy), now))
-        if name == group:
-            busy.append((busy[-1][0] if now is None else now, len(began)))
-    spans += [(start, run.end) for start in began.values()]
-    area = integral(busy, run)
-    assert sum(max(0, min(end, run.end) - max(start, run.warmup)) for start, end in spans) == area
-    servers = run.groups[group][1] * sum(change for name, change, _ in run.staff if name == group)
-    assert len(began) <= servers
-    assert round(values[f"consumers.{group}.utilisation"] * servers * (run.end - run.warmup)) == area
+    busy, path, spent = 0, [], 0
+    for what, name, _, now in (entry for entry in run.tape if isinstance(entry, tuple)):
+        step = {"started": 1, "ended": -1, "interrupted": -1}.get(what, 0) if name == group else 0
+        if step:
+            busy += step
+            path.append((now, busy))
+            spent -= step * min(max(now, run.warmup), run.end)
+    area, available = integral(path, run), servers_of(run, group)
+    assert spent + busy * run.end == area
+    assert busy >= 0
+    assert round(values[f"consumers.{group}.utilisation"] * available) == area if available else not area
+
+
+def servers_of(run: Run, group: str) -> int:
+    """The time that servers of the group are there, busy or not."""
+    _, each, alone = run.groups[group]
+    there, path = 0, []
+    for _, change, at in (entry for entry in run.staff if entry[0] == group):
+        there += change
+        path.append((at, there))
+    return each * (run.end - run.warmup if alone else integral(path, run))
 
 
 def check_applications(run: Run, queue: str, values: Mapping[str, float]) -> None:
