@@ -149,19 +149,23 @@ def test_nothing_lost_in_n_trials_limits_the_loss_at_3_by_n_with_95_percent(seed
     assert none.mean() == near(0.05, 20_000)
 
 
-def test_control_variates_hold_as_often_as_they_say_and_halve_the_variance(seed):
-    """Ten replications, controlled by their mean gap and their mean service time: about 2.1 times less variance."""
+def test_control_variates_hold_as_often_as_they_say_and_take_variance_away(seed):
+    """Twenty replications, controlled by their mean gap and their mean service time.
+
+    Of the variance, the 1.8th part is left when what is to be taken out is known well, and more when it has to be learned first:
+    with n replications and q controls by the factor (n - 2) / (n - q - 2) (Lavenberg and Welch 1981).
+    """
     generator = np.random.default_rng(seed)
     plain, better = [], []
     for _ in range(EXPERIMENTS):
-        gaps, services = draw(generator, 10, 10_000)
+        gaps, services = draw(generator, 20, 10_000)
         means = waits(gaps, services)[:, 1_000:].mean(axis=1)
         excesses = np.column_stack([gaps.mean(axis=1) - 1 / RATE, services.mean(axis=1) - 1])
         plain.append(student_t(means))
         better.append(controlled(means.tolist(), excesses, 0.95))
     assert holding(better, WAIT) == near(0.94)
     ratio = np.var([each.mean for each in plain]) / np.var([each.mean for each in better])
-    assert 1.3 < ratio < 3
+    assert ratio == pytest.approx(1.8 * 16 / 18, rel=0.25)
     assert np.mean([each.mean for each in better]) == pytest.approx(WAIT, rel=0.03)
 
 

@@ -11,9 +11,11 @@ from simbus.analysis.estimates import student_t
 from simbus.analysis.findings import Settings
 from simbus.analysis.replication import Replication
 from simbus.analysis.results import Result
+from simbus.analysis.tables import tables
 from simbus.errors import ScenarioError
 from simbus.simulation.check import warnings
 from simbus.simulation.experiment import simulate
+from simbus.simulation.file import read_scenario
 from simbus.simulation.scenario import Scenario
 from simbus.simulation.stopping import needed
 
@@ -68,6 +70,8 @@ def test_replications_are_added_until_every_expected_metric_is_precise(shop):
     assert (table["found"] <= 0.2).all()
     assert 4 < len(found.replications) < 200
     assert found.cautions() == []
+    [shown] = [each for each in tables(found) if each.title.startswith("Precision")]
+    assert [row[:2] for row in shown.rows] == [("orders.wait.mean", "20 %"), ("orders.wait.p99", "20 %")]
 
 
 def test_the_intervals_of_several_metrics_hold_at_once(shop):
@@ -122,6 +126,37 @@ def test_of_what_never_happens_no_share_of_the_mean_can_be_had(shop):
 def test_a_precision_that_cannot_be_is_refused_before_anything_runs(shop, run, problem):
     with pytest.raises(ScenarioError, match=problem.replace("(", r"\(")):
         simulate(shop, **run)
+
+
+def test_a_file_says_it_in_the_same_words(tmp_path):
+    (tmp_path / "shop.toml").write_text(
+        """
+name   = "shop"
+expect = ["orders.wait.mean < 1s"]
+
+[run]
+duration         = "1min"
+warmup           = "auto"
+replications     = 4
+precision        = { "orders.wait.mean" = "30%", "clerk.utilisation" = 0.1 }
+max_replications = 40
+antithetic       = true
+
+[queues.orders]
+[publishers.web]
+to       = "orders"
+arrivals = "poisson 20/s"
+[consumers.clerk]
+queue   = "orders"
+count   = 2
+service = "exponential 60ms"
+"""
+    )
+    found = simulate(read_scenario(tmp_path / "shop.toml"))
+    assert found.settings.precision == (("orders.wait.mean", 0.3), ("clerk.utilisation", 0.1))
+    assert found.settings.antithetic
+    assert found.precision()["reached"].all()
+    assert 4 <= len(found.replications) <= 40
 
 
 def test_an_unknown_metric_is_found_by_check_too(shop):

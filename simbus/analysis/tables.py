@@ -41,7 +41,7 @@ class Table:
 
 
 def tables(result: Findings) -> list[Table]:
-    """Load, wait, residence and loss, a row per queue, and the consistency window of a message."""
+    """Load, wait, residence and loss, a row per queue, the consistency window of a message, and the precision asked for."""
     wait, first = _times(result, "Wait", "wait"), _times(result, "Wait of the first attempt", "first_wait")
     everything = [
         _per_queue(result, "Load and depth", _LOAD),
@@ -52,6 +52,7 @@ def tables(result: Findings) -> list[Table]:
         _by_cause(result),
         _by_class(result),
         _window(result),
+        _precision(result),
     ]
     return [table for table in everything if table.rows]
 
@@ -146,6 +147,15 @@ def _by_class(result: Findings) -> Table:
     seen = [each for each in result.classes if result.mean(f"{each}.loss.n") > 0 or result.mean(f"{each}.wait.n") > 0]
     rows = tuple((each, *(_cell(result, f"queues.{each}.{name}") for name in columns.values())) for each in seen)
     return Table("Classes of messages", ("queue[class]", *columns), rows)
+
+
+def _precision(result: Findings) -> Table:
+    """A row for each metric that was to be precise: the half-width as a share of the mean, asked for and found."""
+    rows = tuple(
+        (each.metric, formats.value(each.wanted, "share"), formats.value(each.found, "share").replace(formats.NEVER, "?"))
+        for each in result.precisions()
+    )
+    return Table("Precision: half-widths as shares of their means", ("metric", "asked for", "found"), rows)
 
 
 def _window(result: Findings) -> Table:
