@@ -11,6 +11,7 @@ from simbus.errors import ScenarioError
 from simbus.simulation.assembly import run_replication
 from simbus.simulation.file import read_scenario
 from simbus.simulation.replays import Replay
+from simbus.simulation.settling import MANUAL
 from simbus.units import MILLISECOND, SECOND
 from tests.naive import watched
 
@@ -269,6 +270,17 @@ def outages(draw):
     return what, options
 
 
+PRACTICES: list[dict[str, Any]] = [
+    {},
+    {},
+    {"acknowledge": {"multiple": 5, "within": "50ms"}},
+    {"acknowledge": "auto"},
+    {"batch": {"size": 3, "within": "30ms"}},
+    {"autoscale": {"by": "depth", "target": 5, "min": 1, "max": 4, "every": "100ms"}},
+    {"deduplication": {"window": "10s"}},
+]
+
+
 @st.composite
 def troubled(draw):
     """Two groups on one queue, one more behind it, and up to five outages of any kind."""
@@ -286,23 +298,34 @@ def troubled(draw):
         failure = {"transient": draw(st.sampled_from([0, 0.2])), "permanent": draw(st.sampled_from([0, 0.1]))}
         prefetch = draw(st.sampled_from(["unlimited", 1, 5]))
         retry["attempts"] = 4
-        scenario.consumer(
-            name, queue=queue, service="exponential 20ms", prefetch=prefetch, failure=failure, retry=retry, **numbers
-        )
+        practices = draw(st.sampled_from(PRACTICES))
+        if "batch" in practices:
+            retry["how"] = "requeue"
+        if "autoscale" in practices:
+            del numbers["count"]
+        options = {"prefetch": prefetch, "failure": failure, "retry": retry, **numbers, **practices}
+        if practices.get("acknowledge") == "auto":
+            del options["prefetch"], options["retry"]
+        scenario.consumer(name, queue=queue, service="exponential 20ms", **options)
     for party in draw(st.lists(st.sampled_from(["a", "b", "web"]), unique=True)):
         scenario.network(party, latency="exponential 10ms", loss=draw(st.sampled_from([0, 0.1])))
     for number in range(draw(st.integers(1, 5))):
         what, options = draw(outages())
+        if what == "lost-acks" and any(scenario.consumers[name].acknowledge != MANUAL for name in options["whom"]):
+            continue
         scenario.outage(f"o{number}", what, mtbf="exponential 400ms", mttr="exponential 150ms", **options)
     return scenario
 
 
 @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
 @given(troubled(), st.integers(0, 2**32))
-def test_whatever_goes_wrong_the_ledger_balances_and_nothing_is_lost_but_by_rejection(scenario, seed):
+def test_whatever_goes_wrong_the_ledger_balances_and_nothing_acknowledged_by_hand_is_lost_but_by_rejection(scenario, seed):
     values, run = played(scenario, seed)  # which checks the broker and an independent ledger
     if values["work.loss.n"]:
-        assert values["work.loss"] == pytest.approx(values["work.loss.rejected"] + values["work.loss.delivery_limit"])
+        allowed = sum(values[f"work.loss.{cause}"] for cause in ("rejected", "delivery_limit"))
+        if any(each.acknowledge.auto for each in scenario.consumers.values()):
+            allowed += values["work.loss.failed"]  # of what the broker has let go of
+        assert values["work.loss"] == pytest.approx(allowed)
     for group in ("a", "b", "undertaker"):
         assert 0 <= values[f"consumers.{group}.utilisation"] <= 1
     starts, ends = len(run.notices("started")), len(run.notices("ended")) + len(run.notices("interrupted"))
@@ -411,6 +434,22 @@ def test_what_cannot_be_is_refused_in_one_line_that_names_the_place(table, messa
         said(scenario, table)
     assert str(caught.value).startswith(message)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("mode", ["auto", {"multiple": 5, "within": "1s"}])
+def test_only_who_acknowledges_each_delivery_by_itself_can_lose_one(mode):
+    scenario = small(acknowledge=mode)
+    scenario.outage("o", "lost-acks", whom="c", share="1%")
+    with pytest.raises(ScenarioError, match=r"^outages.o.whom: 'c' does not acknowledge each delivery by itself"):
+        scenario.validate()
+
+
+def test_what_the_broker_lets_go_of_when_it_sends_it_is_lost_in_a_crash():
+    scenario = small(acknowledge="auto")
+    scenario.outage("deploy", "crash", whom="c", at="150ms", lasting="1s")
+    values, run = played(scenario)
+    assert moments(run, "ended") == [100]
+    assert values["work.loss.failed"] == pytest.approx(2 / 3)  # the one under way, and the one in the buffer
 
 
 def test_theory_says_nothing_where_there_are_outages_that_it_does_not_know():

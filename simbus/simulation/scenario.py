@@ -27,6 +27,7 @@ from simbus.simulation.keepers import delay_queues, with_keepers
 from simbus.simulation.network import NetworkSpec
 from simbus.simulation.outages import OutageSpec
 from simbus.simulation.planning import Check, check
+from simbus.simulation.settling import MANUAL
 from simbus.simulation.specs import Binding, ConsumerSpec, PublisherSpec, RunSpec, dotted, keys, read
 from simbus.simulation.usercode import Handling, Source, check_callable
 from simbus.simulation.words import unknown
@@ -500,7 +501,7 @@ class Scenario:
             if name not in known["parties"]:
                 raise ScenarioError(dotted("networks", name), unknown("publisher or group of consumers", name, known["parties"]))
         for name, outage in self.outages.items():
-            outage.check_names(dotted("outages", name), known)
+            self._check_outage(dotted("outages", name), outage, known)
             self._check_whom(dotted("outages", name), outage)
         self._check_far()
         broker = self._build()
@@ -549,6 +550,13 @@ class Scenario:
                 key = "shifts" if group.shifts is not None else "autoscale"
                 problem = "consumers that come and go have no network here; write count instead, or leave the network out"
                 raise ScenarioError(f"{dotted('consumers', name)}.{key}", problem)
+
+    def _check_outage(self, at: str, outage: OutageSpec, known: Mapping[str, Collection[str]]) -> None:
+        outage.check_names(at, known)
+        for name in outage.whom if outage.what == "lost-acks" else ():
+            if self.consumers[name].acknowledge != MANUAL:
+                problem = f"{name!r} does not acknowledge each delivery by itself, so there is none to lose; leave it out"
+                raise ScenarioError(f"{at}.whom", problem)
 
     def _check_consumer(self, at: str, consumer: ConsumerSpec) -> None:
         self._check_queue(f"{at}.queue", consumer.queue)
