@@ -343,6 +343,13 @@ def test_the_timeout_of_an_attempt_that_was_refused_long_ago_says_nothing_of_the
     assert publishes(taped(one_queue(at(0), service=None, queue=queue, confirms=confirms))[1]) == [0, 500]
 
 
+def test_a_confirm_that_comes_late_during_the_back_off_ends_the_matter(monkeypatch):
+    """Sent at 0, due at 100, confirmed at 150, and not sent again at 300."""
+    bad_link(monkeypatch, latency=150 * MILLISECOND)
+    confirms = {"timeout": "100ms", "attempts": 3, "backoff": "fixed 200ms"}
+    assert publishes(taped(one_queue(at(0), confirms=confirms))[1]) == [150]
+
+
 def test_a_late_refusal_of_an_attempt_says_nothing_of_the_next(monkeypatch):
     """Sent at 100, 300 and 500, and given up at 700: that the first is refused at 600 no longer matters."""
     bad_link(monkeypatch, latency=500 * MILLISECOND)
