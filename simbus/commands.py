@@ -9,7 +9,7 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -296,22 +296,7 @@ def _warn(file: Path, warnings: Sequence[str]) -> None:
 def _simulate(scenario: "Scenario", given: dict[str, Any], jobs: int) -> "Result":
     from simbus.simulation.experiment import simulate
 
-    with _progress() as progress:
-        return simulate(scenario, **given, jobs=jobs, progress=progress)
-
-
-@contextmanager
-def _progress() -> Iterator[Callable[[int, int], None]]:
-    """A bar on the standard error while replications run; nothing where no one watches."""
-    from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-    console = Console(stderr=True)
-    columns = (TextColumn("replications"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
-    # Without auto_refresh, because its thread would run while worker processes are forked.
-    with Progress(*columns, console=console, transient=True, auto_refresh=False, disable=not console.is_terminal) as bar:
-        task = bar.add_task("", total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total, refresh=True)
+    return simulate(scenario, **given, jobs=jobs)
 
 
 def _show(result: "Result") -> None:

@@ -24,8 +24,10 @@ from simbus.simulation.check import offered_loads
 from simbus.simulation.controls import related
 from simbus.simulation.exact import exact_values
 from simbus.simulation.load import overloaded
+from simbus.simulation.local import WORTH, default_jobs, messages
 from simbus.simulation.pilot import warmed_up
-from simbus.simulation.runners import Progress, Task, run_waves
+from simbus.simulation.progress import Progress, telling
+from simbus.simulation.runners import Task, run_waves
 from simbus.simulation.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -45,9 +47,9 @@ def simulate(
     precision: str | float | Mapping[str, str | float] | None = None,
     max_replications: int | None = None,
     antithetic: bool | None = None,
-    jobs: int = 1,
+    jobs: int | None = None,
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool = True,
 ) -> Result:
     """Run independent replications of a scenario.
 
@@ -64,10 +66,12 @@ def simulate(
         max_replications: where that ends in any case, 200 unless said otherwise; ``result.precision()`` tells what was reached.
         antithetic: whether every other replication mirrors the random numbers of the one before, so that bad luck is followed by
             good and their mean varies less. A pair is one observation. The number of replications has to be even.
-        jobs: processes of this machine to run them in; the result is the same for any number.
+        jobs: processes of this machine to run them in; the result is the same for any number. By default one for each core
+            where that is quicker and safe (:mod:`simbus.simulation.local` says where), else this process alone.
         executor: instead of them, whoever runs them: any ``concurrent.futures.Executor``, such as that of a cluster. It gets the
             scenario, the seed and an index for each replication, answers numbers and curves, and is left open.
-        progress: called with the replications done and their number, which a ``precision`` raises as it learns.
+        progress: whether to show a bar, in a terminal or in Jupyter, when it takes longer than a second; or what is called
+            instead, with the replications done and their number, which a ``precision`` raises as it learns.
 
     Raises:
         ScenarioError: when the scenario cannot run; nothing has been simulated then.
@@ -86,6 +90,7 @@ def simulate(
         scenario = scenario if value is None else scenario.with_(f"run.{key}", value)
     scenario.validate()
     stopping.wanted(scenario, expected(scenario))
+    jobs = default_jobs(scenario) if jobs is None else jobs
     scenario = warmed_up(scenario, jobs, executor)
     blank, run = _blank(scenario, expected(scenario)), scenario.run
 
@@ -93,7 +98,8 @@ def simulate(
         wanted = stopping.needed(replace(blank, replications=tuple(found)), run.replications, run.max_replications)
         return [(scenario, run.seed, index) for index in range(len(found), wanted)]
 
-    return replace(blank, replications=tuple(run_waves(run_replication, more, jobs, executor, progress)))
+    with telling(progress, "replications", run.replications, long=messages(scenario) > WORTH) as tell:
+        return replace(blank, replications=tuple(run_waves(run_replication, more, jobs, executor, tell)))
 
 
 def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
@@ -209,9 +215,9 @@ def sweep(
     scenario: Scenario,
     factors: Mapping[str, Iterable[Any]],
     *,
-    jobs: int = 1,
+    jobs: int | None = None,
     executor: Executor | None = None,
-    progress: Progress | None = None,
+    progress: Progress | bool = True,
     **run: Any,
 ) -> Sweep:
     """Simulate every combination of some factors: ``sweep(shop, {"consumers.charge.count": range(6, 15)}, seed=1)``.
@@ -224,24 +230,30 @@ def sweep(
         factors: values by path, in the order in which they are tried.
         jobs: as in :func:`simulate`.
         executor: as in :func:`simulate`.
-        progress: called with the designs done and their number.
+        progress: as in :func:`simulate`, of designs.
         run: ``duration``, ``warmup``, ``replications``, ``seed``, ``confidence``, ``precision``, ``max_replications`` and
             ``antithetic`` as in :func:`simulate`.
 
     Raises:
         ScenarioError: for a factor that does not exist or a value that cannot be.
     """
-    grid = [dict(zip(factors, values, strict=True)) for values in itertools.product(*factors.values())]
-    designs = []
-    for values in grid:
-        design = scenario
-        for path, value in values.items():
-            design = design.with_(path, value)
-        designs.append((values, design))
-    points = []
-    for values, design in designs:
-        result = simulate(design, jobs=jobs, executor=executor, **run)
-        points.append(Point(values, result, overloaded(design)))
-        if progress is not None:
-            progress(len(points), len(designs))
+    designs = _designs(scenario, factors)
+    points: list[Point] = []
+    with telling(progress, "designs", len(designs), long=False) as tell:
+        for values, design in designs:
+            result = simulate(design, jobs=jobs, executor=executor, progress=False, **run)
+            points.append(Point(values, result, overloaded(design)))
+            if tell is not None:
+                tell(len(points), len(designs))
     return Sweep(tuple(factors), tuple(points))
+
+
+def _designs(scenario: Scenario, factors: Mapping[str, Iterable[Any]]) -> list[tuple[dict[str, Any], Scenario]]:
+    """The scenario with each combination of values."""
+    designs = []
+    for values in itertools.product(*factors.values()):
+        design, chosen = scenario, dict(zip(factors, values, strict=True))
+        for path, value in chosen.items():
+            design = design.with_(path, value)
+        designs.append((chosen, design))
+    return designs

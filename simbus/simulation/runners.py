@@ -12,10 +12,11 @@ from multiprocessing import active_children
 from typing import Any, TypeVar
 
 from simbus.errors import ScenarioError
+from simbus.simulation.local import safe_context
+from simbus.simulation.progress import Progress
 
 T = TypeVar("T")
 Task = tuple[Any, ...]
-Progress = Callable[[int, int], None]
 Outcomes = Generator[tuple[int, T], None, None]  # the place of a task and what came of it
 
 
@@ -65,7 +66,8 @@ def _runner(jobs: int, executor: Executor | None) -> Iterator[Callable[[Callable
         yield _here
         return
     others = set(active_children())
-    with ProcessPoolExecutor(jobs, initializer=signal.signal, initargs=(signal.SIGINT, signal.SIG_IGN)) as local:
+    deaf = (signal.SIGINT, signal.SIG_IGN)
+    with ProcessPoolExecutor(jobs, mp_context=safe_context(), initializer=signal.signal, initargs=deaf) as local:
         try:
             yield partial(_from_executor, local)
         except BaseException:  # an interrupt too: nobody wants to wait for the replications that are under way
