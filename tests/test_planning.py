@@ -20,7 +20,8 @@ def station(rate: str = "2.4/s", **consumer: Any) -> Scenario:
     made = Scenario("station", run={"duration": "24h"})
     made.queue("work")
     made.publisher("source", to="work", arrivals=f"poisson {rate}")
-    made.consumer("server", **{"queue": "work", "service": "exponential 1s", "count": 4, "prefetch": 1, **consumer})
+    said = {"queue": "work", "service": "exponential 1s", "count": 4, "prefetch": 1, **consumer}
+    made.consumer("server", **{key: value for key, value in said.items() if value is not None})
     return made
 
 
@@ -72,6 +73,30 @@ def test_publishers_that_wait_for_their_messages_overload_nobody():
     found = closed.check()
     assert group(closed).utilisation == pytest.approx(1)
     assert (found.stable, found.warnings) == (True, [])
+
+
+def test_a_single_active_consumer_is_one_server_and_another_takes_over():
+    alone = Scenario("alone", run={"duration": "24h"})
+    alone.queue("work", single_active_consumer=True)
+    alone.publisher("source", to="work", arrivals="poisson 0.5/s")
+    alone.consumer("server", queue="work", count=3, service="exponential 1s")
+    found = group(alone)
+    assert found.servers == 1
+    assert (found.utilisation, found.less_one) == pytest.approx((0.5, 0.5))
+    assert alone.check().warnings == []
+
+
+def test_shifts_count_with_those_on_duty():
+    found = group(station("2/s", count=None, shifts="8h:2,4h:8,12h:2"))
+    assert found.servers == 3
+    assert (found.utilisation, found.less_one) == pytest.approx((2 / 3, 1))
+
+
+def test_of_a_handler_that_is_code_nobody_knows_how_busy_it_is():
+    found = station(service=None, handler=lambda _env, _message: "3ms").check()
+    assert math.isnan(found.groups[0].utilisation)
+    assert found.stable
+    assert str(found).splitlines()[1].split()[-3:] == ["–", "–", "–"]
 
 
 def test_the_table_has_the_load_of_each_group():

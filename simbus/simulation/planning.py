@@ -5,7 +5,7 @@ The numbers are from ``load``, the sentences from ``check``, ``dead_letters`` an
 
 import html
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -34,7 +34,7 @@ class Group:
         attempts: how often a message is handled each time.
         amplification: attempts for each message that was published, which is what retries of all kinds make of it; nan where
             none is published to the queue.
-        servers: handlers of the group.
+        servers: handlers of the group that are at work; on average with shifts, at most with autoscaling.
         utilisation: arrivals over what all groups of the queue can finish, retries counted; at 1 and above it cannot keep up.
         less_one: the same with one consumer of the group lost; infinite when it was the only one.
         stable: whether its queue comes to rest: publishers that wait for their messages never overload it.
@@ -45,7 +45,7 @@ class Group:
     arrivals: float
     attempts: float
     amplification: float
-    servers: int
+    servers: float
     utilisation: float
     less_one: float
     stable: bool
@@ -122,47 +122,56 @@ def check(scenario: System) -> Check:
     """
     scenario.validate(run=False)
     offered = load(scenario)
-    groups = tuple(_group(name, scenario, offered) for name in scenario.consumers)
+    working = at_work(scenario)
+    groups = tuple(_group(name, scenario, working, offered) for name in scenario.consumers)
     return Check(scenario.name, groups, tuple(checks.cautions(scenario, offered)), tuple(cycles(scenario)))
 
 
-def _group(name: str, scenario: System, offered: Load) -> Group:
-    groups = at_work(scenario)
-    spec = groups[name]
+def _group(name: str, scenario: System, working: Mapping[str, ConsumerSpec], offered: Load) -> Group:
+    spec = working[name]
     arrivals, published = offered.arrivals.get(spec.queue, 0.0), offered.published.get(spec.queue, 0.0)
-    attempts = work(spec).attempts
+    attempts, busy = work(spec).attempts, offered.utilisation[name]
     return Group(
         group=name,
         queue=spec.queue,
         arrivals=arrivals,
         attempts=attempts,
         amplification=arrivals * attempts / published if 0 < published < math.inf else math.nan,
-        servers=spec.servers,
-        utilisation=offered.utilisation[name],
-        less_one=_without_one(spec, [each for each in groups.values() if each.queue == spec.queue], arrivals),
-        stable=offered.steady[name] < 1,
+        servers=spec.on_duty * spec.servers_each,
+        utilisation=busy,
+        less_one=busy if _stands_by(spec.queue, scenario, working) else _without_one(name, working, arrivals),
+        stable=not offered.steady[name] >= 1,  # nobody knows of a handler that is code
     )
 
 
-def _without_one(spec: ConsumerSpec, groups: Iterable[ConsumerSpec], arrivals: float) -> float:
-    """Of a single active consumer, that is taken over by one that stands by."""
-    share = 1.0 if spec.alone else max(0.0, 1 - 1 / spec.on_duty)
-    left = sum(capacity(each) * (share if each is spec else 1) for each in groups)
-    return arrivals / left if left else math.inf
+def _stands_by(queue: str, scenario: System, working: Mapping[str, ConsumerSpec]) -> bool:
+    """Whether another consumer takes over when the single active one is lost."""
+    return any(each.count > working[name].count for name, each in scenario.consumers.items() if each.queue == queue)
+
+
+def _without_one(name: str, working: Mapping[str, ConsumerSpec], arrivals: float) -> float:
+    group = working[name]
+    lost = capacity(group) * min(1.0, 1 / group.on_duty)
+    left = sum(capacity(each) for each in working.values() if each.queue == group.queue) - lost
+    return math.inf if left <= 1e-9 * lost else arrivals / left
 
 
 def _cells(group: Group) -> tuple[str, ...]:
-    less_one = f"{group.headroom_less_one:.0%}" if group.less_one < math.inf else "none left"
+    less_one = "none left" if math.isinf(group.less_one) else _said(group.headroom_less_one, ".0%")
     return (
         group.group,
         group.queue,
-        f"{group.arrivals:.3g} /s",
-        f"{group.attempts if math.isnan(group.amplification) else group.amplification:.3g}",
-        f"{group.servers}",
-        f"{group.utilisation:.2f}",
-        f"{group.headroom:.0%}",
+        _said(group.arrivals, ".3g") + " /s",
+        _said(group.attempts if math.isnan(group.amplification) else group.amplification, ".3g"),
+        f"{group.servers:.3g}",
+        _said(group.utilisation, ".2f"),
+        _said(group.headroom, ".0%"),
         less_one,
     )
+
+
+def _said(number: float, form: str) -> str:
+    return "–" if math.isnan(number) else format(number, form)
 
 
 def _aligned(rows: Sequence[tuple[str, ...]]) -> list[str]:

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from simbus.simulation.cautions import Caution
-from simbus.simulation.load import Load, work
+from simbus.simulation.load import Load, at_work, work
 from simbus.simulation.specs import ConsumerSpec, dotted
 from simbus.simulation.system import System
 from simbus.theory import MMc, round_robin
@@ -28,8 +28,9 @@ def needed(consumer: ConsumerSpec, round_trip: float = ROUND_TRIP) -> int:
 
 def cautions(scenario: System, offered: Load) -> Iterator[Caution]:
     """Prefetches that leave servers idle, or messages waiting beside an idle one."""
+    working = at_work(scenario)
     groups = Counter(consumer.queue for consumer in scenario.consumers.values())
-    for name, consumer in scenario.consumers.items():
+    for name, consumer in working.items():
         if math.isnan(consumer.service.mean):  # a handler that is code
             continue
         at, trip = f"{dotted('consumers', name)}.prefetch", _round_trip(scenario, name)
@@ -61,7 +62,8 @@ def _unbalanced(at: str, consumer: ConsumerSpec, rate: float, enough: int, trip:
     """What a private queue for each consumer costs, at most; for consumers of one server, of which there is a closed form."""
     mu = 1 / work(consumer).server if work(consumer).server else math.inf
     few = consumer.prefetch is not None and consumer.prefetch <= enough
-    if few or consumer.concurrency > 1 or consumer.count == 1 or not 0 < rate < consumer.count * mu < math.inf:
+    known = consumer.plain and consumer.concurrency == 1 < consumer.count
+    if few or not known or not 0 < rate < consumer.count * mu < math.inf:
         return
     shared, private = MMc(rate, mu, consumer.count).mean_wait, round_robin(rate, mu, consumer.count).mean_wait
     if private - shared > _COSTLY / mu:
