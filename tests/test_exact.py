@@ -211,3 +211,43 @@ def test_a_breakdown_beside_leaves_a_queue_what_it_is():
     assert models(made) == {"M/M/1", "M/M/1 with breakdowns"}
     made.outage("power", "breakdown", whom="clerk", at="1min", lasting="1min")
     assert models(made) == set()
+
+
+def tandem(**first):
+    """Messages that the first consumer hands on, all or some, to a second queue."""
+    made = scenario("poisson 0.8/s", prefetch=1, **({"failure": {"permanent": 1}} | first))
+    made = made.with_("queues.work.dead_letter_exchange", "").with_("queues.work.dead_letter_routing_key", "next")
+    made.queue("next")
+    made.consumer("clerk", queue="next", service="exponential 800ms", prefetch=1)
+    return made
+
+
+def test_what_leaves_a_queue_without_memory_comes_so_to_the_next():
+    found = {each.metric: each.value for each in exact_values(tandem())}
+    assert (found["work.residence.mean"], found["next.residence.mean"]) == pytest.approx((5, 1 / 0.45))
+    some = {each.metric: each.value for each in exact_values(tandem(failure={"permanent": 0.25}))}
+    assert some["next.residence.mean"] == pytest.approx(1 / (1.25 - 0.2))
+
+
+@pytest.mark.parametrize(
+    "scenario",
+    [
+        tandem(service="constant 1s"),
+        tandem(service="exponential 2s"),  # it has no steady state, and what leaves it is another process
+        tandem(failure={"permanent": 0.2, "transient": 0.1}),
+        tandem().with_("queues.work.max_length", 9),
+    ],
+)
+def test_what_leaves_another_queue_does_not(scenario):
+    assert not [each for each in exact_values(scenario) if each.metric.startswith("next.")]
+
+
+def test_what_comes_on_two_ways_is_linked():
+    both = tandem()
+    both.publisher("straight", to="next", arrivals="poisson 0.1/s")
+    assert [each for each in exact_values(both) if each.metric == "next.wait.mean"]
+    both.exchange("all", type="fanout")
+    for queue in ("work", "next"):
+        both.bind(queue, "all")
+    both.publisher("twice", exchange="all", arrivals="poisson 0.01/s")
+    assert not [each for each in exact_values(both) if each.metric == "next.wait.mean"]

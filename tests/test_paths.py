@@ -339,6 +339,48 @@ def test_a_window_closes_when_the_last_subscriber_is_done(seed):
     assert values["window.mean"] == pytest.approx(sum(closed) / SECOND / len(closed), rel=1e-12)
 
 
+# Breakdowns
+
+
+def intervals(uptimes, downtimes):
+    """From when to when the only server is broken."""
+    now = 0
+    while now <= END:
+        begins = now + next(uptimes)
+        now = begins + next(downtimes)
+        yield begins, now
+
+
+def interrupted(arrivals, services, broken):
+    """One server that stops in the middle, goes on where it was, and begins nothing while it is broken."""
+    free = 0
+    for arrival in arrivals:
+        now = max(arrival, free)
+        start = next((end for begins, end in broken if begins <= now < end), now)
+        yield start
+        free, left = start, next(services)
+        for begins, end in broken:
+            if end > free:
+                worked = min(left, max(0, begins - free))
+                free, left = free + worked, left - worked
+                if not left:
+                    break
+                free = max(free, end)
+        free += left
+
+
+def test_a_server_that_breaks_down_goes_on_where_it_was(seed):
+    scenario = one_queue("poisson 0.6/s", prefetch=1)
+    scenario.outage("disk", "breakdown", whom="server", mtbf="exponential 20s", mttr="exponential 2s")
+    drawn, spec = Draws(scenario, seed), scenario.outages["disk"]
+    times = [
+        draws(drawn.streams.generator("outages.disk", p), law.sample)
+        for p, law in (("uptimes", spec.mtbf), ("downtimes", spec.mttr))
+    ]
+    broken = list(intervals(*times))
+    assert starts(scenario, seed) == by_number(interrupted(drawn.arrivals, drawn.services(), broken))
+
+
 # What is measured of such a path
 
 

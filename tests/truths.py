@@ -152,4 +152,6 @@ def verdict(claim: Claim, observed: Sequence[float], level: float) -> Verdict:
     n = len(observed)
     mean, error = float(np.mean(observed)), float(np.std(observed, ddof=1)) / math.sqrt(n)
     critical = float(stdtrit(n - 1, 1 - level / 2))
+    if not error:  # of what never happens
+        return Verdict(claim, mean, 0.0 if math.isclose(mean, claim.exact, abs_tol=1e-12) else math.inf, 0.0, critical)
     return Verdict(claim, mean, (mean - claim.exact) / error, reach(n, level) * error / claim.exact, critical)

@@ -5,23 +5,20 @@ they describe the steady state, so a run has to be long, and its warm-up cut off
 """
 
 import math
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from simbus import dialect as dialects
-from simbus import theory
 from simbus.analysis.exact import Exact
 from simbus.dialect import Discipline
-from simbus.simulation.distributions import Constant, Distribution, Exponential
+from simbus.simulation.distributions import Exponential
 from simbus.simulation.exact_systems import broken_down, only_breakdown, windows
 from simbus.simulation.load import Load, at_work, load
 from simbus.simulation.scenario import Scenario
 from simbus.simulation.specs import ConsumerSpec, PublisherSpec
-from simbus.simulation.workloads import Batches, ClosedLoop, ConstantRate, Poisson, Workload
+from simbus.simulation.stations import Station
+from simbus.simulation.workloads import ClosedLoop, Poisson
 from simbus.units import SECOND
-
-_QUANTILES = ((0.5, "p50"), (0.95, "p95"), (0.99, "p99"))
 
 
 def exact_values(scenario: Scenario) -> tuple[Exact, ...]:
@@ -30,12 +27,11 @@ def exact_values(scenario: Scenario) -> tuple[Exact, ...]:
         return ()  # a run that ends with its arrivals has no steady state, and no form here knows of networks
     kind, offered = dialects.load(scenario.dialect), load(scenario)
     broker = kind.build(scenario.topology)
-    found = (_station(scenario, offered, queue, kind.discipline(broker, queue)) for queue in scenario.topology.queues)
-    stations = [station for station in found if station is not None]
+    stations = _stations(scenario, offered, {queue: kind.discipline(broker, queue) for queue in scenario.topology.queues})
     return tuple(_with_breakdowns(scenario, stations) if scenario.outages else _undisturbed(scenario, offered, stations))
 
 
-def _undisturbed(scenario: Scenario, offered: Load, stations: Sequence["_Station"]) -> Iterator[Exact]:
+def _undisturbed(scenario: Scenario, offered: Load, stations: Sequence[Station]) -> Iterator[Exact]:
     for station in stations:
         yield from station.values()
     queues = {station.queue: station.simple for station in stations if station.simple is not None}
@@ -43,7 +39,7 @@ def _undisturbed(scenario: Scenario, offered: Load, stations: Sequence["_Station
     yield from windows(offered, queues, {each.queue for each in scenario.consumers.values()}, published)
 
 
-def _with_breakdowns(scenario: Scenario, stations: Sequence["_Station"]) -> Iterator[Exact]:
+def _with_breakdowns(scenario: Scenario, stations: Sequence[Station]) -> Iterator[Exact]:
     """Of other outages, and of a breakdown of one group among several, nothing is known."""
     outage = only_breakdown(scenario.outages.values())
     if outage is None:
@@ -55,247 +51,63 @@ def _with_breakdowns(scenario: Scenario, stations: Sequence["_Station"]) -> Iter
             yield from broken_down(outage, station.queue, station.simple)
 
 
-@dataclass(frozen=True)
-class _Station:
-    """A queue that one group of consumers serves, and to which messages come straight from publishers.
-
-    Args:
-        queue: its name.
-        arrivals: the workloads of its publishers.
-        rate: of all of them, per second.
-        consumer: the group.
-        rules: how the queue treats what waits.
-        classes: by name, the priority of a class of messages and how many of it come per second; empty if that is not known.
-        patience: the mean of the exponential time that a message waits at most, in seconds; None for ever.
-    """
-
-    queue: str
-    arrivals: tuple[Workload, ...]
-    rate: float
-    consumer: ConsumerSpec
-    rules: Discipline
-    classes: Mapping[str, tuple[int, float]] = field(default_factory=dict)
-    patience: float | None = None
-
-    @property
-    def service(self) -> Distribution:
-        """Of an attempt."""
-        return self.consumer.service
-
-    @property
-    def mu(self) -> float:
-        """Attempts per second of a busy server."""
-        return SECOND / self.service.mean
-
-    @property
-    def pooled(self) -> bool:
-        """Whether whoever is free takes the next: no copy waits in the buffer of a consumer while another is idle."""
-        return self.consumer.count == 1 or self.unbuffered
-
-    @property
-    def unbuffered(self) -> bool:
-        """Whether all that waits is left to the queue and its rules."""
-        return self.consumer.prefetch is not None and self.consumer.prefetch <= self.consumer.concurrency
-
-    @property
-    def markov(self) -> bool:
-        """Whether services have no memory."""
-        return isinstance(self.service, Exponential)
-
-    @property
-    def dealt(self) -> bool:
-        """Whether the broker deals copies out in turn as they come, at unlimited prefetch, to consumers of one server."""
-        return self.consumer.count > 1 and self.consumer.prefetch is None and self.consumer.concurrency == 1
-
-    @property
-    def poisson(self) -> bool:
-        """Whether arrivals have no memory; several such publishers together have none either."""
-        return all(isinstance(each, Poisson) for each in self.arrivals)
-
-    @property
-    def simple(self) -> theory.MMc | None:
-        """What it is, if it is M/M/c, nothing else happens to its messages, and it has a steady state."""
-        queue = theory.MMc(self.rate, self.mu, self.consumer.servers)
-        alone = self.rules == Discipline() and self.patience is None and not self.consumer.failure.transient
-        plain = alone and self.poisson and self.pooled and self.markov and not self.consumer.failure.permanent
-        return queue if plain and queue.spare > 0 else None
-
-    def values(self) -> Iterator[Exact]:
-        """What is known of it."""
-        source = self.arrivals[0]
-        if self.consumer.failure.transient:
-            yield from self._retried()
-        elif self.rules.max_length is not None or self.rules.ttl is not None or self.patience is not None:
-            yield from self._limited()
-        elif isinstance(source, ClosedLoop):
-            yield from self._closed(source)
-        elif self.rules.priorities:
-            yield from self._urgent_first()
-        elif self.rate * self.service.mean / SECOND < self.consumer.servers:
-            yield from self._waiting()
-
-    def _say(self, model: str, source: str, **values: float) -> Iterator[Exact]:
-        for name, value in values.items():
-            yield Exact(f"{self.queue}.{name.replace('__', '.')}", value, model, source)
-
-    def _around(self, model: str, source: str, wait: float) -> Iterator[Exact]:
-        """The metrics that follow from a mean wait, by the law of the service and Little's."""
-        sojourn = wait + 1 / self.mu
-        busy = self.rate / self.mu / self.consumer.servers
-        depth = self.rate * sojourn
-        yield from self._say(model, source, utilisation=busy, wait__mean=wait, residence__mean=sojourn, depth__mean=depth)
-
-    def _waiting(self) -> Iterator[Exact]:
-        markov, servers = isinstance(self.service, Exponential), self.consumer.servers
-        if self.poisson and self.pooled and markov:
-            queue = theory.MMc(self.rate, self.mu, servers)
-            yield from self._around(f"M/M/{servers}", "Erlang 1917", queue.mean_wait)
-            yield from self._quantiles(f"M/M/{servers}", "Erlang 1917", queue)
-        elif self.poisson and self.pooled and servers == 1:
-            law = "D" if isinstance(self.service, Constant) else "G"
-            wait = theory.mg1_mean_wait(self.rate, 1 / self.mu, self.service.scv**0.5)
-            yield from self._around(f"M/{law}/1", "Pollaczek 1930, Khinchine 1932", wait)
-        elif self.poisson and self.dealt and markov:
-            dealt = theory.round_robin(self.rate, self.mu, self.consumer.count)
-            yield from self._around(f"E{self.consumer.count}/M/1, dealt in turn", "Smith 1953", dealt.mean_wait)
-            yield from self._quantiles(f"E{self.consumer.count}/M/1, dealt in turn", "Smith 1953", dealt)
-        elif len(self.arrivals) == 1 and markov and servers == 1:
-            yield from self._other_arrivals(self.arrivals[0])
-
-    def _quantiles(self, model: str, source: str, queue: theory.MMc | theory.GM1) -> Iterator[Exact]:
-        for probability, name in _QUANTILES:
-            if (value := queue.wait_quantile(probability)) > 0:
-                yield Exact(f"{self.queue}.wait.{name}", value, model, source)
-
-    def _other_arrivals(self, arrivals: Workload) -> Iterator[Exact]:
-        if isinstance(arrivals, ConstantRate):
-            queue = theory.dm1(self.rate, self.mu)
-            yield from self._around("D/M/1", "Smith 1953", queue.mean_wait)
-            yield from self._quantiles("D/M/1", "Smith 1953", queue)
-        elif isinstance(arrivals, Batches):
-            size = arrivals.size
-            squared = size**2 if arrivals.spread == "fixed" else size * (2 * size - 1)
-            sojourn = theory.batch_mean_sojourn(self.rate, self.mu, size, squared)
-            yield from self._around("M^[X]/M/1", "Gaver 1959", sojourn - 1 / self.mu)
-
-    def _urgent_first(self) -> Iterator[Exact]:
-        """By class of message; without a class the means that all orders share that do not look at services."""
-        servers, load = self.consumer.servers, self.rate / self.mu / self.consumer.servers
-        if not (self.unbuffered and self.poisson and (self.markov or servers == 1) and load < 1):
-            return
-        residual = self.rate * (1 + self.service.scv) / self.mu**2 / 2
-        if servers > 1:
-            residual = theory.erlang_c(servers, self.rate / self.mu) / (servers * self.mu)
-        model = f"M/{'M' if self.markov else 'G'}/{servers} with priorities"
-        yield from self._around(model, "Kleinrock 1965", residual / (1 - load))
-        for name, wait in self._waits_by_class(residual):
-            yield Exact(f"{self.queue}[{name}].wait.mean", wait, model, "Cobham 1954")
-
-    def _waits_by_class(self, residual: float) -> Iterator[tuple[str, float]]:
-        loads = defaultdict[int, float](float)
-        for priority, rate in self.classes.values():
-            loads[min(priority, self.rules.priorities)] += rate / self.mu / self.consumer.servers
-        levels = sorted(loads, reverse=True)
-        waits = dict(zip(levels, theory.priority_waits(residual, [loads[level] for level in levels]), strict=True))
-        return ((name, waits[min(priority, self.rules.priorities)]) for name, (priority, _) in self.classes.items() if name)
-
-    def _closed(self, loop: ClosedLoop) -> Iterator[Exact]:
-        """Tokens that think, publish and wait until their message is applied."""
-        if not (
-            loop.until == "applied" and self.markov and self.pooled and self.rules == Discipline() and len(self.arrivals) == 1
-        ):
-            return
-        servers, thinking = self.consumer.servers, loop.think.mean / SECOND
-        done = theory.window_throughput(self.mu, loop.window, thinking, servers)
-        values = {
-            "throughput": done,
-            "utilisation": done / self.mu / servers,
-            "residence__mean": loop.window / done - thinking,
-            "depth__mean": loop.window - done * thinking,
-        }
-        yield from self._say(f"M/M/{servers}//{loop.window}", "Palm 1947", **values)
-
-    def _limited(self) -> Iterator[Exact]:
-        """With a limit or a time to live: prefetch must leave to the queue whatever waits."""
-        if not (self.unbuffered and self.poisson) or self.rules.priorities:
-            return
-        limits = [self.rules.max_length is not None, self.rules.ttl is not None, self.patience is not None]
-        if limits == [True, False, False]:
-            yield from self._full()
-        elif sum(limits) == 1 and self.markov:
-            yield from self._impatient()
-
-    def _full(self) -> Iterator[Exact]:
-        """Nobody may wait and any law of service will do, or services have no memory."""
-        servers, length, refuses = self.consumer.servers, self.rules.max_length or 0, self.rules.refuses
-        if (length or not refuses) and (self.markov or not length):  # a queue that refuses and may hold nothing refuses all
-            places, cause = length + servers, "loss__refused" if refuses else "loss__maxlen"
-            lost = theory.full_share(self.rate, self.mu, servers, places)
-            values = {cause: lost, "depth__mean": theory.full_mean_number(self.rate, self.mu, servers, places)}
-            values["utilisation"] = self.rate * (1 - lost) / self.mu / servers
-            if refuses:
-                values["wait__mean"] = theory.full_mean_wait(self.rate, self.mu, servers, places)
-            yield from self._say(f"M/{'M' if self.markov else 'G'}/{servers}/{places}", "Erlang 1917", **values)
-
-    def _impatient(self) -> Iterator[Exact]:
-        servers, ttl = self.consumer.servers, self.rules.ttl
-        if ttl is not None:
-            lost = theory.MMcD(self.rate, self.mu, servers, ttl / SECOND).expired_share
-            model, source = f"M/M/{servers}+D", "Zeltyn and Mandelbaum 2005"
-        else:
-            lost, _ = theory.erlang_a(self.rate, self.mu, servers, 1 / (self.patience or math.inf))
-            model, source = f"M/M/{servers}+M", "Palm 1957"
-        yield from self._say(model, source, loss__expired=lost, utilisation=self.rate * (1 - lost) / self.mu / servers)
-
-    def _retried(self) -> Iterator[Exact]:
-        retry, failure = self.consumer.retry, self.consumer.failure
-        forever = self.rules == Discipline() and self.patience is None
-        plain = self.poisson and self.markov and forever and not failure.permanent
-        if plain and retry.by_broker and self.pooled:
-            yield from self._tried_again()
-        if not plain or retry.how != "requeue" or self.consumer.count != 1:
-            return
-        if retry.backoff.kind == "none" and retry.attempts is None and self.consumer.servers == 1:
-            number = theory.feedback_mean_number(self.rate, self.mu, failure.transient)
-            yield Exact(f"{self.queue}.depth.mean", number, "M/M/1 with feedback", "Takacs 1963")
-        elif self.consumer.prefetch is None:
-            yield from self._tried_again()
-
-    def _tried_again(self) -> Iterator[Exact]:
-        """With back-off. What waits elsewhere, in the broker, comes back as a new copy, and each of these has one attempt."""
-        retry, failure = self.consumer.retry, self.consumer.failure
-        if retry.attempts is None:
-            return
-        backoffs = [retry.delay(attempt, 0.5) / SECOND for attempt in range(1, retry.attempts)]
-        queue = theory.Retries(self.rate, self.mu, self.consumer.servers, failure.transient, backoffs)
-        if queue.station.spare > 0:
-            wait, source = queue.station.mean_wait, "Baskett, Chandy, Muntz and Palacios 1975"
-            alone = {"residence__mean": wait + 1 / self.mu, "attempts__mean": 1.0}
-            whole = {"residence__mean": queue.mean_to_end, "attempts__mean": queue.attempts}
-            values = alone if retry.by_broker else whole
-            yield from self._say(f"M/M/{queue.servers} with retries", source, wait__mean=wait, **values)
+def _stations(scenario: Scenario, offered: Load, rules: Mapping[str, Discipline]) -> list[Station]:
+    """Those to which publishers alone send, then those to which these hand on dead letters, and so on."""
+    found: dict[str, Station] = {}
+    more = dict.fromkeys(rules)
+    while more:
+        made = {queue: _station(scenario, offered, queue, rules[queue], found) for queue in rules if queue not in found}
+        more = {queue: station for queue, station in made.items() if station is not None}
+        found |= {queue: station for queue, station in made.items() if station is not None}
+    return [found[queue] for queue in rules if queue in found]
 
 
-def _station(scenario: Scenario, offered: Load, queue: str, rules: Discipline) -> _Station | None:
+def _station(scenario: Scenario, offered: Load, queue: str, rules: Discipline, known: Mapping[str, Station]) -> Station | None:
+    group, rate = _group(scenario, queue, rules), offered.published.get(queue, 0.0)
+    if group is None or not rules.in_order or not offered.arrivals.get(queue) or math.isnan(rate):
+        return None
+    publishers = [scenario.publishers[name] for name in offered.sources.get(queue, ())]
+    patience, feeders = _patience(publishers), _feeders(offered, queue, known)
+    if not all(_undivided(each) for each in publishers) or _elsewhere(publishers, offered) or math.isnan(patience):
+        return None
+    if not _independent(publishers, feeders) or not math.isclose(rate + _letters(feeders), offered.arrivals[queue]):
+        return None
+    return Station(
+        queue,
+        (*(each.arrivals for each in publishers), *(Poisson(each.letters) for each in feeders)),
+        rate + _letters(feeders),
+        group,
+        replace(rules, alone=False),
+        _classes(publishers, rate + _letters(feeders)),
+        patience if math.isfinite(patience) else None,
+        frozenset(each.name for each in publishers).union(*(each.origins for each in feeders)),
+    )
+
+
+def _group(scenario: Scenario, queue: str, rules: Discipline) -> ConsumerSpec | None:
+    """The only group that consumes the queue, if it does so plainly; of the code of users nothing is known."""
     groups = [each for each in scenario.consumers.values() if each.queue == queue]
+    if not all(each.plain for each in groups):
+        return None
     if rules.alone:
         groups = [each for each in at_work(scenario).values() if each.queue == queue and each.count]
-    rate = offered.published.get(queue, 0.0)
-    plain = all(each.plain for each in scenario.consumers.values() if each.queue == queue)
-    if any(math.isnan(each.service.mean) for each in groups) or math.isnan(rate):
-        return None  # code of users, of which nothing is known
-    if len(groups) != 1 or not plain or not rate or offered.arrivals[queue] != rate or not rules.in_order:
-        return None
-    publishers = [scenario.publishers[name] for name in offered.sources[queue]]
-    if not all(_undivided(each) for each in publishers) or _elsewhere(publishers, offered):
-        return None
-    patience = _patience(publishers)
-    if math.isnan(patience):
-        return None
-    arrivals, classes = tuple(each.arrivals for each in publishers), _classes(publishers, rate)
-    return _Station(
-        queue, arrivals, rate, groups[0], replace(rules, alone=False), classes, patience if math.isfinite(patience) else None
-    )
+    return groups[0] if len(groups) == 1 and not math.isnan(groups[0].service.mean) else None
+
+
+def _feeders(offered: Load, queue: str, known: Mapping[str, Station]) -> list[Station]:
+    """Stations whose dead letters go to the queue."""
+    return [known[name] for name, targets in offered.onward.items() if queue in targets and name in known and known[name].letters]
+
+
+def _letters(feeders: Sequence[Station]) -> float:
+    return math.fsum(each.letters for each in feeders)
+
+
+def _independent(publishers: Sequence[PublisherSpec], feeders: Sequence[Station]) -> bool:
+    """Whether nothing links what comes together: no dead letters, or all without memory, and no publisher on two ways."""
+    origins = [each.name for each in publishers] + [name for each in feeders for name in each.origins]
+    alike = all(isinstance(each.arrivals, Poisson) for each in publishers) and all(each.reversible for each in feeders)
+    return not feeders or (alike and len(set(origins)) == len(origins))
 
 
 def _undivided(publisher: PublisherSpec) -> bool:

@@ -40,6 +40,7 @@ class Load:
         utilisation: by group of consumers: arrivals at its queue over what all groups of that queue can finish. A closed
             loop that waits for its messages to be applied counts with the most that it can offer (see :func:`load`).
         steady: the same without such loops: they slow down by themselves, so that only the rest can make a queue grow.
+        onward: by queue, those to which its dead letters go.
     """
 
     arrivals: dict[str, float]
@@ -49,6 +50,7 @@ class Load:
     unroutable: list[tuple[str, Kind]]
     utilisation: dict[str, float]
     steady: dict[str, float]
+    onward: dict[str, set[str]]
 
 
 def load(scenario: System) -> Load:
@@ -73,11 +75,14 @@ def load(scenario: System) -> Load:
         for queue, arriving in _balance(scenario, path, rate).items():
             arrivals[queue] += arriving
             steady[queue] += 0.0 if closed else arriving
-    passing = {queue for _, path in paths for queue in path.onward}
+    onward = defaultdict[str, set[str]](set)
+    for _, path in paths:
+        for queue, targets in path.onward.items():
+            onward[queue].update(targets)
     unroutable = [(name, kind) for name, path in paths if not path.first for kind in path.kinds]
     named = {queue: list(names) for queue, names in sources.items()}
     busy = _utilisation(scenario, arrivals), _utilisation(scenario, steady)
-    return Load(dict(arrivals), dict(published), passing, named, unroutable, *busy)
+    return Load(dict(arrivals), dict(published), set(onward), named, unroutable, *busy, dict(onward))
 
 
 def utilisation(scenario: System) -> dict[str, float]:
