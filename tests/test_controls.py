@@ -127,6 +127,20 @@ def test_a_queue_is_controlled_by_what_bears_on_it_and_the_interval_becomes_narr
     assert found.estimate("window.mean", controls=True).n == 12  # all four
 
 
+def test_service_times_of_classes_are_controls_of_their_queue_too():
+    made = Scenario("shop")
+    made.queue("orders")
+    made.publisher("web", to="orders", arrivals="poisson 8/s", messages={"small": {"share": 0.9}, "big": {"share": 0.1}})
+    big = {"service": "exponential 200ms"}
+    made.consumer("clerk", queue="orders", prefetch=1, service="exponential 50ms", classes={"big": big})
+    found = simulate(made, duration="1min", replications=8, seed=1)
+    works = [name for name in found.replications[0].controls if name.startswith("consumers.clerk.")]
+    assert len(works) > 1
+    assert found.estimate("orders.wait.mean", controls=True) == found.estimate(
+        "orders.wait.mean", controls=["publishers.web.arrivals", *works]
+    )
+
+
 def test_the_utilisation_is_all_but_known_from_what_was_drawn(shop):
     found = simulate(shop, **RUN)
     plain, better = (found.estimate("orders.utilisation", controls=controls) for controls in (False, True))

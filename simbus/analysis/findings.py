@@ -95,7 +95,7 @@ class Findings:
         text: the scenario as it was written, for the record.
         exact: what theory says of metrics, where a closed form applies.
         offered: the load of each consumed queue.
-        drawn: by queue, the names of draws with a known mean that bear on it.
+        parties: by queue, the publishers and consumers that bear on it.
         versions: of Python and the libraries, by name.
         classes: of messages in queues, ``payments[gold]``.
     """
@@ -109,7 +109,7 @@ class Findings:
     text: str = ""
     exact: tuple[Exact, ...] = ()
     offered: tuple[Offered, ...] = ()
-    drawn: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    parties: dict[str, tuple[str, ...]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=versions)
     classes: tuple[str, ...] = ()
 
@@ -149,8 +149,8 @@ class Findings:
         known = self.replications[0].controls if self.replications else {}
         if isinstance(asked, bool):
             of = target.entity
-            related = (names for queue, names in self.drawn.items() if queue == of or f"{of}.service" in names)
-            asked = [name for name in next(related, tuple(known)) if name in known]
+            parties = next((who for queue, who in self.parties.items() if queue == of or of in who), ("publishers", "consumers"))
+            asked = [name for name in known if name.startswith(tuple(f"{party}." for party in parties))]
         for name in asked:
             if name not in known:
                 raise ScenarioError(target.path, f"controls: {name!r} is not drawn; known: {', '.join(known) or 'none'}")

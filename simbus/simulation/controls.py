@@ -48,11 +48,11 @@ def _of_steps(steps: tuple[tuple[int, float], ...], time: float) -> float:
 
 
 def related(scenario: System) -> dict[str, tuple[str, ...]]:
-    """By queue, the draws that bear on it directly: the arrivals that reach it first, and the work of its consumers."""
+    """By queue, who bears on it directly: the publishers whose messages reach it first, and its consumers."""
     sources = load(scenario).sources
     found: dict[str, tuple[str, ...]] = {}
     for queue in scenario.topology.queues:
-        arrivals = [f"publishers.{name}.arrivals" for name in dict.fromkeys(sources.get(queue, ()))]
-        work = [f"consumers.{name}.service" for name, each in scenario.consumers.items() if each.queue == queue]
-        found[queue] = (*arrivals, *work)
+        publishers = [f"publishers.{name}" for name in dict.fromkeys(sources.get(queue, ()))]
+        consumers = [f"consumers.{name}" for name, each in scenario.consumers.items() if each.queue == queue]
+        found[queue] = (*publishers, *consumers)
     return found

@@ -116,7 +116,7 @@ def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
         text=scenario.text,
         exact=exact_values(scenario),
         offered=offered_loads(scenario),
-        drawn=related(scenario),
+        parties=related(scenario),
     )
 
 
