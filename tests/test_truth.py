@@ -266,6 +266,13 @@ TRUTHS = {
         {"work.residence.mean": 3.43824, "work.loss.rejected": 0.0016, "work.attempts.mean": 1.248},
         duration="2h",
     ),
+    **{
+        f"retries by {how}": Truth(
+            pooled(4, "poisson 2.4/s", failure=0.2, retry=f"{how} attempts=4 backoff='exponential 5s'"),
+            {W: 0.505, "work.loss.rejected": 0.0016, "work.deliveries.mean": 1},
+        )
+        for how in ("delay-queue", "delayed-exchange")
+    },
     "retries of one server": Truth(
         back_off("poisson 0.6/s", 0.25, "exponential 1s"), {"work.loss.rejected": 0.00390625}, duration="2h"
     ),
