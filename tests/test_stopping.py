@@ -111,6 +111,15 @@ def test_of_what_never_happens_no_share_of_the_mean_can_be_had(shop):
     assert any("orders.loss" in caution and "it was 0 throughout" in caution for caution in found.cautions())
 
 
+def test_of_a_loss_that_never_happens_it_is_enough_that_what_is_expected_of_it_holds(shop):
+    shop.expect("orders.loss < 1%")
+    found = simulate(shop, precision="30%")
+    assert found.precision()["reached"].all()
+    assert len(found.replications) < 40
+    shop.expect("orders.loss < 0.0001%")  # a million messages would tell
+    assert len(simulate(shop, precision="30%", max_replications=12).replications) == 12
+
+
 @pytest.mark.parametrize(
     ("run", "problem"),
     [

@@ -77,12 +77,11 @@ def _repetitions(found: Findings) -> Iterator[str]:
 
 def _without_interval(found: Findings, target: Target) -> str:
     """Why the only replication gives no interval of a metric; nothing where it does."""
-    batches = found.batches(target)
-    if batches is None:
+    if math.isfinite(found.estimate(target.path).half_width):
+        return ""
+    if found.batches(target) is None:
         return f"{target.path}: of one replication there is no interval for it, or too few observations; replicate it."
-    if math.isinf(found.estimate(target.path).half_width):
-        return f"{target.path}: no interval, for the batches of this replication are correlated; make it longer, or replicate it."
-    return ""
+    return f"{target.path}: no interval, for the batches of this replication are correlated; make it longer, or replicate it."
 
 
 def _losses(found: Findings) -> Iterator[str]:

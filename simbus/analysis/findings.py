@@ -170,10 +170,13 @@ class Findings:
         """How precise the metrics are of which a relative precision was asked, all of them at once at the run's confidence."""
         asked = self.settings.precision
         confidence = shared_out(self.settings.confidence, len(asked))
-        return [
-            Precision(path, wanted, self.estimate(path, confidence=confidence), self.settings.to_observe)
-            for path, wanted in asked
-        ]
+        return [self._precision(path, wanted, confidence) for path, wanted in asked]
+
+    def _precision(self, path: str, wanted: float, confidence: float) -> Precision:
+        target, estimate = self.resolve(path), self.estimate(path, confidence=confidence)
+        outcomes = [each.outcome(estimate) for each in self.expectations if each.target.key == target.key]
+        decided = estimate.mean == 0 and bool(outcomes) and "undecided" not in outcomes
+        return Precision(path, wanted, estimate, self.settings.to_observe, decided)
 
     def _estimate(self, target: Target, confidence: float) -> Estimate:
         observed = self._observed(target)

@@ -19,12 +19,14 @@ class Precision:
         wanted: the largest half-width that is narrow enough, as a share of the mean.
         estimate: with an interval that holds together with those of the other metrics.
         each: replications to an observation.
+        decided: whether its mean is 0 and all that is expected of it is decided even so: then no share of it is needed.
     """
 
     metric: str
     wanted: float
     estimate: Estimate
     each: int = 1
+    decided: bool = False
 
     @property
     def found(self) -> float:
@@ -36,8 +38,8 @@ class Precision:
 
     @property
     def reached(self) -> bool:
-        """Whether the interval is as narrow as was asked for."""
-        return self.found <= self.wanted
+        """Whether the interval is as narrow as was asked for, or needs not be."""
+        return self.decided or self.found <= self.wanted
 
     @property
     def shortfall(self) -> str:
