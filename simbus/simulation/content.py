@@ -4,6 +4,7 @@ What is always the same draws nothing. When it is published is the business of `
 """
 
 from bisect import bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from itertools import accumulate, repeat
 from typing import NamedTuple
@@ -69,21 +70,20 @@ def _drawn(entity: str, kinds: Sequence[Kind], marks: Sequence[Mark], streams: S
     sizes = [stream(kind, "size", kind.sizes) for kind in kinds]
     expirations = [stream(kind, "expiration", kind.expirations) for kind in kinds]
     uniform = draws(streams.generator(entity, "messages"), lambda generator, n: generator.random(n)).__next__
-    among = {key: _Among(group) for key, group in _groups(kinds, marks).items()}
+    groups = _groups(kinds)
+    among = {said: _Among(groups[said]) for said in dict.fromkeys((mark.type, mark.key) for mark in marks or [Mark()])}
     for mark in marks or repeat(Mark()):
         place = among[mark.type, mark.key].place(uniform)
         yield Drawn(place, sizes[place]() if mark.size is None else mark.size, expirations[place]())
 
 
-def _groups(kinds: Sequence[Kind], marks: Sequence[Mark]) -> dict[tuple[str | None, str | None], list[tuple[int, float]]]:
-    """By what a mark says of class and key, the places and shares of the kinds that it leaves open."""
-    said = dict.fromkeys((mark.type, mark.key) for mark in marks or [Mark()])
-    return {
-        (name, key): [
-            (place, kind.share) for place, kind in enumerate(kinds) if name in (None, kind.name) and key in (None, kind.key)
-        ]
-        for name, key in said
-    }
+def _groups(kinds: Sequence[Kind]) -> dict[tuple[str | None, str | None], list[tuple[int, float]]]:
+    """By what a mark may say of class and key, the places and shares of the kinds that it leaves open."""
+    groups = defaultdict[tuple[str | None, str | None], list[tuple[int, float]]](list)
+    for place, kind in enumerate(kinds):
+        for said in ((kind.name, kind.key), (kind.name, None), (None, kind.key), (None, None)):
+            groups[said].append((place, kind.share))
+    return groups
 
 
 class _Among:

@@ -80,14 +80,11 @@ def kinds(where: Mapping[str, str], classes: Mapping[str, Class], marks: Sequenc
         total = sum(own.values())
         share = total / len(marks) if any(type_ is not None for type_, _ in counted) else said.share
         keys = {key: n / total for key, n in own.items() if key is not None} or said.keys
+        drawn: dict[str, Any] = {key: law for key, law in said.properties.items() if isinstance(law, Sizes | Distribution)}
+        laws = drawn.get("size"), drawn.get("expiration")
+        means = {key: round(law.mean) for key, law in drawn.items()}
+        content = {**where, **({"type": name} if name else {}), **said.properties, **means}
         if keys is None:
-            yield _kind(name, share, where, said.properties)
+            yield Kind(name, share, content, *laws)
         for key, part in (keys or {}).items():
-            yield _kind(name, share * part, {**where, "routing_key": key}, said.properties)
-
-
-def _kind(name: str, share: float, where: Mapping[str, str], properties: Mapping[str, Any]) -> Kind:
-    drawn: dict[str, Any] = {key: value for key, value in properties.items() if isinstance(value, Sizes | Distribution)}
-    means = {key: round(value.mean) for key, value in drawn.items()}
-    address = {**where, **({"type": name} if name else {}), **properties, **means}
-    return Kind(name, share, address, drawn.get("size"), drawn.get("expiration"))
+            yield Kind(name, share * part, {**content, "routing_key": key}, *laws)

@@ -578,8 +578,9 @@ class Scenario:
         if spec.to is not None:
             self._check_queue(f"{at}.to", spec.to)
         try:
+            client = self._model().publisher(broker, name)
             for kind in spec.kinds:
-                self._model().publisher(broker, name).verb(kind.address)()
+                client.verb(kind.address)()
         except ScenarioError:
             raise ScenarioError(f"{at}.exchange", unknown("exchange", str(spec.exchange), self.topology.exchanges)) from None
         except SimbusError as error:
