@@ -446,3 +446,24 @@ def test_a_mutated_file_gives_a_scenario_or_a_complaint_of_one_line(tmp_path_fac
     file.write_bytes((SHOP[:start] + text + SHOP[start + length :]).encode("utf-8", "surrogatepass"))
     error = complaint_about(read_scenario, file)
     assert error is None or (str(error).isprintable() and error.problem)
+
+
+@pytest.mark.parametrize(
+    ("section", "line", "problem"),
+    [
+        ("publishers.web", "headres = { vip = 1 }", "unknown key 'headres'; did you mean 'headers'?"),
+        ("consumers.clerk", "faliure = { transient = 0.1 }", "unknown key 'faliure'; did you mean 'failure'?"),
+        ("consumers.clerk", "rety = { how = 'requeue' }", "unknown key 'rety'; did you mean 'retry'?"),
+    ],
+)
+def test_a_misspelt_key_with_a_table_is_no_name_with_dots(tmp_path, section, line, problem):
+    parts = {
+        "publishers.web": 'to = "orders"\narrivals = "poisson 1/s"',
+        "consumers.clerk": 'queue = "orders"\nservice = "constant 1s"',
+    }
+    parts[section] += f"\n{line}"
+    tables = "\n".join(f"[{name}]\n{keys}" for name, keys in parts.items())
+    (tmp_path / "shop.toml").write_text(f'name = "shop"\n[queues.orders]\n{tables}\n', "utf-8")
+    with pytest.raises(ScenarioError) as caught:
+        read_scenario(tmp_path / "shop.toml")
+    assert f"{section}.{line.split()[0]}: {problem}" in str(caught.value)

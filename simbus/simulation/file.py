@@ -6,6 +6,7 @@ and which of them can be is the business of ``scenario``. Every error names the 
 
 import tomllib
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -127,7 +128,7 @@ def _text(value: object, at: str) -> str:
 def _check_quotes(section: str, name: str, table: object) -> None:
     """Refuse ``[queues.a.queue.with.dots]``: without quotes TOML takes it for tables inside tables."""
     tail = list(_nested(table))
-    if tail:
+    if tail and not get_close_matches(tail[0], _TABLES):  # a misspelt key is better refused as such, with the right one
         whole = ".".join([name, *tail])
         remedy = f"a name with dots must be quoted, or TOML nests it; write [{dotted(section, whole)}]"
         raise ScenarioError(dotted(section, name, *tail), remedy)
