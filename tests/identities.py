@@ -28,8 +28,11 @@ def check_messages(run: Run, values: Mapping[str, float]) -> None:
     """Published = routed + unroutable, and each routed message becomes a copy, or a refusal, in each of its queues."""
     published = [effect for effect in run.effects("Published") if effect.at >= run.warmup]
     routed = {effect.message_id for effect in published if effect.queues}
-    assert values["messages.n"] == len(published)
-    assert len(published) == len(routed) + round(len(published) * values["messages.unroutable"] if published else 0)
+    n = values["messages.n"]
+    unsent, unroutable = (round(n * values[f"messages.{name}"]) if n else 0 for name in ("unsent", "unroutable"))
+    under_way = n - unsent - len(published)  # through a network
+    assert under_way == int(under_way) >= 0
+    assert len(published) == len(routed) + unroutable
     first = [effect for kind in ("Enqueued", "Refused") for effect in run.effects(kind) if not effect.parent_id]
     assert Counter(effect.message_id for effect in first) == Counter(
         effect.message_id for effect in run.effects("Published") for _ in effect.queues
@@ -91,13 +94,16 @@ def servers_of(run: Run, group: str) -> int:
 
 
 def check_applications(run: Run, queue: str, values: Mapping[str, float]) -> None:
-    """Duplicates = applications - distinct messages applied."""
-    message = {effect.copy_id: effect.message_id for effect in run.effects("Enqueued") if effect.queue == queue}
-    applied = [message[copy] for _, _, copy, _ in run.notices("applied") if copy in message]
-    if not run.warmup:
-        assert values[f"{queue}.duplicates.n"] == len(applied)
-        again = values[f"{queue}.duplicates"] * len(applied) if applied else 0
-        assert round(again) == len(applied) - len(set(applied))
+    """Duplicates = applications - distinct messages; without handlers whose connection was lost, and with it their copy."""
+    message = {effect.copy_id: effect.message_id for effect in run.effects("Enqueued")}
+    here = {effect.copy_id for effect in run.effects("Enqueued") if effect.queue == queue}
+    copies = [copy for _, _, copy, _ in run.notices("applied")]
+    if run.warmup or any(copy not in message for copy in copies):
+        return
+    applied = [message[copy] for copy in copies if copy in here]
+    assert values[f"{queue}.duplicates.n"] == len(applied)
+    again = values[f"{queue}.duplicates"] * len(applied) if applied else 0
+    assert round(again) == len(applied) - len(set(applied))
 
 
 def told(run: Run, queue: str) -> Iterable[tuple[Any, bool]]:
