@@ -10,11 +10,16 @@ a message in one queue; ids come from counters, so that equal inputs give equal 
 fields are 0 where an effect concerns no copy.
 
 They are slotted dataclasses and not frozen ones: 1.2-1.4 against 1.95 microseconds a message on
-CPython 3.11, and every message makes four of them.
+CPython 3.11, and every message makes four of them. Where it does, a model makes them with ``bare`` and sets each field:
+0.24 against 0.37 microseconds for four fields, 0.34 against 0.57 for nine, since a constructor written in Python
+is called by way of C.
 """
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
+
+bare = object.__new__
+"""An object of a class, as yet without its fields."""
 
 
 class Effect(Protocol):

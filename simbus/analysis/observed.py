@@ -99,7 +99,6 @@ class QueueObserved:
     repeated: int = 0
     applied_messages: bytearray = field(default_factory=bytearray)
     obligations: int = 0
-    finished: int = 0
     waiting: int = 0
     lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CAUSES, 0))
     classes: dict[str, ClassObserved] = field(default_factory=dict)

@@ -142,6 +142,5 @@ class Telling:
             first.queue.lost[cause] -= 1
             if first.of is not None:
                 first.of.lost -= 1
-            first.queue.finished += 1
             if first.window is None and first.queue.served:
                 self._seen.never_closing -= 1

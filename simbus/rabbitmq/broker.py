@@ -81,7 +81,8 @@ class Broker(Administration):
     @property
     def next_deadline(self) -> int | None:
         """When it wants to be woken: may be early, never late; None if never."""
-        deadline, sweep = self._node.deadlines.next, self._node.sweeps.next
+        node = self._node
+        deadline, sweep = node.deadlines.next, node.sweeps.next
         if sweep is None or (deadline is not None and deadline <= sweep):
             return deadline
         return sweep
@@ -202,7 +203,14 @@ class Broker(Administration):
             raise TypeError(f"time is an int of nanoseconds, not {now!r}")
         if now < node.now:
             raise ValueError(f"time cannot run backwards: {now} is before {node.now}")
-        deadline = self.next_deadline
+        deadline, sweep = node.deadlines.next, node.sweeps.next
+        if (deadline is not None and now >= deadline) or (sweep is not None and now >= sweep):
+            self._meet_deadlines(now)
+        else:
+            node.now = now
+
+    def _meet_deadlines(self, now: int) -> None:
+        node, deadline = self._node, self.next_deadline
         if deadline is not None and now > deadline:
             raise ValueError(f"{now} is past the next deadline {deadline}: advance to the deadline first")
         node.now = now

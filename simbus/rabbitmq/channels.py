@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from simbus.effects import Delivered
+from simbus.effects import Delivered, bare
 from simbus.rabbitmq.arguments import check_consumer_arguments
 from simbus.rabbitmq.consumers import Consumer, Limiter
 from simbus.rabbitmq.effects import ChannelTimedOut, ConsumerEnded, ConsumerStarted
@@ -356,8 +356,10 @@ class Channel(Publishing):
                 queue.give_credit(entry.consumer)
             if queue.single is not None:
                 queue.single.settled()
-            if queue.ready:
-                vhost.dispatch(queue)
+            if queue.ready and (queue.rotation or queue.is_stream):
+                vhost.serve(queue)
+                if vhost.work or vhost.dying:
+                    vhost.finish()
             if queue.lease_ends is not None:
                 vhost.after_settling(queue)
         if self._limiter is not None:
@@ -490,7 +492,10 @@ class Channel(Publishing):
     def track(self, queue: Queue, copy: Copy, consumer: Consumer | None) -> int:
         """Note a delivery as unacked; its delivery tag."""
         tag = self._delivery_tag = self._delivery_tag + 1
-        self.unacked[tag] = Unacked(queue, copy, consumer)
+        entry = self.unacked[tag] = bare(Unacked)
+        entry.queue = queue
+        entry.copy = copy
+        entry.consumer = consumer
         queue.unacked[copy.id] = copy
         if consumer is None:
             queue.holders += 1

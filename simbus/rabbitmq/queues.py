@@ -9,7 +9,7 @@ A copy is *ready* or *unacked*; depth = ready + unacked. In which order ready co
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 from simbus.rabbitmq.arguments import QueueOptions
 from simbus.rabbitmq.consumers import Consumer, Limiter, SingleActive
@@ -62,12 +62,13 @@ class Queue:
     It is ``deserted`` when a consumer has gone without basic.cancel and none has come since: one may well come back.
     """
 
-    is_stream: ClassVar[bool] = False
     name: str
     vhost: str
     index: int
     options: QueueOptions
     arguments: Mapping[str, Any]
+    is_quorum: bool = field(init=False)
+    is_stream: bool = field(default=False, init=False)
     durable: bool = False
     auto_delete: bool = False
     owner: Any = None
@@ -98,6 +99,7 @@ class Queue:
 
     def __post_init__(self) -> None:
         """A queue begins without copies."""
+        self.is_quorum = self.options.type == "quorum"
         self.ready = self._no_copies()
         if self.options.single_active_consumer:
             by_priority = self.options.elects_by_priority
@@ -111,11 +113,6 @@ class Queue:
         self.patience = self.default_patience if options.consumer_timeout is None else options.consumer_timeout
         self.limited = options.max_length is not None or options.max_length_bytes is not None
         self._let_publishers_go_on()
-
-    @property
-    def is_quorum(self) -> bool:
-        """Whether it counts unsuccessful deliveries."""
-        return self.options.type == "quorum"
 
     @property
     def consumer_count(self) -> int:
@@ -171,6 +168,15 @@ class Queue:
         self.ready_bytes += len(copy.message.body)
         if self.publishers and self.over_limit():
             self._stopped |= self.publishers
+
+    def pass_on(self, copy: Copy) -> Copy:
+        """As ``push`` and then ``pop``, of an empty queue that a consumer waits at."""
+        if self.publishers:
+            self.push(copy)
+            return self.pop()
+        self._positions += 1
+        copy.position = self._positions
+        return copy
 
     def pop(self, *, stays: bool = False) -> Copy:
         """Take the head; one that stays, because it is dying, counts on."""
@@ -331,7 +337,8 @@ class Queue:
             return
         consumer.unacked -= 1
         if consumer.limiter is None and not consumer.active:
-            self.rejoin(consumer)
+            if not (consumer.waits or consumer.cancelled or consumer.unacked >= consumer.limit > 0):
+                self._join(consumer)  # as ``rejoin``, at less cost
         elif not consumer.active and consumer.unacked + 1 == consumer.limit:
             self._try_again(consumer.limiter)
         if consumer.cancelled and not consumer.unacked:

@@ -14,7 +14,7 @@ background, which may be a segment earlier or later; and queue.declare-ok counts
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
-from typing import Any, ClassVar
+from typing import Any
 
 from simbus.effects import Delivered, Enqueued, Removed
 from simbus.rabbitmq.arguments import QueueOptions, interval
@@ -50,7 +50,6 @@ class _Reader:
 class Stream(Queue):
     """A queue of type stream; ``ready`` is what it holds, and nothing of it is ever unacked."""
 
-    is_stream: ClassVar[bool] = True
     log: Log = field(default_factory=Log)
     node: Node = field(kw_only=True)
     _declared_at: int = 0
@@ -60,6 +59,7 @@ class Stream(Queue):
     def __post_init__(self) -> None:
         """It is counted from now on."""
         self._declared_at = self.node.now
+        self.is_stream = True
         Queue.__post_init__(self)
 
     def reconfigure(self, options: QueueOptions) -> None:

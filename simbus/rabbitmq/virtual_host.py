@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from simbus.effects import Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled
+from simbus.effects import Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled, bare
 from simbus.rabbitmq.consumers import Consumer
 from simbus.rabbitmq.dead_letters import dead_letter, goes_in_circles
 from simbus.rabbitmq.delays import DelayRouter
@@ -56,25 +56,29 @@ class VirtualHost(Exchanges):
     description: str = ""
     tags: tuple[str, ...] = ()
     default_queue_type: str | None = None
-    _work: deque[tuple[Queue, Copy]] = field(default_factory=deque)
-    _dying: deque[tuple[Queue, Dying]] = field(default_factory=deque)
+    work: deque[tuple[Queue, Copy]] = field(default_factory=deque)
+    dying: deque[tuple[Queue, Dying]] = field(default_factory=deque)
 
     # Publishing
 
     def publish(self, message: Message, route: Route, channel: int, mandatory: bool) -> bool:
         """Number a message and enqueue a copy in each queue of its route; False when any of them refuses it.
 
-        ``finish`` must follow if then anything ``is_unfinished``.
+        ``finish`` must follow if then there is ``work``, or a dead letter ``dying``.
         """
         node = self.node
         node.messages = message.id = node.messages + 1
-        node.effects.append(Published(node.now, message.id, route.names, message))
+        published = bare(Published)
+        published.at = node.now
+        published.message_id = message.id
+        published.queues = route.names
+        published.message = message
+        node.effects.append(published)
         if route.keepers:
             self._keep(message, route)
         accepted = refused = False
         for queue in route.queues:
-            node.copies += 1
-            if self._enqueue(queue, Copy(node.copies, message), channel):
+            if self._enqueue(queue, self._copy(message), channel):
                 accepted = True
             else:
                 refused = True
@@ -110,9 +114,17 @@ class VirtualHost(Exchanges):
     def _put(self, queues: Iterable[Queue], message: Message) -> None:
         """Copies of a message that no publisher waits for."""
         for queue in queues:
-            self.node.copies += 1
-            self._enqueue(queue, Copy(self.node.copies, message))
+            self._enqueue(queue, self._copy(message))
         self.finish()
+
+    def _copy(self, message: Message) -> Copy:
+        """The next copy, of a message that no copy died of."""
+        node, copy = self.node, bare(Copy)
+        node.copies = copy.id = node.copies + 1
+        copy.message = message
+        copy.parent_id = copy.position = copy.attempts = copy.delivered_at = copy.delivery_count = copy.failures = 0
+        copy.expires_at = None
+        return copy
 
     def reply(self, message: Message) -> None:
         """Hand a message over as a direct reply, if any of its keys is a requester's.
@@ -125,18 +137,13 @@ class VirtualHost(Exchanges):
                 to = key, channel.number, consumer_tag, channel.coming_tag
                 self.node.effects.append(Delivered(self.node.now, message.id, 0, *to, 1, message))
 
-    @property
-    def is_unfinished(self) -> bool:
-        """Whether dead-lettering left something to do."""
-        return bool(self._work or self._dying)
-
     def finish(self) -> None:
         """Enqueue what dead-lettering left to do, and what that leaves to do, until nothing is left."""
-        while self._work or self._dying:
-            if self._work:
-                self._enqueue(*self._work.popleft())
+        while self.work or self.dying:
+            if self.work:
+                self._enqueue(*self.work.popleft())
             else:
-                self._try(*self._dying.popleft())
+                self._try(*self.dying.popleft())
 
     def _enqueue(self, queue: Queue, copy: Copy, channel: int = 0) -> bool:
         """Put a copy into a queue; False when the queue refuses it."""
@@ -149,17 +156,24 @@ class VirtualHost(Exchanges):
             self._refuse(queue, copy)
             return False
         queue.ledger.enqueued += 1
-        node.effects.append(Enqueued(node.now, message.id, copy.id, queue.name, copy.parent_id))
+        enqueued = bare(Enqueued)
+        enqueued.at = node.now
+        enqueued.message_id = message.id
+        enqueued.copy_id = copy.id
+        enqueued.queue = queue.name
+        enqueued.parent_id = copy.parent_id
+        node.effects.append(enqueued)
         ttl = queue.options.message_ttl
         if message.ttl is not None and (ttl is None or message.ttl < ttl):
             ttl = message.ttl
         if ttl is not None:
             copy.expires_at = node.now + ttl
-        queue.push(copy)
-        consumer = queue.take_turn() if queue.rotation and len(queue.ready) == 1 else None
+        consumer = queue.take_turn() if queue.rotation and not queue.ready else None
         if consumer is not None:  # before the limits and the TTL: even 0 serves a waiting consumer
-            self._deliver(queue, consumer, queue.pop())
-        elif queue.limited or ttl is not None:
+            self._hand_over(queue, queue.pass_on(copy), consumer.channel, consumer, no_ack=consumer.no_ack)
+            return True
+        queue.push(copy)
+        if queue.limited or ttl is not None:
             dropped = self._drop_overflow(queue)
             # A classic queue assumes that a new copy comes behind the others: one of high priority, over whose time is
             # decided when it is the head, stays until something else happens (rabbit_amqqueue_process, and observed).
@@ -180,27 +194,28 @@ class VirtualHost(Exchanges):
 
     # Delivering
 
-    def _deliver(self, queue: Queue, consumer: Consumer, copy: Copy) -> None:
-        if consumer.no_ack:
-            self._hand_over(queue, copy, consumer.channel.next_tag(), consumer.channel.number, consumer.tag)
-            self.settle(queue, copy)
-        else:
-            tag = consumer.channel.track(queue, copy, consumer)
-            self._hand_over(queue, copy, tag, consumer.channel.number, consumer.tag)
-
-    def _hand_over(self, queue: Queue, copy: Copy, delivery_tag: int, channel: int, consumer_tag: str | None) -> Delivered:
-        """Record that a copy left ready: to a consumer, or (None) to a get."""
+    def _hand_over(self, queue: Queue, copy: Copy, channel: Any, consumer: Consumer | None, *, no_ack: bool) -> Delivered:
+        """A copy leaves ready: to a consumer, or (None) to a get."""
         node, message = self.node, copy.message
         copy.attempts += 1
         copy.delivered_at = node.now
-        if copy.delivery_count or copy.failures or (consumer_tag is None and queue.options.counts_from_zero):
+        if copy.delivery_count or copy.failures or (consumer is None and queue.options.counts_from_zero):
             count = copy.delivery_count or copy.failures
             message = message.with_headers({**message.headers, "x-delivery-count": Long(count)})
             message.redelivered = count > 0
-        delivered = Delivered(
-            node.now, message.id, copy.id, queue.name, channel, consumer_tag, delivery_tag, copy.attempts, message
-        )
+        delivered = bare(Delivered)
+        delivered.at = node.now
+        delivered.message_id = message.id
+        delivered.copy_id = copy.id
+        delivered.queue = queue.name
+        delivered.channel = channel.number
+        delivered.consumer_tag = None if consumer is None else consumer.tag
+        delivered.delivery_tag = channel.next_tag() if no_ack else channel.track(queue, copy, consumer)
+        delivered.attempt = copy.attempts
+        delivered.message = message
         node.effects.append(delivered)
+        if no_ack:
+            self.settle(queue, copy)
         return delivered
 
     def dispatch(self, queue: Queue) -> None:
@@ -217,8 +232,9 @@ class VirtualHost(Exchanges):
             self._serve_by_consumer(queue)
         else:
             while queue.ready and (consumer := queue.take_turn()) is not None:
-                self._deliver(queue, consumer, queue.pop())
-                self._drop_expired(queue)
+                self._hand_over(queue, queue.pop(), consumer.channel, consumer, no_ack=consumer.no_ack)
+                if queue.ready and queue.ready[0].expires_at is not None:
+                    self._drop_expired(queue)
 
     def _serve_by_consumer(self, queue: Queue) -> None:
         """A quorum queue hands out what there is consumer by consumer (rabbit_fifo, and observed on 4.0.5)."""
@@ -228,7 +244,7 @@ class VirtualHost(Exchanges):
             self._drop_expired(queue)
         for consumer in sorted(turns, key=attrgetter("number")):
             for copy in turns[consumer]:
-                self._deliver(queue, consumer, copy)
+                self._hand_over(queue, copy, consumer.channel, consumer, no_ack=consumer.no_ack)
 
     def get(self, queue: Queue, channel: Any, *, no_ack: bool) -> tuple[Delivered, int] | None:
         """Hand the head to a get on this channel, with the number of what is left, or None when nothing is ready.
@@ -239,10 +255,7 @@ class VirtualHost(Exchanges):
         if not queue.ready:
             return None
         copy = queue.pop()
-        tag = channel.next_tag() if no_ack else channel.track(queue, copy, None)
-        delivered = self._hand_over(queue, copy, tag, channel.number, None)
-        if no_ack:
-            self.settle(queue, copy)
+        delivered = self._hand_over(queue, copy, channel, None, no_ack=no_ack)
         left = len(queue.ready)
         self._drop_expired(queue)
         self.finish()
@@ -253,7 +266,12 @@ class VirtualHost(Exchanges):
     def settle(self, queue: Queue, copy: Copy) -> None:
         """A delivery was acknowledged, or needed no acknowledgement."""
         queue.ledger.acked += 1
-        self.node.effects.append(Settled(self.node.now, copy.message.id, copy.id, queue.name))
+        node, settled = self.node, bare(Settled)
+        settled.at = node.now
+        settled.message_id = copy.message.id
+        settled.copy_id = copy.id
+        settled.queue = queue.name
+        node.effects.append(settled)
 
     def requeue(self, queue: Queue, copies: Sequence[Copy], *, settled: bool) -> None:
         """Deliveries come back to their places, or leave when they have come back too often; ``trim`` must follow.
@@ -283,9 +301,9 @@ class VirtualHost(Exchanges):
         if queue.is_quorum:
             self._drop_expired(queue)
             self.serve(queue)
-            before, self._work = self._work, deque()
+            before, self.work = self.work, deque()
             self.trim(queue)
-            self._work += before  # letters of what came back too often come after those of what had no room (observed)
+            self.work += before  # letters of what came back too often come after those of what had no room (observed)
         else:
             self.trim(queue)
             self.serve(queue)
@@ -295,7 +313,7 @@ class VirtualHost(Exchanges):
         if queue.options.dead_letters_at_least_once:
             dying = Dying(copy, cause, self._letter(queue, copy, cause), self.node.now)
             queue.keep_dying(dying)
-            self._dying.append((queue, dying))
+            self.dying.append((queue, dying))
         else:
             self._leave(queue, copy, cause, self._dead_letter(queue, copy, cause))
 
@@ -370,7 +388,7 @@ class VirtualHost(Exchanges):
             if reached and not goes_in_circles(letter, target.name):
                 child = self._child(letter, copy, target)
                 children.append(child.id)
-                self._work.append((target, child))
+                self.work.append((target, child))
         return tuple(children)
 
     def _failures(self, queue: Queue, copy: Copy, cause: str) -> int:
@@ -430,7 +448,7 @@ class VirtualHost(Exchanges):
         next_try = queue.next_try
         if next_try is not None:
             if next_try <= self.node.now:
-                self._dying.extend((queue, dying) for dying in queue.dying.values())
+                self.dying.extend((queue, dying) for dying in queue.dying.values())
             else:
                 self.node.deadlines.wake(queue, next_try)
         self._drop_expired(queue)

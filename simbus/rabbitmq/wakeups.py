@@ -24,15 +24,14 @@ S = TypeVar("S", bound=Sleeper)
 
 @dataclass(slots=True)
 class Wakeups(Generic[S]):
-    """At most one wake-up per sleeper, whose ``wake_at`` it is; ``asleep`` counts them. The first entry always counts."""
+    """At most one wake-up per sleeper, whose ``wake_at`` it is; ``asleep`` counts them. The first entry always counts.
+
+    ``next`` is when the first wants to be woken, kept because every verb is preceded by a look at it.
+    """
 
     entries: list[tuple[int, int, S]] = field(default_factory=list)
     asleep: int = 0
-
-    @property
-    def next(self) -> int | None:
-        """When the first wants to be woken."""
-        return self.entries[0][0] if self.entries else None
+    next: int | None = None
 
     def wake(self, sleeper: S, at: int) -> None:
         """Wake it no later than ``at``: a wake-up that comes earlier stays, because an early one just asks again."""
@@ -43,6 +42,7 @@ class Wakeups(Generic[S]):
         sleeper.wake_at = at
         self.asleep += 1
         heappush(self.entries, (at, sleeper.index, sleeper))
+        self.next = self.entries[0][0]
 
     def forget(self, sleeper: S) -> None:
         """Wake it no more."""
@@ -67,10 +67,13 @@ class Wakeups(Generic[S]):
             heapify(self.entries)
         while self.entries and self.entries[0][2].wake_at != self.entries[0][0]:
             heappop(self.entries)
+        self.next = self.entries[0][0] if self.entries else None
 
     def check(self) -> None:
         """Assert that it knows each sleeper's wake-up, and not much else."""
         living = {sleeper.index for at, _, sleeper in self.entries if sleeper.wake_at == at}
         assert len(living) == self.asleep, "one wake-up per sleeper"
         assert len(self.entries) <= 2 * self.asleep, "what is forgotten is not kept"
-        assert not self.entries or self.entries[0][2].wake_at == self.entries[0][0], "the first wake-up counts"
+        first = next(iter(self.entries), None)
+        assert self.next == (first and first[0]), "the next wake-up is the first"
+        assert first is None or first[2].wake_at == first[0], "the first wake-up counts"

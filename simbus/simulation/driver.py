@@ -10,7 +10,9 @@ customer, measured on M/M/1). A wake-up for the broker is armed only when its de
 every wake-up that is armed already, because SimPy cannot cancel: re-arming at every change left 190,000 entries.
 """
 
+import math
 from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
 from typing import Any, Protocol
 
 import simpy
@@ -143,7 +145,8 @@ class Driver:
     def enter(self, entry: Entry, delay: int, priority: int = NORMAL) -> None:
         """Put an entry into the calendar, ``delay`` nanoseconds ahead; of one instant the lowest ``priority`` comes first."""
         entry.callbacks = entry._again  # noqa: SLF001 - the entry is a plain record of this module
-        self.env.schedule(entry, priority, delay)
+        env = self.env
+        heappush(env._queue, (env._now + delay, priority, next(env._eid), entry))  # noqa: SLF001 - env.schedule, at half its cost
 
     def is_again(self, message_id: int, earlier: int) -> None:
         """A message is an earlier one, published again: to whoever remembers messages they are the same."""
@@ -182,7 +185,7 @@ class Driver:
 
     def now(self) -> int:
         """Tell the broker the calendar's time, and answer it."""
-        now: int = self.env.now
+        now: int = self.env._now  # noqa: SLF001 - env.now without the call of a property
         self.broker.advance(now)
         return now
 
@@ -190,10 +193,11 @@ class Driver:
         """Take what the last verb caused: record it, hand out deliveries and confirms, arm the wake-up."""
         broker = self.broker
         effects = broker.take_effects()
-        self.observer.take(effects)
-        for effect in effects:
-            if type(effect) is Delivered or type(effect) is Confirmed:
-                self._receivers[effect.channel].receive(effect)
+        if effects:
+            self.observer.take(effects)
+            for effect in effects:
+                if type(effect) is Delivered or type(effect) is Confirmed:
+                    self._receivers[effect.channel].receive(effect)
         deadline = broker.next_deadline
         if deadline is not None and (not self._armed or deadline < self._armed[-1]):
             self._armed.append(deadline)
@@ -208,7 +212,21 @@ class Driver:
         """Run the calendar to ``until`` nanoseconds, or (None) until nothing is left to happen."""
         self._until = until
         self.react()  # what setting up has caused
-        self.env.run(until)
+        self._walk(math.inf if until is None else until)
+        if until is not None:
+            self.env._now = until  # noqa: SLF001 - as env.run leaves it
+
+    def _walk(self, until: float) -> None:
+        """As ``env.run``, whose steps are a call each: with them written out a run takes a twelfth less."""
+        env = self.env
+        queue = env._queue  # noqa: SLF001 - the calendar is ours
+        while queue and queue[0][0] < until:
+            env._now, _, _, entry = heappop(queue)  # noqa: SLF001
+            callbacks, entry.callbacks = entry.callbacks, None
+            for callback in callbacks:
+                callback(entry)
+            if not entry._ok and not hasattr(entry, "_defused"):  # noqa: SLF001
+                raise entry._value  # noqa: SLF001 - of an event that failed, and that nobody looked after
 
 
 class Alarm(Entry):
