@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from simbus.simulation.fitting import fit
     from simbus.simulation.replays import replay
     from simbus.simulation.scenario import Scenario
+    from simbus.simulation.tracing import trace_of
     from simbus.simulation.usercode import (
         DAY,
         HOUR,
@@ -111,6 +112,7 @@ __all__ = [
     "simulate",
     "sinusoid",
     "sweep",
+    "trace_of",
     "weibull",
 ]
 
@@ -144,6 +146,7 @@ _HOMES = {
     "simbus.simulation.replays": ("replay",),
     "simbus.simulation.fitting": ("fit",),
     "simbus.simulation.scenario": ("Scenario",),
+    "simbus.simulation.tracing": ("trace_of",),
     "simbus.simulation.usercode": (
         *("NANOSECOND", "MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY"),
         *("Environment", "PermanentFailure", "TransientFailure"),

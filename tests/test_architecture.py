@@ -33,7 +33,7 @@ class Room:
 
 # What a user calls of the simulation, and what that needs of the analysis.
 _FRONT_DOOR = (
-    *("assembly", "stopping", "pilot", "experiment", "exact", "exact_systems", "stations", "fitting"),
+    *("assembly", "stopping", "pilot", "experiment", "tracing", "exact", "exact_systems", "stations", "fitting"),
     *("check", "prefetch", "planning", "scenario", "file"),
 )
 SHARED = ("units", "errors", "effects", "dialect", "clock", "trace", "faults", "documents", "log")

@@ -15,6 +15,7 @@ from simbus.analysis.expectations import Expectation
 from simbus.analysis.metrics import quantile
 from simbus.analysis.recorder import Recorder
 from simbus.analysis.replication import Replication
+from simbus.analysis.tape import Tape, Taped
 from simbus.dialect import Dialect, Subscription
 from simbus.errors import SimbusError
 from simbus.simulation.batching import BatchConsumer
@@ -41,19 +42,20 @@ from simbus.simulation.workloads import ClosedLoop
 from simbus.units import SECOND
 
 
-def run_replication(scenario: System, seed: int, index: int) -> Replication:
+def run_replication(scenario: System, seed: int, index: int, tape: Tape | None = None) -> Replication:
     """One replication: a broker, its modelled parties and a recorder, run to the end.
 
     Args:
         scenario: validated.
         seed: of the experiment.
         index: of the replication, from 0.
+        tape: notes every effect, besides.
     """
     kind = dialect.load(scenario.dialect)
     run, streams = scenario.run, Streams(seed, index, antithetic=scenario.run.antithetic)
     broker = kind.build(scenario.topology, _chance(streams))
     end = run.cut + run.duration if run.duration is not None else _last_arrival(scenario, streams)
-    recorder = Recorder(
+    recorder = (Recorder if tape is None else partial(Taped, tape))(
         queues=tuple(scenario.topology.queues),
         served=served(scenario),
         groups=_groups(scenario),
