@@ -13,6 +13,7 @@ import math
 
 import pytest
 
+from simbus.analysis.estimates import student_t
 from simbus.simulation.exact import exact_values
 from simbus.simulation.experiment import simulate
 from simbus.simulation.scenario import Scenario
@@ -389,8 +390,9 @@ def test_the_table_of_truths_and_the_theory_beside_a_result_say_the_same(row):
 @pytest.mark.slow
 def test_the_window_of_more_queues_grows_within_its_bounds(seed):
     """From one queue alone to as many independent ones (Nelson and Tantawi 1988): 5 and 5 times the harmonic number, here."""
-    run = {"duration": "1h", "warmup": "5min", "replications": 12, "seed": seed, "confidence": 0.9999, "jobs": 2}
-    window = {queues: simulate(fan_out(queues), **run).estimate("window.mean") for queues in (2, 5, 10)}
+    run = {"duration": "1h", "warmup": "5min", "replications": 16, "seed": seed, "jobs": 2}
+    found = {queues: simulate(fan_out(queues), **run).replications for queues in (2, 5, 10)}
+    window = {queues: student_t([each.values["window.mean"] for each in runs], 1 - 1e-6) for queues, runs in found.items()}
     assert 5 * 0.75 < window[2].mean < window[5].mean < window[10].mean, "pathwise, since the first queues are the same ones"
     assert window[5].low < 9.843 < window[5].high, "as another simulation found, to 0.2 %"
     assert window[10].high > 11.73, "what Nelson and Tantawi's approximation says is a little low"
