@@ -26,7 +26,7 @@ def check_identities(run: Run, values: Mapping[str, float]) -> None:
 
 def check_messages(run: Run, values: Mapping[str, float]) -> None:
     """Published = routed + unroutable, and each routed message becomes a copy, or a refusal, in each of its queues."""
-    published = [effect for effect in run.effects("Published") if effect.at >= run.warmup]
+    published = [e for e in run.effects("Published") if e.at >= run.warmup and e.message_id not in run.carried]
     routed = {effect.message_id for effect in published if effect.queues}
     n = values["messages.n"]
     unsent, unroutable = (round(n * values[f"messages.{name}"]) if n else 0 for name in ("unsent", "unroutable"))
@@ -71,7 +71,8 @@ def check_little(run: Run, queue: str, values: Mapping[str, float]) -> None:
 def check_work(run: Run, group: str, values: Mapping[str, float]) -> None:
     """Busy time is the sum of the times that handlers took; as many begin as end, but for those at work at the end."""
     busy, path, spent = 0, [], 0
-    for what, name, _, now in (entry for entry in run.tape if isinstance(entry, tuple)):
+    alone = (entry for place, entry in enumerate(run.tape) if place not in run.joined)  # one copy of a batch
+    for what, name, _, now in (entry for entry in alone if isinstance(entry, tuple)):
         step = {"started": 1, "ended": -1, "interrupted": -1}.get(what, 0) if name == group else 0
         if step:
             busy += step
@@ -95,7 +96,7 @@ def servers_of(run: Run, group: str) -> int:
 
 def check_applications(run: Run, queue: str, values: Mapping[str, float]) -> None:
     """Duplicates = applications - distinct messages; without handlers whose connection was lost, and with it their copy."""
-    message = {effect.copy_id: effect.message_id for effect in run.effects("Enqueued")}
+    message = {effect.copy_id: run.original(effect.message_id) for effect in run.effects("Enqueued")}
     here = {effect.copy_id for effect in run.effects("Enqueued") if effect.queue == queue}
     copies = [copy for _, _, copy, _ in run.notices("applied")]
     if run.warmup or any(copy not in message for copy in copies):

@@ -29,6 +29,7 @@ from simbus.units import SECOND
 from tests.ledger import Ledger
 
 CAUSES = ("refused", "rejected", "expired", "maxlen", "delivery_limit", "purged", "deleted", "restart", "failed", "unconsumed")
+OUTCOMES = ("failed", "applied", "suppressed")
 ENDS = ("Settled", "Removed", "Refused")
 
 
@@ -44,10 +45,17 @@ class Run:
     tape: list[Any] = field(default_factory=list)
     staff: list[tuple[str, int, int]] = field(default_factory=list)  # group, change in its consumers, when
     carried: dict[int, int] = field(default_factory=dict)  # messages that carry on the obligation of a copy
+    joined: set[int] = field(default_factory=set)  # where on the tape a server takes or ends another copy of a batch
     takes: list[int] = field(default_factory=list)  # where on the tape each take of effects ends
     ledger: Ledger = field(default_factory=Ledger)
     drivers: list[Driver] = field(default_factory=list)
     armed: int = 0  # the most wake-ups that stood in the calendar at once
+
+    def original(self, message: int) -> int:
+        """The message that was published first, of one that carries it on."""
+        while message in self.carried:
+            message = next(e.message_id for e in self.effects("Enqueued") if e.copy_id == self.carried[message])
+        return message
 
     def effects(self, kind: str) -> list[Any]:
         return [entry for entry in self.tape if type(entry).__name__ == kind]
@@ -61,16 +69,21 @@ class Noted(Recorder):
 
     run: Run
 
+    def _note(self, what: str, group: str, copy_id: int, now: int, servers: int) -> None:
+        if not servers:
+            self.run.joined.add(len(self.run.tape))
+        self.run.tape.append((what, group, copy_id, now))
+
     def staffed(self, group: str, change: int, now: int) -> None:
         self.run.staff.append((group, change, now))
         super().staffed(group, change, now)
 
     def started(self, group: str, copy_id: int, now: int, servers: int = 1) -> None:
-        self.run.tape.append(("started", group, copy_id, now))
+        self._note("started", group, copy_id, now, servers)
         super().started(group, copy_id, now, servers)
 
     def ended(self, group: str, copy_id: int, now: int, servers: int = 1) -> None:
-        self.run.tape.append(("ended", group, copy_id, now))
+        self._note("ended", group, copy_id, now, servers)
         super().ended(group, copy_id, now, servers)
 
     def interrupted(self, group: str, copy_id: int, now: int, servers: int = 1) -> None:
@@ -157,7 +170,7 @@ class Naive:
         self.copies: dict[int, Any] = {}
         for place, entry in enumerate(run.tape):
             self._read(place, entry)
-        published = [effect for effect in run.effects("Published") if effect.at >= run.warmup]
+        published = [e for e in run.effects("Published") if e.at >= run.warmup and e.message_id not in run.carried]
         self.published = {effect.message_id: effect for effect in published}
         self.trees = [self._tree(copy) for copy in self.copies.values() if copy.parent == 0 and copy.message in self.published]
 
@@ -166,6 +179,10 @@ class Naive:
         if kind in ("Enqueued", "Refused"):
             copy = SimpleNamespace(id=entry.copy_id, message=entry.message_id, queue=entry.queue, parent=entry.parent_id)
             copy.at, copy.story = entry.at, []
+            if not copy.parent and copy.message in self.run.carried:
+                copy.parent = self.run.carried[copy.message]
+            if copy.parent in self.copies:
+                copy.message = self.copies[copy.parent].message
             self.copies[copy.id] = copy
         if kind == "Published" or _copy(entry) == 0:
             return
@@ -186,16 +203,34 @@ class Naive:
         where = {"Enqueued": "ready", "Requeued": "ready", "Delivered": "unacked"}
         return [(where[kind], at, to) for (_, kind, at, _), to in zip(steps, ends, strict=True) if kind in where]
 
-    def _handled(self, copy: Any) -> list[tuple[str, int, int, int | None]]:
-        """For each start of a handler: its group, when the copy had become ready, the start, and the end if it came."""
+    def _handled(self, copy: Any, *, alone: bool = False) -> list[tuple[str, int, int, int | None]]:
+        """For each start of a handler: its group, when the copy had become ready, the start, and the end if it came.
+
+        Where it counts ``alone``, of a batch only one copy.
+        """
         ready, found = 0, []
-        for number, (_, kind, at, entry) in enumerate(copy.story):
+        for number, (place, kind, at, entry) in enumerate(copy.story):
             if kind in ("Enqueued", "Requeued"):
                 ready = at
-            elif kind == "started":
+            elif kind == "started" and not (alone and place in self.run.joined):
                 ended = [step[2] for step in copy.story[number:] if step[1] == "ended"]
                 found.append((entry[1], ready, at, ended[0] if ended else None))
         return found
+
+    def _is_given(self, copy: Any) -> bool:
+        """Whether the broker let go of it when it sent it."""
+        kinds = [step[1] for step in copy.story]
+        before = kinds[: kinds.index("Settled")][::-1] if "Settled" in kinds else ["started", "Delivered"]
+        return "started" not in before[: before.index("Delivered")]
+
+    def _gone_at(self, copy: Any) -> int:
+        at: int = self._of(copy, *ENDS)[0][2]
+        return at
+
+    def _attempts(self, copy: Any) -> int:
+        open_still = self._is_given(copy) and copy.story[-1][1] != "ended"
+        gone = next(step[0] for step in copy.story if step[1] in ENDS)
+        return sum(step[1] in OUTCOMES and (not open_still or step[0] < gone) for step in copy.story)
 
     # Obligations
 
@@ -208,10 +243,15 @@ class Naive:
 
     def fate(self, tree: list[Any]) -> str:
         """``finished``, ``waiting``, or the cause of the loss."""
+        tree = [copy for copy in tree if copy.id not in self.run.carried.values()]  # what goes on elsewhere ends nothing
+        given = [copy for copy in tree if self._is_given(copy)]
+        if any(copy.story[-1][1] not in ("ended", "interrupted") for copy in given):
+            return "waiting"
         still_open = [copy for copy in tree if self._is_open(copy)]
         if any(copy.queue in self.served for copy in still_open):
             return "waiting"
-        if any(self._of(copy, "Settled") for copy in tree):
+        settled = [copy for copy in tree if self._of(copy, "Settled")]
+        if any(copy not in given or self._applied_at(tree) is not None for copy in settled):
             return "finished"
         if still_open:
             parent = self.copies.get(still_open[-1].parent)
@@ -219,6 +259,8 @@ class Naive:
         return self._cause(max(tree, key=lambda copy: copy.story[-1][0]))
 
     def _cause(self, copy: Any) -> str:
+        if self._is_given(copy):
+            return "failed"
         _, kind, _, effect = copy.story[-1]
         if kind == "Refused":
             return "maxlen" if effect.children else "refused"
@@ -242,7 +284,7 @@ class Naive:
         return closed, never, ages
 
     def _applied_at(self, tree: list[Any]) -> Any:
-        return min((step[2] for copy in tree for step in self._of(copy, "applied")), default=None)
+        return min((step[2] for copy in tree for step in self._of(copy, "applied", "suppressed")), default=None)
 
     # The numbers
 
@@ -300,11 +342,11 @@ class Naive:
             "wait": [start - ready for _, (_, ready, start, _) in handled],
             "first_wait": [start - ready for number, (_, ready, start, _) in handled if number == 0],
             "service": [end - start for _, (_, _, start, end) in handled if end is not None],
-            "residence": [copy.story[-1][2] - copy.at for copy in gone],
+            "residence": [self._gone_at(copy) - copy.at for copy in gone],
         }
         found = {f"{name}.{what}": number for name, column in columns.items() for what, number in _spread(column).items()}
-        for name, kinds in {"attempts": ("failed", "applied"), "deliveries": ("Delivered",)}.items():
-            found[f"{name}.mean"] = _ratio(sum(len(self._of(copy, *kinds)) for copy in gone), len(gone))
+        found["attempts.mean"] = _ratio(sum(self._attempts(copy) for copy in gone), len(gone))
+        found["deliveries.mean"] = _ratio(sum(len(self._of(copy, "Delivered")) for copy in gone), len(gone))
         return found
 
     def _of_group(self, group: str) -> dict[str, float]:
@@ -312,12 +354,13 @@ class Naive:
             kind
             for copy in self.copies.values()
             for place, kind, _, entry in copy.story
-            if kind in ("failed", "applied") and entry[1] == group and self._ready_before(copy, place) >= self.warmup
+            if kind in OUTCOMES and entry[1] == group and self._ready_before(copy, place) >= self.warmup
         ]
         return {
             "utilisation": self._busy([group]),
             "attempts": len(outcomes),
             "failures": outcomes.count("failed"),
+            "suppressed": outcomes.count("suppressed"),
             "on_duty.mean": self.on_duty(group),
         }
 
@@ -349,7 +392,7 @@ class Naive:
         return spent / (self.end - self.warmup)
 
     def _busy(self, groups: list[str]) -> float:
-        handled = [each for copy in self.copies.values() for each in self._handled(copy) if each[0] in groups]
+        handled = [each for copy in self.copies.values() for each in self._handled(copy, alone=True) if each[0] in groups]
         servers = sum(self.servers(group) for group in groups)
         spans = ((start, self.last if end is None else end) for _, _, start, end in handled)
         return _ratio(self._clipped(spans), servers)

@@ -64,6 +64,7 @@ def scenarios(draw):
     # A queue whose copies expire into one that is consumed is a delay queue too, whatever it is called.
     for _ in range(4):
         served |= {name for name in names if set(after_expiry(scenario, name)) & served}
+    served |= {name for name in scenario.topology.queues if ".retry." in name}
     ttls = {name: duration(each["message_ttl"]) for name, each in scenario.topology.queues.items() if each.get("message_ttl")}
     return scenario, served, ttls
 
@@ -96,11 +97,11 @@ def options(draw, names, name):
 
 @st.composite
 def groups(draw):
-    """Few messages are rejected, so that chains of dead letters come to an end."""
+    """Few messages are rejected, so that chains of dead letters come to an end; one group in two has ways of its own."""
     retry = {"how": draw(st.sampled_from(["in-handler", "requeue"])), "backoff": draw(BACKOFFS)}
     if (attempts := draw(st.sampled_from([None, 1, 2, 3]))) is not None:
         retry["attempts"] = attempts
-    return {
+    plain = {
         "count": draw(st.integers(1, 3)),
         "concurrency": draw(st.integers(1, 3)),
         "prefetch": draw(st.sampled_from(["unlimited", 1, 2, 5])),
@@ -110,6 +111,28 @@ def groups(draw):
         "acknowledge": draw(ACKNOWLEDGED),
         "priority": draw(st.sampled_from([0, 0, 1])),
     }
+    return with_ways(draw, plain) if draw(st.booleans()) else plain
+
+
+def with_ways(draw, group):
+    """A group that does something else than take one delivery after the other."""
+    match draw(st.sampled_from(["batch", "auto", "detour", "shifts", "memory", "budget"])):
+        case "batch":
+            batch = {"size": draw(st.integers(1, 6)), "within": draw(st.sampled_from(["0s", "30ms"])), "each": "exponential 2ms"}
+            return group | {"batch": batch, "retry": group["retry"] | {"how": "requeue"}}
+        case "auto":
+            group = {key: value for key, value in group.items() if key not in ("prefetch", "retry")}
+            return group | {"acknowledge": "auto"}
+        case "detour":
+            return group | {"retry": {"how": "delay-queue", "attempts": 3, "backoff": "exponential 40ms"}}
+        case "shifts":
+            del group["count"]
+            return group | {"shifts": draw(st.sampled_from(["300ms:3,200ms:1", "100ms:0,400ms:2"]))}
+        case "memory":
+            return group | {
+                "deduplication": draw(st.sampled_from(["idempotent", {"window": "200ms", "size": 5, "lookup": "1ms"}]))
+            }
+    return group | {"retry": group["retry"] | {"budget": {"share": 0.1, "reserve": 2}}}
 
 
 def add_publishers(draw, scenario, names):
@@ -216,7 +239,8 @@ def check_order(queue, tape):
 
 def check_levels(queue, options, groups, tape):
     """After every take: unacked <= prefetch x consumers, and ready <= max_length."""
-    prefetch = math.inf if any(g.prefetch is None for g in groups) else sum(g.count * g.prefetch for g in groups)
+    unlimited = any(g.prefetch is None or not g.constant for g in groups)
+    prefetch = math.inf if unlimited else sum(g.count * g.prefetch for g in groups)
     limited = options.get("type") == "classic" or options.get("overflow") != "reject-publish"
     limit = (options.get("max_length") or math.inf) if limited else math.inf
     ready = unacked = 0

@@ -291,6 +291,7 @@ class Recorder(Telling):
     def _give(self, copy_id: int, copy: _Copy) -> None:
         """The broker counts a copy as done that it has only just sent: whether it is applied is still to be seen."""
         copy.given = True
+        copy.attempts = 0  # those before are counted
         self._copies[copy_id] = copy
 
     def _take_requeued(self, effect: Requeued) -> None:
