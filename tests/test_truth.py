@@ -326,7 +326,7 @@ TRUTHS = {
         },
         duration=f"{10 * PERIOD:.9f}s",
         warmup="0s",
-        within=0.05,
+        within=0.08,
     ),
     # 20: a closed loop of N tokens that think for Z: X = N / (Z + R)
     **{
