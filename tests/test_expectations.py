@@ -134,3 +134,9 @@ def test_the_interval_is_narrow_enough_then(mean, half_width, n):
     undecided = verdict("payments.wait.p99 < 5s", mean - half_width, mean + half_width, n)
     if undecided.more:
         assert half_width * math.sqrt(n / (n + undecided.more)) <= abs(mean - 5) * (1 + 1e-9)
+
+
+@pytest.mark.parametrize("text", ["payments.wait.p99 << 5s", "payments.loss == 0", "payments.loss => 1%"])
+def test_an_operator_that_does_not_exist_is_answered_by_those_that_do(text):
+    with pytest.raises(ScenarioError, match="one of < <= > >="):
+        parse(text, ["payments"])

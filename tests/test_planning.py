@@ -324,3 +324,16 @@ def test_a_check_is_shown_in_a_notebook_with_its_warnings():
     assert "<table" in page
     assert "&lt;Check of station" in page
     assert "consumers.server.prefetch: 3 leaves 1" in page
+
+
+@pytest.mark.parametrize(
+    ("together", "place"),
+    [
+        ({"batch": {"size": 5, "within": "1s"}}, "batch.size = 5"),
+        ({"acknowledge": {"multiple": 5, "within": "1s"}}, "multiple = 5"),
+    ],
+)
+def test_a_prefetch_below_what_is_settled_together_is_warned_of(together, place):
+    small, enough = (station("10/s", service="exponential 20ms", prefetch=prefetch, **together) for prefetch in (3, 5))
+    assert any(place in warning for warning in small.check().warnings)
+    assert not any(place in warning for warning in enough.check().warnings)

@@ -465,3 +465,18 @@ def test_what_cannot_be_is_refused_in_one_line(publisher, problem):
         one_queue(**{"arrivals": "poisson 1/s", **publisher})
     assert str(caught.value).startswith(problem)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("parked", [["parked"], ["parked", "copied"]])
+def test_a_token_is_free_again_when_its_message_rests_where_nobody_consumes(parked):
+    scenario = Scenario("half of it is parked", run={"duration": "100s", "replications": 1, "seed": 1})
+    scenario.exchange("dead", type="fanout")
+    scenario.queue("work", dead_letter_exchange="dead")
+    for name in parked:
+        scenario.queue(name, message_ttl="3s")  # and leaving it later frees no token once more
+        scenario.bind(name, "dead")
+    scenario.publisher("loop", to="work", arrivals=closed_loop(window=4, think="constant 100ms", until="applied"))
+    scenario.consumer("server", queue="work", prefetch=1, service="constant 50ms", failure={"permanent": 0.5})
+    values = run_replication(scenario, 1, 0).values
+    assert values["messages.rate"] == pytest.approx(20, rel=0.01)  # the server is never idle: 1 / 50 ms
+    assert values["work.depth.max"] <= 4

@@ -228,3 +228,25 @@ def test_the_wait_of_the_first_attempt_is_shown_where_it_differs():
 
     assert "Wait of the first attempt" in titles(first=1.0)
     assert "Wait of the first attempt" not in titles(first=2.0)
+
+
+@pytest.mark.parametrize("confidence", [95, 0, -0.5, 0.99999])
+def test_a_confidence_that_cannot_be_is_refused(confidence):
+    with pytest.raises(ScenarioError, match=r"not between 0\.5 and 0\.9999"):
+        bookstore(3).estimate("window.p99", confidence=confidence)
+
+
+def test_a_metric_that_does_not_exist_is_not_called_an_expectation():
+    with pytest.raises(ScenarioError, match=r"^metric: unknown metric 'window\.p98x'"):
+        bookstore(3).estimate("window.p98x")
+
+
+@pytest.mark.parametrize("plot", ["depth", "latency", "on_duty", "warmup"])
+def test_a_plot_of_nobody_is_refused(plot):
+    with pytest.raises(ScenarioError, match=r"unknown .* 'nope'; known: "):
+        getattr(bookstore(3).plot, plot)("nope")
+
+
+def test_only_a_queue_that_nothing_bounds_has_no_steady_state():
+    found = replace(bookstore(3), offered=(Offered(QUEUES[0], 1.2, 0.0), Offered(QUEUES[1], 1.2, 0.0, bounded=True)))
+    assert [caution.partition(":")[0] for caution in found.cautions() if "no steady state" in caution] == [QUEUES[0]]

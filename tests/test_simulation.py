@@ -486,3 +486,15 @@ def test_whatever_is_drawn_time_stays_a_whole_number():
     assert all(type(entry[3]) is int for entry in run.notices("started") + run.notices("ended"))
     assert {type(effect.at) for effect in run.tape if not isinstance(effect, tuple)} == {int}
     assert all(type(value) is float for value in values.values())
+
+
+@pytest.mark.parametrize("what", [None, "shop.toml"])
+def test_what_is_no_scenario_is_refused_with_the_way_to_read_one(what):
+    with pytest.raises(ScenarioError, match="read_scenario"):
+        simulate(what)
+
+
+@pytest.mark.parametrize("factors", [{"consumers.c.count": 3}, {"consumers.c.count": "3"}, {"consumers.c.count": []}, {}])
+def test_a_grid_without_values_is_refused(factors):
+    with pytest.raises(ScenarioError, match="write for example"):
+        sweep(Scenario("none"), factors)

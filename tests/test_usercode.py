@@ -357,3 +357,16 @@ def test_of_code_nothing_is_known_beforehand():
     scenario.consumer("c", queue="work", handler=half_a_second)
     assert not scenario.check().cautions
     assert not len(simulate(scenario).theory())
+
+
+def test_a_controller_may_restart_the_broker_and_publishers_lose_what_they_say_meanwhile():
+    def operate(env, operations):
+        yield env.timeout("5s")
+        operations.outage("restart", lasting="1s")
+
+    scenario = Scenario("restart by hand", run={"duration": "10s", "replications": 1, "seed": 1})
+    scenario.queue("work")
+    scenario.publisher("source", to="work", arrivals="constant_rate 10/s")
+    scenario.consumer("server", queue="work", service="constant 1ms")
+    scenario.controller("operator", operate)
+    assert simulate(scenario).replications[0].values["messages.unsent"] == pytest.approx(0.1, abs=0.011)

@@ -13,7 +13,8 @@ from simbus.units import format_duration
 
 _ENOUGH_BEYOND = 10
 _ENOUGH_REPLICATIONS = 10
-_SATURATED = 0.98
+_SATURATED = 0.98  # of the servers' time, observed
+_BUSY = 0.9  # by arithmetic: below, saturation is the work of a closed loop, an outage or a batch
 
 
 def cautions(found: Findings) -> list[str]:
@@ -42,10 +43,12 @@ def _beyond(found: Findings, entity: str, name: str) -> float:
 
 def _loads(found: Findings) -> Iterator[str]:
     """Queues without a steady state, or that look like it."""
-    over = {each.queue: each.utilisation for each in found.offered if each.utilisation >= 1 and found.settings.duration}
-    for queue, utilisation in over.items():
-        yield f"{queue}: utilisation {utilisation:.2f}, retries counted: no steady state; what is seen depends on its length."
-    full = [queue for queue in found.queues if queue not in over and found.mean(f"{queue}.utilisation") >= _SATURATED]
+    for each in found.offered:
+        if each.utilisation >= 1 and found.settings.duration and not each.bounded:
+            busy = f"{each.queue}: utilisation {each.utilisation:.2f}, retries counted"
+            yield f"{busy}: no steady state; what is seen depends on its length."
+    explained = {each.queue for each in found.offered if not _BUSY <= each.utilisation < 1}  # a closed loop slows down by itself
+    full = [queue for queue in found.queues if queue not in explained and found.mean(f"{queue}.utilisation") >= _SATURATED]
     if full:
         yield f"{', '.join(full)}: the servers may be saturated; waits then grow until a limit, a TTL or the run's end."
 

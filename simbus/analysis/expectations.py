@@ -19,7 +19,7 @@ from simbus.units import SECOND, duration, rate, share
 
 Outcome = Literal["holds", "fails", "undecided"]
 
-_FORM = re.compile(r"\s*(.+?)\s*([<>]=?)\s*([^<>=]+?)\s*$")
+_FORM = re.compile(r"\s*(.*[^<>=\s])\s*([<>]=?)\s*([^<>=]+?)\s*$")
 _PLACE = "expect"
 
 
@@ -91,17 +91,21 @@ def parse(text: str, queues: Sequence[str], consumers: Sequence[str] = (), class
     """
     found = _FORM.match(text)
     if found is None:
-        raise ScenarioError(_PLACE, f'{text!r} is not an expectation; write for example "payments.wait.p99 < 5s"')
+        raise ScenarioError(
+            _PLACE, f'{text!r} is not a metric, one of < <= > >=, and a limit; write for example "payments.wait.p99 < 5s"'
+        )
     path, operator, limit = found.groups()
     target = resolve(path, queues, consumers, classes)
     return Expectation(text.strip(), target, operator, _limit(limit, target.metric.unit, path))
 
 
-def resolve(path: str, queues: Sequence[str], consumers: Sequence[str] = (), classes: Sequence[str] = ()) -> Target:
+def resolve(
+    path: str, queues: Sequence[str], consumers: Sequence[str] = (), classes: Sequence[str] = (), *, place: str = _PLACE
+) -> Target:
     """What a path means; of several declared names that fit, the longest counts.
 
     ``classes`` are those of messages in queues, ``payments[gold]``. ``queues.`` or ``consumers.`` may stand in front, and
-    must where both have the name and the metric.
+    must where both have the name and the metric. ``place`` is where the path stands, for errors.
 
     Raises:
         ScenarioError: when nothing fits (the nearest path is named) or two things fit equally.
@@ -109,13 +113,13 @@ def resolve(path: str, queues: Sequence[str], consumers: Sequence[str] = (), cla
     try:
         fits = _fits(path, queues, consumers, classes)
     except UnitError as error:
-        raise ScenarioError(_PLACE, f"{path!r}: {error}") from None
+        raise ScenarioError(place, f"{path!r}: {error}") from None
     longest = [target for length, target in fits if length == max(length for length, _ in fits)]
     if not longest:
-        raise ScenarioError(_PLACE, f"unknown metric {path!r}{_nearest(path, queues, consumers, classes)}")
+        raise ScenarioError(place, f"unknown metric {path!r}{_nearest(path, queues, consumers, classes)}")
     if len(longest) > 1:
         remedy = f"write queues.{path} or consumers.{path}"
-        raise ScenarioError(_PLACE, f"{path!r} may mean {' or '.join(target.key for target in longest)}; {remedy}")
+        raise ScenarioError(place, f"{path!r} may mean {' or '.join(target.key for target in longest)}; {remedy}")
     return longest[0]
 
 

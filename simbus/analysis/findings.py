@@ -27,6 +27,7 @@ from simbus.errors import ScenarioError
 from simbus.units import SECOND
 
 _SPARE = 3  # observations that controls leave: two degrees of freedom, beside the mean
+_MOST_CONFIDENT = 0.9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,11 +64,13 @@ class Offered:
         queue: its name.
         utilisation: the arriving work by what its consumers can do, retries counted; at 1 and above it has no steady state.
         to_settle: nanoseconds that it takes to forget how it began.
+        bounded: whether a limit or a time to live keeps it from growing without end.
     """
 
     queue: str
     utilisation: float
     to_settle: float
+    bounded: bool = False
 
 
 def versions() -> dict[str, str]:
@@ -115,7 +118,7 @@ class Findings:
 
     def resolve(self, path: str) -> Target:
         """What a path such as ``payments.wait.p99`` means here; ScenarioError when it means nothing."""
-        return resolve(path, self.queues, self.consumers, self.classes)
+        return resolve(path, self.queues, self.consumers, self.classes, place="metric")
 
     def estimate(self, path: str, *, confidence: float | None = None, controls: bool | Sequence[str] = False) -> Estimate:
         """Mean and confidence interval of a metric over the replications; of a single one, by batch means.
@@ -129,7 +132,12 @@ class Findings:
         Raises:
             ScenarioError: for a path that is unknown or ambiguous, or controls that are unknown or too many.
         """
-        target, confidence = self.resolve(path), confidence or self.settings.confidence
+        target = self.resolve(path)
+        confidence = self.settings.confidence if confidence is None else confidence
+        if not 0.5 <= confidence <= _MOST_CONFIDENT:
+            raise ScenarioError(
+                path, f"confidence: {confidence!r} is not between 0.5 and {_MOST_CONFIDENT}; write for example 0.95"
+            )
         return self._controlled(target, confidence, controls) if controls else self._estimate(target, confidence)
 
     def _controlled(self, target: Target, confidence: float, controls: bool | Sequence[str]) -> Estimate:

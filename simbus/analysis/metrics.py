@@ -71,7 +71,10 @@ QUEUE = {
     "arrival_rate": Metric("rate", "Copies that enter the queue."),
     "throughput": Metric("rate", "Copies that consumers finish with."),
     "utilisation": Metric(
-        "share", "Share of its servers’ time (consumers on duty × concurrency) that is busy, back-off included."
+        "share",
+        "Share of its servers’ time (consumers on duty × concurrency) that is busy, also "
+        "waiting inside a handler for the next attempt. A delivery that waits to be given back fills a place of the prefetch, "
+        "but no server.",
     ),
     "depth.mean": Metric("count", "Ready and unacked copies together, averaged over time."),
     "depth.max": Metric("count", "The most copies that a replication held at once."),
@@ -112,7 +115,7 @@ MESSAGES = {
     "n": Metric("count", "Number of messages sent in the measured time, each counted once."),
     "unroutable": Metric("share", "Share of messages that reach no queue.", "n"),
     "unsent": Metric("share", "Share of messages that never reach the broker: lost without a trace in it.", "n"),
-    "republished": Metric("count", "How often a message is published again, on average, for want of a good confirm."),
+    "republished": Metric("count", "How often a message reaches the broker again, on average, for want of a good confirm."),
 }
 WINDOW = {
     **{statistic: Metric("time", WINDOW_MEANING) for statistic in _STATISTICS},

@@ -7,7 +7,7 @@ Estimates come from the result; nothing is computed here that is not also in a t
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +21,7 @@ from simbus.analysis.metrics import CAUSES, quantile
 from simbus.analysis.replication import PROBABILITIES
 from simbus.analysis.style import COLOURS, SHADE, new_axes
 from simbus.analysis.warmup import welch
+from simbus.errors import ScenarioError
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -47,6 +48,7 @@ class Plots:
         A line ends where a replication has fewer than five longer waits: beyond, it would show chance.
         Diamonds are the scenario's expectations: a line should pass below and left of its diamond.
         """
+        self._check("queue", queue, self.result.queues)
         axes = new_axes(ax)
         lines = {}
         for name, colour in zip((queue,) if queue else self._ranked("wait.p99", len(COLOURS)), COLOURS, strict=False):
@@ -61,11 +63,17 @@ class Plots:
 
     def depth(self, queue: str, ax: Axes | None = None) -> Axes:
         """Copies in a queue over time, ready and unacked: mean over replications and its interval."""
+        self._check("queue", queue, self.result.queues)
         return self._over_time(new_axes(ax), f"{queue}.depth.over_time", queue, "depth (ready + unacked)")
 
     def on_duty(self, group: str, ax: Axes | None = None) -> Axes:
         """Consumers of a group on duty over time: mean over replications and its interval."""
+        self._check("group of consumers", group, self.result.consumers)
         return self._over_time(new_axes(ax), f"consumers.{group}.on_duty.over_time", group, "consumers on duty")
+
+    def _check(self, what: str, name: str | None, known: Sequence[str]) -> None:
+        if name is not None and name not in known:
+            raise ScenarioError("plot", f"unknown {what} {name!r}; known: {', '.join(known) or 'none'}")
 
     def _over_time(self, axes: Axes, path: str, title: str, label: str) -> Axes:
         time, curves = self.result.curves("time"), self.result.curves(path)
@@ -85,6 +93,7 @@ class Plots:
 
         The warm-up is long enough where the moving average has come to its level before it ends.
         """
+        self._check("queue", queue, self.result.queues)
         axes = new_axes(ax)
         time, curves = self.result.curves("time"), self.result.curves(f"{queue}.depth.over_time")
         if time.size and curves.size:

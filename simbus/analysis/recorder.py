@@ -217,6 +217,8 @@ class Recorder(Telling):
             copy.first, copy.cause = self._inherited.pop(copy_id)
             if copy.first.of is not None:
                 copy.of = queue.classes[copy.first.of.name]
+            if copy.first.told is not None and not queue.served:
+                copy.first.told.rest(copy.first)
         else:
             self._begin(copy, at)
         if self._counts:
@@ -340,6 +342,8 @@ class Recorder(Telling):
             self._inherited[child] = (first, cause)
         if not first.live:
             self._end_obligation(first, cause)
+        elif first.told is not None:
+            first.told.look_at(first)
 
     def _end_obligation(self, first: _Copy, cause: str) -> None:
         queue = first.queue

@@ -20,7 +20,7 @@ class Told:
         held: whether it may be published again, so that what is lost of it is not lost yet.
     """
 
-    __slots__ = ("_done", "ended", "firsts", "held", "message_id", "pending", "sent_at", "window")
+    __slots__ = ("_done", "ended", "firsts", "held", "message_id", "parked", "pending", "resting", "sent_at", "window")
 
     def __init__(self, message_id: int, sent_at: int, held: bool) -> None:
         self.message_id, self.sent_at, self.held = message_id, sent_at, held
@@ -28,6 +28,10 @@ class Told:
         """By queue, the first copy of each of its obligations."""
         self.ended: dict[str, str] = {}
         """By queue, why an obligation was lost; an empty text where it was finished."""
+        self.resting: dict[str, int] = {}
+        """By queue, how many copies of an obligation have come to where no consumer will see them."""
+        self.parked: set[str] = set()
+        """The queues of which all copies are there."""
         self.window: Any = None
         self.pending = -1  # subscribers that have neither applied nor lost it; negative before it has reached the broker
         self._done: Callable[[], None] | None = None
@@ -45,6 +49,20 @@ class Told:
         """A subscriber has applied it, or will never do so."""
         self.pending -= 1
         self._look()
+
+    def rest(self, first: Any) -> None:
+        """A copy has come to where no consumer will see it."""
+        name = first.queue.name
+        self.resting[name] = self.resting.get(name, 0) + 1
+        self.look_at(first)
+
+    def look_at(self, first: Any) -> None:
+        """Where all copies of an obligation have come to rest, its subscriber will never apply it."""
+        name = first.queue.name
+        if self.resting.get(name) == first.live and name not in self.parked and name not in self.ended:
+            self.parked.add(name)
+            if first.queue.served and not first.applied:
+                self.one_less()
 
     def _look(self) -> None:
         if not self.pending and self._done is not None:
@@ -132,7 +150,7 @@ class Telling:
                 told.ended[name] = ""
             return True
         told.ended[name] = "" if first.acked else cause
-        if not first.applied and first.queue.served:
+        if not first.applied and first.queue.served and name not in told.parked:
             told.one_less()
         return False
 

@@ -204,11 +204,14 @@ def _watched(scenario: System) -> set[str]:
 
 
 def _connect(parties: Parties, name: str, scenario: System, *, confirms: bool, waits: bool) -> dialect.Publisher:
-    """A publisher's connection; one that something may happen to is a line. Who waits for an answer sees what got nowhere."""
+    """A publisher's connection; one that something may happen to is a line. Who waits for an answer sees what got nowhere.
+
+    Where there is a controller, anything may happen.
+    """
     broker, network = parties.driver.broker, parties.networks.get(name)
     connect = partial(parties.kind.publisher, broker, name, confirms=confirms)
     befallen = any(each.what in ("restart", "node-loss") or name in each.whom for each in scenario.outages.values())
-    if network is None and not befallen:
+    if network is None and not befallen and not scenario.controllers:
         return connect()
     line = parties.lines[name] = Line(
         parties.driver, connect, partial(parties.kind.destinations, broker), network, tells=not waits

@@ -8,6 +8,7 @@ and prefetch are in files of their own; the numbers are from ``load``.
 import math
 from collections.abc import Iterator
 
+from simbus import dialect as dialects
 from simbus.analysis.expectations import Expectation
 from simbus.analysis.findings import Offered
 from simbus.analysis.metrics import quantile
@@ -59,9 +60,12 @@ def cautions(scenario: System, offered: Load) -> list[Caution]:
 
 def offered_loads(scenario: System) -> tuple[Offered, ...]:
     """The load of each consumed queue, and how long a run has to be for it."""
-    offered = load(scenario)
+    offered, kind = load(scenario), dialects.load(scenario.dialect)
+    broker = kind.build(scenario.topology)
+    rules = {queue: kind.discipline(broker, queue) for queue in _by_queue(scenario)}
+    bounded = {queue: each.max_length is not None or each.ttl is not None for queue, each in rules.items()}
     loads = ((queue, groups, offered.steady[next(iter(groups))]) for queue, groups in _by_queue(scenario).items())
-    return tuple(Offered(queue, busy, _to_settle(groups, busy)) for queue, groups, busy in loads)
+    return tuple(Offered(queue, busy, _to_settle(groups, busy), bounded[queue]) for queue, groups, busy in loads)
 
 
 def _unroutable(scenario: System, offered: Load) -> Iterator[Caution]:

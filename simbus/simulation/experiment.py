@@ -86,6 +86,7 @@ def simulate(
         "max_replications": max_replications,
         "antithetic": antithetic,
     }
+    _check_scenario(scenario)
     for key, value in given.items():
         scenario = scenario if value is None else scenario.with_(f"run.{key}", value)
     scenario.validate()
@@ -100,6 +101,11 @@ def simulate(
 
     with telling(progress, "replications", run.replications, long=messages(scenario) > WORTH) as tell:
         return replace(blank, replications=tuple(run_waves(run_replication, more, jobs, executor, tell)))
+
+
+def _check_scenario(scenario: object) -> None:
+    if not isinstance(scenario, Scenario):
+        raise ScenarioError("scenario", f'{scenario!r} is no Scenario; read a file with read_scenario("shop.toml")')
 
 
 def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
@@ -250,10 +256,18 @@ def sweep(
 
 def _designs(scenario: Scenario, factors: Mapping[str, Iterable[Any]]) -> list[tuple[dict[str, Any], Scenario]]:
     """The scenario with each combination of values."""
+    _check_scenario(scenario)
+    for path, tried in factors.items():
+        if isinstance(tried, str) or not isinstance(tried, Iterable):
+            raise ScenarioError(path, f"{tried!r} is no list of values to try; write for example [{tried!r}]")
     designs = []
     for values in itertools.product(*factors.values()):
         design, chosen = scenario, dict(zip(factors, values, strict=True))
         for path, value in chosen.items():
             design = design.with_(path, value)
         designs.append((chosen, design))
+    if not factors or not designs:
+        raise ScenarioError(
+            "factors", 'there is no design to simulate; write for example {"consumers.charge.count": range(6, 15)}'
+        )
     return designs

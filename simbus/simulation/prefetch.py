@@ -37,6 +37,11 @@ def cautions(scenario: System, offered: Load) -> Iterator[Caution]:
         enough = needed(consumer, trip or ROUND_TRIP)
         if problem := _too_few(consumer, trip, enough):
             yield Caution(at, problem, f"make it {enough}")
+        elif (together := _together(consumer)) and consumer.prefetch is not None and consumer.prefetch < together[1]:
+            problem = (
+                f"{consumer.prefetch} is below {together[0]} = {together[1]}, so what is handled or acknowledged together never "
+            )
+            yield Caution(at, f"{problem}is complete, and every delivery waits out the time", f"make it {together[1]} or more")
         elif groups[consumer.queue] == 1 and offered.steady[name] == offered.utilisation[name]:  # no closed loop
             yield from _unbalanced(at, consumer, offered.arrivals.get(consumer.queue, 0.0), enough, trip or ROUND_TRIP)
 
@@ -50,6 +55,13 @@ def _too_few(consumer: ConsumerSpec, trip: float, enough: int) -> str:
         return f"{prefetch} leaves {handlers - prefetch} of the {handlers} handlers of each consumer without work for ever"
     busy = prefetch / handlers * service / (service + trip)
     return f"{prefetch} is too few for a round trip of {format_duration(trip)}: handlers are busy for {busy:.0%} at most"
+
+
+def _together(consumer: ConsumerSpec) -> tuple[str, int] | None:
+    """How many deliveries one handles, or acknowledges, together, where it waits for them; and the word for it."""
+    if consumer.batch is not None and consumer.batch.within:
+        return "batch.size", consumer.batch.size
+    return ("acknowledge.multiple", consumer.acknowledge.multiple) if consumer.acknowledge.multiple > 1 else None
 
 
 def _round_trip(scenario: System, name: str) -> float:
