@@ -337,3 +337,10 @@ def test_a_prefetch_below_what_is_settled_together_is_warned_of(together, place)
     small, enough = (station("10/s", service="exponential 20ms", prefetch=prefetch, **together) for prefetch in (3, 5))
     assert any(place in warning for warning in small.check().warnings)
     assert not any(place in warning for warning in enough.check().warnings)
+
+
+def test_an_outage_after_the_end_of_the_run_is_warned_of():
+    scenario = station("10/s", service="exponential 20ms").with_("run.duration", "1min").with_("run.warmup", "10s")
+    scenario.outage("early", "crash", whom=list(scenario.consumers), at="69s", lasting="1s")
+    scenario.outage("late", "crash", whom=list(scenario.consumers), at="70s", lasting="1s")
+    assert [warning.partition(":")[0] for warning in scenario.check().warnings if "never comes" in warning] == ["outages.late.at"]

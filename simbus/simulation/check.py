@@ -53,6 +53,7 @@ def cautions(scenario: System, offered: Load) -> list[Caution]:
         *_without_consumer(scenario, offered),
         *dead_letters.cautions(scenario),
         *prefetch.cautions(scenario, offered),
+        *_never(scenario),
         *_unanswerable(scenario, asked),
         *_too_short(scenario, asked, offered),
     ]
@@ -103,6 +104,15 @@ def _without_consumer(scenario: System, offered: Load) -> Iterator[Caution]:
         if queue not in served and queue not in offered.passing:
             problem = f"{rate:.3g} messages arrive a second and no one consumes them, so they count as lost (unconsumed)"
             yield Caution(dotted("queues", queue), problem, "add a consumer if that is not meant")
+
+
+def _never(scenario: System) -> Iterator[Caution]:
+    """Outages that begin when the run is over."""
+    end = None if scenario.run.duration is None else scenario.run.cut + scenario.run.duration
+    for name, outage in scenario.outages.items():
+        if end is not None and outage.at is not None and outage.at >= end:
+            problem = f"{format_duration(outage.at)} is no earlier than the end of the run, so it never comes"
+            yield Caution(f"{dotted('outages', name)}.at", problem, f"write less than {format_duration(end)}, warm-up included")
 
 
 def _unanswerable(scenario: System, asked: list[Expectation]) -> Iterator[Caution]:
