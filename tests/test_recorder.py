@@ -238,11 +238,15 @@ def check_order(queue, tape):
 
 
 def check_levels(queue, options, groups, tape):
-    """After every take: unacked <= prefetch x consumers, and ready <= max_length."""
+    """After every take: unacked <= prefetch x consumers, and ready <= max_length.
+
+    A queue that refuses what is published too much takes back what it had delivered, however much that is.
+    """
     unlimited = any(g.prefetch is None or not g.constant for g in groups)
     prefetch = math.inf if unlimited else sum(g.count * g.prefetch for g in groups)
     limited = options.get("type") == "classic" or options.get("overflow") != "reject-publish"
     limit = (options.get("max_length") or math.inf) if limited else math.inf
+    refuses, returned = options.get("overflow") == "reject-publish", set[int]()
     ready = unacked = 0
     steps = {"Enqueued": (1, 0), "Delivered": (-1, 1), "Requeued": (1, -1), "Settled": (0, -1)}
     delivered: set[int] = set()
@@ -255,7 +259,9 @@ def check_levels(queue, options, groups, tape):
         elif kind == "Removed" and entry.queue == queue:
             ready, unacked = ready - (entry.copy_id not in delivered), unacked - (entry.copy_id in delivered)
         assert unacked <= prefetch
-        assert ready <= limit or place not in ends
+        if refuses and getattr(entry, "queue", None) == queue:
+            (returned.add if kind == "Requeued" else returned.discard)(entry.copy_id)
+        assert ready - len(returned) <= limit or place not in ends
 
 
 def check_attempts(queue, options, groups, tape):
