@@ -51,7 +51,7 @@ class Candidate:
         bic: what candidates are ranked by, less is better: parameters * ln(samples) - 2 * ln(likelihood), with times in seconds.
         aic: the same with 2 instead of ln(samples).
         ks: the largest distance between the shares of samples and of the distribution up to any time.
-        p: the share of sets of samples from the distribution itself that it would fit no better; nan where ``bic`` alone
+        p: the share of sets of samples from the distribution itself that it would fit no better; None where ``bic`` alone
             refuses it.
     """
 
@@ -61,7 +61,12 @@ class Candidate:
     bic: float
     aic: float
     ks: float
-    p: float = math.nan
+    p: float | None = None
+
+    @property
+    def fits(self) -> bool:
+        """Whether samples like these would not be rare, were it the distribution."""
+        return self.p is not None and self.p >= REFUSED
 
     def share(self, seconds: Floats) -> Floats:
         """The probability of at most so many seconds."""
@@ -87,7 +92,7 @@ class Fit:
     @property
     def chosen(self) -> Candidate | None:
         """The likeliest candidate that the samples do not refuse."""
-        return next((each for each in self.candidates if each.p >= REFUSED), None)
+        return next((each for each in self.candidates if each.fits), None)
 
     @property
     def best(self) -> Distribution:
@@ -101,7 +106,10 @@ class Fit:
         """
         from pandas import DataFrame as Frame
 
-        rows = [(each.family.name, str(each.law), each.bic, each.aic, each.p, each.ks) for each in self.candidates]
+        rows = [
+            (each.family.name, str(each.law), each.bic, each.aic, math.nan if each.p is None else each.p, each.ks)
+            for each in self.candidates
+        ]
         return Frame(rows, columns=["family", "distribution", "bic", "aic", "p", "ks"]).set_index("family")
 
     def as_text(self) -> Table:
@@ -110,7 +118,7 @@ class Fit:
         return Table("", headings, tuple(self._row(each) for each in self.candidates))
 
     def _row(self, each: Candidate) -> tuple[str, ...]:
-        p = NOTHING if math.isnan(each.p) else f"{each.p:.3f}"
+        p = NOTHING if each.p is None else f"{each.p:.3f}"
         return (f"{'✓' if each is self.chosen else ' '} {each.law}", f"{each.bic:,.1f}", f"{each.aic:,.1f}", p, f"{each.ks:.4f}")
 
     def plot(self, ax: "Axes | None" = None) -> "Axes":
@@ -333,7 +341,7 @@ def _correlation(samples: Any) -> float:
 
 
 def _refused(candidates: tuple[Candidate, ...]) -> tuple[str, ...]:
-    if any(each.p >= REFUSED for each in candidates):
+    if any(each.fits for each in candidates):
         return ()
     near = f"; {candidates[0].law} comes nearest (ks {candidates[0].ks:.3f})" if candidates else ""
     return (f"no family fits, so the samples themselves are proposed{near}; a mixture of two kinds of work is a common reason",)
