@@ -42,14 +42,28 @@ __all__ = [
 _ATTEMPTS = "x-attempts"  # a header of our own, as applications have
 
 
-class Subscription:
-    """One consumer on a channel of its own, as competing consumers have in separate processes."""
+class _Client:
+    """Someone with a connection and a channel of its own, as parties have in separate processes."""
 
-    __slots__ = ("_tag", "_verbs", "channel")
+    __slots__ = ("_verbs", "channel")
+
+    def __init__(self, channel: Channel) -> None:
+        self._verbs = channel
+        self.channel = channel.number
+
+    def close(self) -> None:
+        """connection.close, or a connection that breaks."""
+        self._verbs.connection.close()
+
+
+class Subscription(_Client):
+    """One consumer."""
+
+    __slots__ = ("_tag",)
 
     def __init__(self, channel: Channel, tag: str) -> None:
-        self._verbs, self._tag = channel, tag
-        self.channel = channel.number
+        super().__init__(channel)
+        self._tag = tag
 
     def accept(self, delivery_tag: int, multiple: bool = False) -> None:
         """basic.ack."""
@@ -67,19 +81,11 @@ class Subscription:
         """basic.cancel."""
         self._verbs.cancel(self._tag)
 
-    def close(self) -> None:
-        """connection.close, or a connection that breaks."""
-        self._verbs.connection.close()
 
+class Publisher(_Client):
+    """Someone who publishes. Which bytes messages have does not matter to a broker, only how many: zeros, shared by all."""
 
-class Publisher:
-    """A channel to publish on. Which bytes messages have does not matter to a broker, only how many: zeros, shared by all."""
-
-    __slots__ = ("_verbs", "channel")
-
-    def __init__(self, channel: Channel) -> None:
-        self._verbs = channel
-        self.channel = channel.number
+    __slots__ = ()
 
     def verb(self, address: Mapping[str, Any]) -> dialect.Verb:
         """basic.publish, as :meth:`simbus.dialect.Publisher.verb` says; persistent unless it says otherwise.
@@ -108,10 +114,6 @@ class Publisher:
         kept = {} if delay is None else {DELAY: Long(-(-delay // MILLISECOND))}
         headers = {**(message.properties.headers or {}), _ATTEMPTS: Long(attempts), **kept}
         return self._verbs.publish(*_address(address), message.body, replace(message.properties, headers=headers))
-
-    def close(self) -> None:
-        """connection.close, or a connection that breaks."""
-        self._verbs.connection.close()
 
 
 def build(topology: dialect.Topology, draw: Draw | None = None) -> Broker:

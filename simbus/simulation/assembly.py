@@ -34,7 +34,7 @@ from simbus.simulation.publishers import Confirming, Publisher, Token, at_once, 
 from simbus.simulation.servers import Handler
 from simbus.simulation.specs import ConsumerSpec, PublisherSpec, dotted
 from simbus.simulation.staffing import Autoscaler, Roster, Staff
-from simbus.simulation.streams import Streams, draws
+from simbus.simulation.streams import Streams
 from simbus.simulation.system import System
 from simbus.simulation.usercode import Code, Handling, SharedEnvironment, Source, begin, blame
 from simbus.simulation.userservers import UserConsumer
@@ -120,7 +120,9 @@ def _add_publisher(parties: Parties, spec: PublisherSpec, streams: Streams, scen
     carry = client.carry if isinstance(client, Line) else at_once
     sender = None
     if confirms is not None:
-        sender = Confirming(driver, content, client, confirms, _jitter(spec, streams), applied, carry=carry)
+        sender = Confirming(
+            driver, content, client, confirms, streams.uniforms(f"publishers.{spec.name}", "jitter"), applied, carry=carry
+        )
     if sender is not None and isinstance(client, Line):
         client.when_cut = sender.cut
     if isinstance(arrivals, ClosedLoop):
@@ -138,10 +140,6 @@ def _add_publisher(parties: Parties, spec: PublisherSpec, streams: Streams, scen
         Publisher(driver, _epochs(spec.name, spec, streams), publish)
 
 
-def _jitter(spec: PublisherSpec, streams: Streams) -> Iterator[float]:
-    return draws(streams.generator(f"publishers.{spec.name}", "jitter"), lambda generator, n: generator.random(n))
-
-
 def _parties(driver: Driver, kind: Dialect, scenario: System, streams: Streams) -> Parties:
     """Who takes part, so far without anyone, and what lies between them and the broker, where anything does."""
 
@@ -153,8 +151,7 @@ def _parties(driver: Driver, kind: Dialect, scenario: System, streams: Streams) 
     for name in {**dict.fromkeys(scenario.networks), **of("partition")}:
         parties.networks[name] = Network(driver, name, scenario.networks.get(name), streams)
     for name in of("lost-acks"):
-        generator = streams.generator(f"network.{name}", "lost acknowledgements")
-        parties.lost_acks[name] = LostAcks(draws(generator, lambda generator, n: generator.random(n)))
+        parties.lost_acks[name] = LostAcks(streams.uniforms(f"network.{name}", "lost acknowledgements"))
     return parties
 
 
@@ -223,7 +220,7 @@ def _chance(streams: Streams) -> Callable[[int], int]:
     """What the broker itself leaves to chance; most ask for nothing, and then there is no stream."""
 
     def uniforms() -> Iterator[float]:
-        yield from draws(streams.generator("broker", "routing"), lambda generator, n: generator.random(n))
+        yield from streams.uniforms("broker", "routing")
 
     uniform = uniforms()
     return lambda count: int(next(uniform) * count)
@@ -243,13 +240,11 @@ def _last_arrival(scenario: System, streams: Streams) -> int:
 def _handler(spec: ConsumerSpec, streams: Streams) -> Handler:
     entity = f"consumers.{spec.name}"
 
-    def uniform(purpose: str) -> Iterator[float]:
-        return draws(streams.generator(entity, purpose), lambda generator, n: generator.random(n))
-
+    failure, jitter = streams.uniforms(entity, "failure"), streams.uniforms(entity, "jitter")
     if isinstance(spec.service, Handling):
-        return Handler(spec, repeat(0), uniform("failure"), uniform("jitter"))
+        return Handler(spec, repeat(0), failure, jitter)
     each = None if spec.batch is None or spec.batch.each is None else streams.times(entity, "each", spec.batch.each)
     service = streams.times(entity, "service", spec.service)
     laws = {name: rule.service for name, rule in spec.classes.items() if rule.service is not None}
     classes = {name: streams.times(entity, f"service of {name}", law) for name, law in laws.items()}
-    return Handler(spec, service, uniform("failure"), uniform("jitter"), each, classes)
+    return Handler(spec, service, failure, jitter, each, classes)

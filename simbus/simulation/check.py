@@ -6,7 +6,7 @@ and prefetch are in files of their own; the numbers are from ``load``.
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from simbus import dialect as dialects
 from simbus.analysis.expectations import Expectation
@@ -20,16 +20,11 @@ from simbus.simulation.specs import ConsumerSpec, dotted
 from simbus.simulation.system import System
 from simbus.units import SECOND, format_duration
 
-__all__ = ["cautions", "expectations", "offered_loads", "utilisation", "warnings"]
+__all__ = ["cautions", "offered_loads", "utilisation", "warnings"]
 
 _ENOUGH_BEYOND = 10  # observations beyond a quantile, below which it is hardly an estimate
 _ENOUGH_SERVICES = 100  # times E[S] / (1 - utilisation)**2: what a queue needs to forget how it began
 _NEEDS_A_CONSUMER = {"wait", "first_wait", "service", "residence", "attempts", "utilisation", "throughput", "duplicates"}
-
-
-def expectations(scenario: System) -> list[Expectation]:
-    """The scenario's expectations, read against its names; ScenarioError for one that cannot be."""
-    return list(expected(scenario))
 
 
 def warnings(scenario: System) -> list[str]:
@@ -44,8 +39,8 @@ def warnings(scenario: System) -> list[str]:
 
 def cautions(scenario: System, offered: Load) -> list[Caution]:
     """The same of a scenario that validates and is offered that load, with place, problem and remedy apart."""
-    asked = expectations(scenario)
-    stopping.wanted(scenario, tuple(asked))
+    asked = expected(scenario)
+    stopping.wanted(scenario, asked)
     return [
         *_unroutable(scenario, offered),
         *_idle(scenario, offered),
@@ -115,7 +110,7 @@ def _never(scenario: System) -> Iterator[Caution]:
             yield Caution(f"{dotted('outages', name)}.at", problem, f"write less than {format_duration(end)}, warm-up included")
 
 
-def _unanswerable(scenario: System, asked: list[Expectation]) -> Iterator[Caution]:
+def _unanswerable(scenario: System, asked: Sequence[Expectation]) -> Iterator[Caution]:
     unserved = scenario.topology.queues.keys() - _by_queue(scenario).keys()
     for each in asked:
         if each.target.entity in unserved and each.target.name.partition(".")[0] in _NEEDS_A_CONSUMER:
@@ -123,7 +118,7 @@ def _unanswerable(scenario: System, asked: list[Expectation]) -> Iterator[Cautio
             yield Caution("expect", problem, "add one")
 
 
-def _too_short(scenario: System, asked: list[Expectation], offered: Load) -> Iterator[Caution]:
+def _too_short(scenario: System, asked: Sequence[Expectation], offered: Load) -> Iterator[Caution]:
     """A replayed trace is as long as it is, so this is about runs with a duration only."""
     if scenario.run.duration is None:
         return

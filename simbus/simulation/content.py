@@ -69,7 +69,7 @@ def _drawn(entity: str, kinds: Sequence[Kind], marks: Sequence[Mark], streams: S
     found: dict[str, Callable[[], int | None]] = {}
     sizes = [stream(kind, "size", kind.sizes) for kind in kinds]
     expirations = [stream(kind, "expiration", kind.expirations) for kind in kinds]
-    uniform = draws(streams.generator(entity, "messages"), lambda generator, n: generator.random(n)).__next__
+    uniform = streams.uniforms(entity, "messages").__next__
     groups = _groups(kinds)
     among = {said: _Among(groups[said]) for said in dict.fromkeys((mark.type, mark.key) for mark in marks or [Mark()])}
     for mark in marks or repeat(Mark()):

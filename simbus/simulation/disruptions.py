@@ -364,7 +364,7 @@ def disrupt(spec: OutageSpec, parties: Parties, streams: Streams, last: int | No
 def _disrupt(
     spec: OutageSpec, parties: Parties, whom: Callable[[], list[Consumer]], streams: Streams, entity: str, last: int | None
 ) -> None:
-    chance = draws(streams.generator(entity, "chance"), lambda generator, n: generator.random(n))
+    chance = streams.uniforms(entity, "chance")
     clock = WhileBusy(parties.driver, whom()) if spec.clock == "busy" else Always(parties.driver)
     act = ACTS[spec.what](spec, parties, chance)
     Disruption(parties.driver, act, whom, _uptimes(spec, streams, entity), _downtimes(spec, streams, entity), clock, last)

@@ -90,10 +90,11 @@ def simulate(
     for key, value in given.items():
         scenario = scenario if value is None else scenario.with_(f"run.{key}", value)
     scenario.validate()
-    stopping.wanted(scenario, expected(scenario))
+    asked = expected(scenario)
+    stopping.wanted(scenario, asked)
     jobs = default_jobs(scenario) if jobs is None else jobs
     scenario = warmed_up(scenario, jobs, executor)
-    blank, run = _blank(scenario, expected(scenario)), scenario.run
+    blank, run = _blank(scenario, asked), scenario.run
 
     def more(found: Sequence[Replication]) -> list[Task]:
         wanted = stopping.needed(replace(blank, replications=tuple(found)), run.replications, run.max_replications)

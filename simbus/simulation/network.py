@@ -17,15 +17,12 @@ from functools import partial
 from itertools import repeat
 from typing import Annotated, Any
 
-from pydantic import PlainValidator
-
 from simbus import units
 from simbus.dialect import Subscription
 from simbus.errors import UnitError
 from simbus.simulation.distributions import Distribution
 from simbus.simulation.driver import Driver, Entry, Receiver
-from simbus.simulation.outages import Times
-from simbus.simulation.specs import Part, Text
+from simbus.simulation.parts import Part, Text, Times, reader
 from simbus.simulation.streams import Streams, draws
 from simbus.units import MILLISECOND
 
@@ -34,10 +31,10 @@ _MOST_LOSS = 0.9
 Step = Callable[[], object]
 
 
-def _loss(value: object, info: Any) -> float:
-    loss = units.share(value, info.field_name)
+def _loss(value: object, what: str) -> float:
+    loss = units.share(value, what)
     if loss > _MOST_LOSS:
-        raise UnitError(f'{info.field_name}: with {value!r} nothing would ever arrive; write "90%" or less')
+        raise UnitError(f'{what}: with {value!r} nothing would ever arrive; write "90%" or less')
     return loss
 
 
@@ -51,8 +48,8 @@ class NetworkSpec(Part):
     """
 
     name: Text
-    latency: Times = None
-    loss: Annotated[float, PlainValidator(_loss)] = 0.0
+    latency: Times | None = None
+    loss: Annotated[float, reader(_loss)] = 0.0
 
 
 class Wire(Entry):
@@ -268,8 +265,7 @@ def _delays(name: str, spec: NetworkSpec | None, streams: Streams, way: str) -> 
     latencies = repeat(0) if latency is None else draws(streams.generator(f"network.{name}", f"latency {way}"), latency.sample)
     if spec is None or not spec.loss:
         return latencies
-    uniform = draws(streams.generator(f"network.{name}", f"loss {way}"), lambda generator, n: generator.random(n))
-    return _with_losses(latencies, spec.loss, uniform)
+    return _with_losses(latencies, spec.loss, streams.uniforms(f"network.{name}", f"loss {way}"))
 
 
 def _with_losses(latencies: Iterator[int], loss: float, uniform: Iterator[float]) -> Iterator[int]:

@@ -7,17 +7,15 @@ One description fits all kinds; which options a kind takes and whom it can befal
 the business of ``disruptions``. Nothing is drawn here.
 """
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Literal, Self
 
-from pydantic import PlainValidator, ValidationInfo, model_validator
+from pydantic import ValidationInfo, model_validator
 
 from simbus import units
 from simbus.errors import ScenarioError, UnitError
-from simbus.simulation.distributions import SERVICES, Distribution
-from simbus.simulation.grammar import parse
-from simbus.simulation.specs import Part, Text
+from simbus.simulation.parts import Part, Text, Times, flag, reader
 from simbus.simulation.words import unknown
 from simbus.units import SECOND, duration_text
 
@@ -46,10 +44,6 @@ _NEEDED = {"slow": ("factor", "write for example 3"), "lost-acks": ("share", 'wr
 HEARTBEAT = 60 * SECOND  # RabbitMQ's default time-out
 
 
-def _read(read: Callable[[Any, str], Any]) -> PlainValidator:
-    return PlainValidator(lambda value, info: read(value, info.field_name))
-
-
 def _kind(value: object, what: str) -> str:
     if not isinstance(value, str) or value not in KINDS:
         raise UnitError(f"{what}: {unknown('kind of outage', str(value), KINDS)}")
@@ -70,12 +64,6 @@ def _positive(value: object, what: str) -> int:
     return time
 
 
-def _flag(value: object, what: str) -> bool:
-    if not isinstance(value, bool):
-        raise UnitError(f"{what}: {value!r} is neither true nor false")
-    return value
-
-
 def _clock(value: object, what: str) -> str:
     if value not in ("always", "busy"):
         raise UnitError(f"{what}: {unknown('clock', str(value), ('always', 'busy'))}")
@@ -89,14 +77,8 @@ def _factor(value: object, what: str) -> float:
     return factor
 
 
-def _times(value: object, info: ValidationInfo) -> Distribution:
-    place = f"{info.context['place']}.{info.field_name}" if info.context else str(info.field_name)
-    return parse(value, SERVICES, place, info.context["folder"] if info.context else None, Distribution)
-
-
-Times = Annotated[Distribution | None, PlainValidator(_times)]
-Time = Annotated[int | None, _read(units.duration)]
-Share = Annotated[float, _read(units.share)]
+Time = Annotated[int | None, reader(units.duration)]
+Share = Annotated[float, reader(units.share)]
 
 
 class OutageSpec(Part):
@@ -119,19 +101,19 @@ class OutageSpec(Part):
     """
 
     name: Text
-    what: Annotated[str, _read(_kind)]
-    whom: Annotated[tuple[str, ...], _read(_names)] = ()
+    what: Annotated[str, reader(_kind)]
+    whom: Annotated[tuple[str, ...], reader(_names)] = ()
     at: Time = None
-    every: Annotated[int | None, _read(_positive)] = None
-    lasting: Annotated[int | None, _read(_positive)] = None
-    mtbf: Times = None
-    mttr: Times = None
-    clock: Annotated[str, _read(_clock)] = "always"
-    each: Annotated[bool, _read(_flag)] = False
-    factor: Annotated[float, _read(_factor)] = 2.0
+    every: Annotated[int | None, reader(_positive)] = None
+    lasting: Annotated[int | None, reader(_positive)] = None
+    mtbf: Times | None = None
+    mttr: Times | None = None
+    clock: Annotated[str, reader(_clock)] = "always"
+    each: Annotated[bool, reader(flag)] = False
+    factor: Annotated[float, reader(_factor)] = 2.0
     applied: Share = 0.0
     share: Share = 0.0
-    heartbeat: Annotated[int, _read(_positive)] = HEARTBEAT
+    heartbeat: Annotated[int, reader(_positive)] = HEARTBEAT
 
     @model_validator(mode="after")
     def _fits_together(self, info: ValidationInfo) -> Self:

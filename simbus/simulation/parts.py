@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, Val
 
 from simbus import units
 from simbus.errors import ScenarioError, UnitError
+from simbus.simulation.distributions import SERVICES, Distribution
+from simbus.simulation.grammar import parse
 from simbus.simulation.words import unknown
 
 M = TypeVar("M", bound=BaseModel)
@@ -52,9 +54,15 @@ def flag(value: object, what: str) -> bool:
     return value
 
 
+def times(value: object, place: str, folder: Path | None) -> Distribution:
+    """A distribution of times, built or said as in a scenario file; ScenarioError."""
+    return parse(value, SERVICES, place, folder, Distribution)
+
+
 Text = Annotated[str, reader(text)]
 Table = Annotated[dict[str, Any], reader(_table)]
 Count = Annotated[int, reader(units.count)]
+Times = Annotated[Distribution, parser(times)]
 
 
 class Part(BaseModel):

@@ -13,10 +13,10 @@ from pydantic import Field, ValidationInfo, model_validator
 from simbus import units
 from simbus.errors import ScenarioError, UnitError
 from simbus.simulation.confirms import Confirms, parse_confirms
-from simbus.simulation.distributions import SERVICES, Distribution
+from simbus.simulation.distributions import Distribution
 from simbus.simulation.grammar import parse
 from simbus.simulation.messages import Class, Kind, Mark, kinds
-from simbus.simulation.parts import Part, Table, Text, dotted, flag, parser, read, reader, text
+from simbus.simulation.parts import Part, Table, Text, dotted, flag, parser, read, reader, text, times
 from simbus.simulation.replays import Replay
 from simbus.simulation.sizes import Sizes, parse_size
 from simbus.simulation.workloads import ARRIVALS, Workload
@@ -66,7 +66,7 @@ def _expiration(value: object, place: str, folder: Path | None) -> int | Distrib
     """A time, or a distribution of times, whose text begins with its name."""
     if isinstance(value, timedelta) or (isinstance(value, str) and not value.strip()[:1].isalpha()):
         return units.duration(value, "expiration")
-    return parse(value, SERVICES, place, folder, Distribution)
+    return times(value, place, folder)
 
 
 RoutingKey = Annotated[dict[str, float] | None, reader(_routing_key)]

@@ -10,10 +10,9 @@ from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from simbus import units
 from simbus.errors import ScenarioError, UnitError
-from simbus.simulation.distributions import SERVICES, Distribution
+from simbus.simulation.distributions import Distribution
 from simbus.simulation.failures import Failure, Retry, parse_failure, parse_retry
-from simbus.simulation.grammar import parse
-from simbus.simulation.parts import Count, Part, Table, Text, dotted, flag, keys, parser, read, reader
+from simbus.simulation.parts import Count, Part, Table, Text, Times, dotted, flag, keys, parser, read, reader
 from simbus.simulation.practices import (
     Autoscale,
     Batch,
@@ -110,7 +109,7 @@ class ConsumerSpec(Part):
 
     name: Text
     queue: Text
-    service: Annotated[Distribution, parser(lambda spec, place, folder: parse(spec, SERVICES, place, folder, Distribution))]
+    service: Times
     count: Count = 1
     concurrency: Count = 1
     prefetch: Annotated[int | None, reader(_prefetch)] = None

@@ -117,6 +117,10 @@ class Streams:
         generator = Generator(PCG64DXSM(SeedSequence(self.seed, spawn_key=key)))
         return cast(Generator, Inverse(generator, mirrored=mirrored)) if self.antithetic else generator
 
+    def uniforms(self, entity: str, purpose: str) -> Iterator[float]:
+        """The endless uniform draws from 0 to below 1 of that stream."""
+        return draws(self.generator(entity, purpose), lambda generator, n: generator.random(n))
+
 
 def draws(generator: Generator, sample: Callable[[Generator, int], NDArray[Any]], block: int = BLOCK) -> Iterator[Any]:
     """The endless draws of ``sample`` as Python numbers, made a block at a time.

@@ -105,10 +105,8 @@ class UserServer(Server):
             self._advance(event)
 
     def _succeed(self) -> None:
-        now = self._driver.now()
-        verb = self._outcome(self._delivery, now, self._known)
-        if verb is not None:
-            self._finish(now, verb)
+        """What a modelled attempt does when its time is over."""
+        super()._attempt_ends(self._entry)
 
     def _raised(self, error: Exception) -> None:
         self._process = None
