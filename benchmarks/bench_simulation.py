@@ -34,7 +34,7 @@ import simulation_peers as peers
 
 from simbus import Scenario, simulate
 from simbus.analysis import recorder
-from simbus.simulation.assembly import run_replication
+from simbus.simulation.experiment.assembly import run_replication
 
 STORED = Path(__file__).resolve().parent.parent / "docs" / "performance.json"
 PAGE = STORED.with_suffix(".md")

@@ -13,7 +13,11 @@ if TYPE_CHECKING:
     from simbus.analysis.comparison import compare
     from simbus.faults import Fault, Plan
     from simbus.rabbitmq.fake import RabbitMQ
-    from simbus.simulation.distributions import (
+    from simbus.simulation.experiment.experiment import simulate, sweep
+    from simbus.simulation.experiment.tracing import trace_of
+    from simbus.simulation.file import read_scenario
+    from simbus.simulation.forecast.fitting import fit
+    from simbus.simulation.model.distributions import (
         constant,
         empirical,
         exponential,
@@ -25,8 +29,7 @@ if TYPE_CHECKING:
         phase_type,
         weibull,
     )
-    from simbus.simulation.experiment import simulate, sweep
-    from simbus.simulation.failures import (
+    from simbus.simulation.model.failures import (
         delay_queue,
         delayed_exchange,
         exponential_backoff,
@@ -35,12 +38,19 @@ if TYPE_CHECKING:
         linear_backoff,
         requeue,
     )
-    from simbus.simulation.file import read_scenario
-    from simbus.simulation.fitting import fit
-    from simbus.simulation.replays import replay
-    from simbus.simulation.scenario import Scenario
-    from simbus.simulation.tracing import trace_of
-    from simbus.simulation.usercode import (
+    from simbus.simulation.model.replays import replay
+    from simbus.simulation.model.workloads import (
+        batches,
+        bursts,
+        closed_loop,
+        constant_rate,
+        markov_modulated,
+        poisson,
+        renewal,
+        schedule,
+        sinusoid,
+    )
+    from simbus.simulation.replication.usercode import (
         DAY,
         HOUR,
         MICROSECOND,
@@ -52,17 +62,7 @@ if TYPE_CHECKING:
         PermanentFailure,
         TransientFailure,
     )
-    from simbus.simulation.workloads import (
-        batches,
-        bursts,
-        closed_loop,
-        constant_rate,
-        markov_modulated,
-        poisson,
-        renewal,
-        schedule,
-        sinusoid,
-    )
+    from simbus.simulation.scenario import Scenario
 
     __version__: str
 
@@ -120,7 +120,7 @@ _HOMES = {
     "simbus.analysis.comparison": ("compare",),
     "simbus.faults": ("Fault", "Plan"),
     "simbus.rabbitmq.fake": ("RabbitMQ",),
-    "simbus.simulation.distributions": (
+    "simbus.simulation.model.distributions": (
         "constant",
         "empirical",
         "exponential",
@@ -132,8 +132,8 @@ _HOMES = {
         "phase_type",
         "weibull",
     ),
-    "simbus.simulation.experiment": ("simulate", "sweep"),
-    "simbus.simulation.failures": (
+    "simbus.simulation.experiment.experiment": ("simulate", "sweep"),
+    "simbus.simulation.model.failures": (
         "delay_queue",
         "delayed_exchange",
         "exponential_backoff",
@@ -143,15 +143,15 @@ _HOMES = {
         "requeue",
     ),
     "simbus.simulation.file": ("read_scenario",),
-    "simbus.simulation.replays": ("replay",),
-    "simbus.simulation.fitting": ("fit",),
+    "simbus.simulation.model.replays": ("replay",),
+    "simbus.simulation.forecast.fitting": ("fit",),
     "simbus.simulation.scenario": ("Scenario",),
-    "simbus.simulation.tracing": ("trace_of",),
-    "simbus.simulation.usercode": (
+    "simbus.simulation.experiment.tracing": ("trace_of",),
+    "simbus.simulation.replication.usercode": (
         *("NANOSECOND", "MICROSECOND", "MILLISECOND", "SECOND", "MINUTE", "HOUR", "DAY"),
         *("Environment", "PermanentFailure", "TransientFailure"),
     ),
-    "simbus.simulation.workloads": (
+    "simbus.simulation.model.workloads": (
         "batches",
         "bursts",
         "closed_loop",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from simbus.analysis.results import Result
     from simbus.analysis.tables import Table
-    from simbus.simulation.fitting import Fit
+    from simbus.simulation.forecast.fitting import Fit
     from simbus.simulation.scenario import Scenario
 
 HOLDS, FAILS, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
@@ -216,7 +216,7 @@ def fit(file: Path, column: str, unit: str, plot: Path | None, seed: int) -> Non
     Prints a row for each family of distributions, the likeliest first, with the p-value of its fit: below 0.01 it does not fit.
     The last line is what to write in a scenario file.
     """
-    from simbus.simulation.fitting import fit
+    from simbus.simulation.forecast.fitting import fit
 
     if plot:
         _check_writable(plot, file)
@@ -294,7 +294,7 @@ def _warn(file: Path, warnings: Sequence[str]) -> None:
 
 
 def _simulate(scenario: "Scenario", given: dict[str, Any], jobs: int) -> "Result":
-    from simbus.simulation.experiment import simulate
+    from simbus.simulation.experiment.experiment import simulate
 
     return simulate(scenario, **given, jobs=jobs)
 

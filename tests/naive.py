@@ -23,8 +23,8 @@ from unittest.mock import patch
 import numpy as np
 
 from simbus.analysis.recorder import Recorder
-from simbus.simulation import assembly
-from simbus.simulation.driver import Driver
+from simbus.simulation.experiment import assembly
+from simbus.simulation.replication.driver import Driver
 from simbus.units import SECOND
 from tests.ledger import Ledger
 

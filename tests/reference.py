@@ -14,13 +14,13 @@ from pydantic import BaseModel
 
 from simbus.analysis.metrics import CLASS, CONSUMER, MESSAGES, QUEUE, WINDOW, Metric
 from simbus.rabbitmq.options import _EXCHANGE, _EXCHANGE_FLAGS, _QUEUE, _QUEUE_FLAGS
-from simbus.simulation.experiment import simulate
+from simbus.simulation.experiment.experiment import simulate
 from simbus.simulation.file import _KEYS
-from simbus.simulation.network import NetworkSpec
-from simbus.simulation.outages import OutageSpec
-from simbus.simulation.publications import MessageSpec, PublisherSpec
+from simbus.simulation.model.networks import NetworkSpec
+from simbus.simulation.model.outages import OutageSpec
+from simbus.simulation.model.publications import MessageSpec, PublisherSpec
+from simbus.simulation.model.specs import Binding, ConsumerSpec, RunSpec, keys
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.specs import Binding, ConsumerSpec, RunSpec, keys
 
 PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 

@@ -11,7 +11,8 @@ from scipy import stats
 from simbus.analysis.estimates import student_t
 from simbus.analysis.tables import setting
 from simbus.errors import ScenarioError
-from simbus.simulation.distributions import (
+from simbus.simulation.experiment.experiment import simulate
+from simbus.simulation.model.distributions import (
     Constant,
     Distribution,
     exponential,
@@ -21,9 +22,8 @@ from simbus.simulation.distributions import (
     pareto,
     weibull,
 )
-from simbus.simulation.experiment import simulate
+from simbus.simulation.model.streams import Streams, draws
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.streams import Streams, draws
 from simbus.units import SECOND
 
 LAWS: dict[str, tuple[Distribution, Any]] = {

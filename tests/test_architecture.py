@@ -31,11 +31,6 @@ class Room:
     names_dialects: bool = False  # may say `rabbitmq`
 
 
-# What a user calls of the simulation, and what that needs of the analysis.
-_FRONT_DOOR = (
-    *("assembly", "stopping", "pilot", "experiment", "tracing", "exact", "exact_systems", "stations", "fitting"),
-    *("check", "prefetch", "planning", "scenario", "file"),
-)
 SHARED = ("units", "errors", "effects", "dialect", "clock", "trace", "faults", "documents", "log")
 DIALECTS = ("rabbitmq",)
 
@@ -73,21 +68,34 @@ ROOMS = {
     ),
     "theory": Room(("simbus.theory",), pure=True),
     "analysis": Room(("simbus.analysis", "simbus.analysis.*"), below=("units", "errors", "effects")),
-    "front door": Room(
-        tuple(f"simbus.simulation.{name}" for name in _FRONT_DOOR),
-        below=(*SHARED, "theory", "simulation", "analysis"),
+    "model": Room(  # what a scenario says
+        ("simbus.simulation", "simbus.simulation.model", "simbus.simulation.model.*"), below=SHARED
     ),
-    "simulation": Room(("simbus.simulation", "simbus.simulation.*"), below=SHARED),
+    "forecast": Room(  # what can be told before it runs
+        ("simbus.simulation.forecast", "simbus.simulation.forecast.*"), below=(*SHARED, "theory", "analysis", "model")
+    ),
+    "replication": Room(  # how one replication runs; who measures it is told through a protocol
+        ("simbus.simulation.replication", "simbus.simulation.replication.*"), below=(*SHARED, "model")
+    ),
+    "scenario": Room(  # its parts put together, and asked for its check
+        ("simbus.simulation.scenario", "simbus.simulation.file"), below=(*SHARED, "model", "forecast")
+    ),
+    "experiment": Room(  # one replication put together, and many
+        ("simbus.simulation.experiment", "simbus.simulation.experiment.*"),
+        below=(*SHARED, "analysis", "model", "forecast", "replication", "scenario"),
+    ),
     "testing": Room(
         ("simbus.testing", "simbus.testing.*"), below=(*SHARED, "rabbitmq model", "rabbitmq fake"), names_dialects=True
     ),
     "cli": Room(
         ("simbus.cli", "simbus.commands"),
-        below=(*SHARED, "serve", "simulation", "analysis", "front door"),
+        below=(*SHARED, "serve", "analysis", "forecast", "scenario", "experiment"),
         names_dialects=True,
     ),
     "facade": Room(
-        ("simbus",), below=("errors", "faults", "rabbitmq fake", "analysis", "simulation", "front door"), names_dialects=True
+        ("simbus",),
+        below=("errors", "faults", "rabbitmq fake", "analysis", "model", "forecast", "replication", "scenario", "experiment"),
+        names_dialects=True,
     ),
 }
 
@@ -349,8 +357,27 @@ def test_an_upward_import_is_found_wherever_and_however_it_stands(plant, source)
 
 
 def test_the_simulation_may_not_import_a_dialect(plant):
-    package = plant({"simulation/driver": "from simbus.rabbitmq.broker import Broker", "rabbitmq/broker": ""})
+    package = plant({"simulation/replication/driver": "from simbus.rabbitmq.broker import Broker", "rabbitmq/broker": ""})
     assert len(upward_imports(package)) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "target"),
+    [
+        ("model/specs", "forecast.load"),
+        ("model/specs", "scenario"),
+        ("replication/driver", "forecast.load"),
+        ("forecast/load", "replication.driver"),
+        ("scenario", "experiment.pilot"),
+    ],
+)
+def test_the_packages_of_the_simulation_have_one_direction(plant, module, target):
+    package = plant({f"simulation/{module}": f"import simbus.simulation.{target}", f"simulation/{target.replace('.', '/')}": ""})
+    assert len(upward_imports(package)) == 1
+
+
+def test_a_module_beside_the_packages_of_the_simulation_is_found(plant):
+    assert homeless(plant({"simulation/misc": ""})) == ["simbus.simulation.misc belongs to no room"]
 
 
 def test_a_cycle_inside_one_room_is_found(plant):

@@ -7,7 +7,7 @@ import pytest
 
 from simbus.analysis.batches import batch_means, correlated, of_level, of_observations
 from simbus.analysis.estimates import student_t
-from simbus.simulation.experiment import simulate
+from simbus.simulation.experiment.experiment import simulate
 from simbus.simulation.scenario import Scenario
 
 

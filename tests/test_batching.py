@@ -7,9 +7,9 @@ from scipy.optimize import brentq
 
 from simbus import Scenario, simulate
 from simbus.errors import ScenarioError
-from simbus.simulation.assembly import run_replication
-from simbus.simulation.check import utilisation
-from simbus.simulation.replays import Replay
+from simbus.simulation.experiment.assembly import run_replication
+from simbus.simulation.forecast.check import utilisation
+from simbus.simulation.model.replays import Replay
 from simbus.theory import GM1
 from simbus.units import MILLISECOND
 from tests.naive import watched

@@ -5,12 +5,12 @@ import math
 import pytest
 
 from simbus.errors import ScenarioError
-from simbus.simulation.check import utilisation, warnings
-from simbus.simulation.experiment import simulate
-from simbus.simulation.load import capacity, load, work
-from simbus.simulation.replays import Replay
+from simbus.simulation.experiment.experiment import simulate
+from simbus.simulation.forecast.check import utilisation, warnings
+from simbus.simulation.forecast.load import capacity, load, work
+from simbus.simulation.model.replays import Replay
+from simbus.simulation.model.specs import ConsumerSpec, read
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.specs import ConsumerSpec, read
 from simbus.units import SECOND
 
 

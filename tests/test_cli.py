@@ -11,7 +11,7 @@ from click.testing import CliRunner
 
 from simbus.cli import main
 from simbus.commands import simbus
-from simbus.simulation.specs import ConsumerSpec, keys
+from simbus.simulation.model.specs import ConsumerSpec, keys
 
 SCENARIOS = Path(__file__).resolve().parent.parent / "scenarios"
 
@@ -61,7 +61,7 @@ def no_simulation(monkeypatch):
     def simulate(*_, **__):
         raise AssertionError("it simulates")
 
-    monkeypatch.setattr("simbus.simulation.experiment.simulate", simulate)
+    monkeypatch.setattr("simbus.simulation.experiment.experiment.simulate", simulate)
 
 
 @pytest.mark.parametrize(
@@ -233,7 +233,7 @@ def test_an_interrupt_ends_it_in_one_line(run, shop, monkeypatch):
     def simulate(*_, **__):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("simbus.simulation.experiment.simulate", simulate)
+    monkeypatch.setattr("simbus.simulation.experiment.experiment.simulate", simulate)
     code, out, err = run("run", shop(HOLDS))
     assert (code, out, err.split("\n")) == (130, "", ["", "simbus: interrupted", ""])
 

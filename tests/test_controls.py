@@ -9,12 +9,12 @@ import pytest
 from simbus.analysis.controls import controlled
 from simbus.analysis.estimates import student_t
 from simbus.errors import ScenarioError
-from simbus.simulation.controls import expected_arrivals
-from simbus.simulation.distributions import exponential
-from simbus.simulation.experiment import simulate
+from simbus.simulation.experiment.controls import expected_arrivals
+from simbus.simulation.experiment.experiment import simulate
+from simbus.simulation.model.distributions import exponential
+from simbus.simulation.model.streams import Streams, draws
+from simbus.simulation.model.workloads import batches, constant_rate, poisson, renewal, schedule, sinusoid
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.streams import Streams, draws
-from simbus.simulation.workloads import batches, constant_rate, poisson, renewal, schedule, sinusoid
 from simbus.units import SECOND
 
 RUN = {"duration": "2min", "replications": 12, "seed": 4}

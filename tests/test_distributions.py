@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import optimize, stats
 
 from simbus.errors import ScenarioError, UnitError
-from simbus.simulation.distributions import (
+from simbus.simulation.model.distributions import (
     LONGEST,
     SERVICES,
     Constant,
@@ -31,8 +31,8 @@ from simbus.simulation.distributions import (
     gamma,
     lognormal,
 )
-from simbus.simulation.grammar import parse
-from simbus.simulation.streams import draws
+from simbus.simulation.model.grammar import parse
+from simbus.simulation.model.streams import draws
 
 N = 200_000
 SIGMAS = 4.5  # a fair test errs once in 150,000

@@ -3,8 +3,8 @@
 import pytest
 
 from simbus.analysis.exact import z_score
-from simbus.simulation.exact import exact_values
-from simbus.simulation.experiment import simulate
+from simbus.simulation.experiment.experiment import simulate
+from simbus.simulation.forecast.exact import exact_values
 from simbus.simulation.scenario import Scenario
 
 RUN = {"duration": "1h", "warmup": "5min"}

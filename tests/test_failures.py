@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simbus.errors import ScenarioError, UnitError
-from simbus.simulation.failures import (
+from simbus.simulation.model.failures import (
     BACKOFFS,
     Backoff,
     Budget,
@@ -19,7 +19,7 @@ from simbus.simulation.failures import (
     parse_retry,
     requeue,
 )
-from simbus.simulation.grammar import parse
+from simbus.simulation.model.grammar import parse
 from simbus.units import SECOND
 
 shares = st.floats(min_value=0, max_value=1)

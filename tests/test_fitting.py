@@ -13,7 +13,9 @@ from scipy import optimize, stats
 
 from simbus.cli import main
 from simbus.errors import ScenarioError, UnitError
-from simbus.simulation.distributions import (
+from simbus.simulation.forecast.families import FAMILIES
+from simbus.simulation.forecast.fitting import Fit, _p_value, fit
+from simbus.simulation.model.distributions import (
     SERVICES,
     Constant,
     Empirical,
@@ -25,10 +27,8 @@ from simbus.simulation.distributions import (
     Weibull,
     empirical,
 )
-from simbus.simulation.families import FAMILIES
-from simbus.simulation.fitting import Fit, _p_value, fit
-from simbus.simulation.grammar import parse
-from simbus.simulation.streams import Streams
+from simbus.simulation.model.grammar import parse
+from simbus.simulation.model.streams import Streams
 from simbus.units import SECOND
 
 FAMILY = {family.name: family for family in FAMILIES}

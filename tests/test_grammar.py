@@ -5,10 +5,10 @@ import math
 import pytest
 
 from simbus.errors import ScenarioError
-from simbus.simulation.distributions import SERVICES, Distribution, Empirical, constant, exponential, lognormal
-from simbus.simulation.failures import BACKOFFS, exponential_backoff, no_backoff
-from simbus.simulation.grammar import parse
-from simbus.simulation.workloads import ARRIVALS, poisson
+from simbus.simulation.model.distributions import SERVICES, Distribution, Empirical, constant, exponential, lognormal
+from simbus.simulation.model.failures import BACKOFFS, exponential_backoff, no_backoff
+from simbus.simulation.model.grammar import parse
+from simbus.simulation.model.workloads import ARRIVALS, poisson
 
 KNOWN = ", ".join(SERVICES)
 

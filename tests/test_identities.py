@@ -2,7 +2,7 @@
 
 import pytest
 
-from simbus.simulation.assembly import run_replication
+from simbus.simulation.experiment.assembly import run_replication
 from simbus.simulation.scenario import Scenario
 from tests.identities import check_identities
 from tests.naive import watched

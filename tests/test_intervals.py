@@ -19,7 +19,7 @@ from simbus.analysis.findings import Settings
 from simbus.analysis.replication import Replication
 from simbus.analysis.results import Result
 from simbus.analysis.warmup import mser5
-from simbus.simulation.stopping import needed
+from simbus.simulation.experiment.stopping import needed
 
 pytestmark = pytest.mark.slow
 

@@ -4,10 +4,10 @@ import pytest
 
 from simbus import Scenario, simulate
 from simbus.errors import ScenarioError
-from simbus.simulation.assembly import run_replication
-from simbus.simulation.check import utilisation
-from simbus.simulation.failures import Budget, Retry, Tokens, delay_queue, linear_backoff, parse_retry
-from simbus.simulation.replays import Replay
+from simbus.simulation.experiment.assembly import run_replication
+from simbus.simulation.forecast.check import utilisation
+from simbus.simulation.model.failures import Budget, Retry, Tokens, delay_queue, linear_backoff, parse_retry
+from simbus.simulation.model.replays import Replay
 from simbus.units import SECOND
 from tests.naive import watched
 

@@ -11,10 +11,10 @@ from types import ModuleType
 import numpy as np
 import pytest
 
-from simbus.simulation import local
-from simbus.simulation.experiment import simulate
-from simbus.simulation.local import cores, default_jobs, messages, safe_context
-from simbus.simulation.replays import Replay
+from simbus.simulation.experiment import local
+from simbus.simulation.experiment.experiment import simulate
+from simbus.simulation.experiment.local import cores, default_jobs, messages, safe_context
+from simbus.simulation.model.replays import Replay
 from simbus.simulation.scenario import Scenario
 
 FORKS = "fork" in multiprocessing.get_all_start_methods() and sys.platform != "darwin"
@@ -125,7 +125,7 @@ def test_the_default_gives_the_same_to_the_last_bit(monkeypatch):
 SCRIPT = """
 import threading
 from simbus import Scenario, simulate
-from simbus.simulation import local
+from simbus.simulation.experiment import local
 local.WORTH = 1
 print("runs")
 {thread}

@@ -11,13 +11,13 @@ from scipy import stats
 from simbus import Scenario, exponential, replay, simulate
 from simbus.analysis.tables import tables
 from simbus.errors import ScenarioError
-from simbus.simulation.assembly import run_replication
-from simbus.simulation.check import warnings
+from simbus.simulation.experiment.assembly import run_replication
 from simbus.simulation.file import read_scenario
-from simbus.simulation.load import load
-from simbus.simulation.messages import Mark
-from simbus.simulation.replays import Replay
-from simbus.simulation.sizes import Sizes, lognormal
+from simbus.simulation.forecast.check import warnings
+from simbus.simulation.forecast.load import load
+from simbus.simulation.model.messages import Mark
+from simbus.simulation.model.replays import Replay
+from simbus.simulation.model.sizes import Sizes, lognormal
 from simbus.units import MILLISECOND, SECOND
 from tests.naive import watched
 
@@ -237,7 +237,7 @@ def test_a_class_that_reaches_no_queue_is_warned_of():
     ],
 )
 def test_theory_is_silent_where_classes_or_expirations_break_it(publisher, known):
-    from simbus.simulation.exact import exact_values
+    from simbus.simulation.forecast.exact import exact_values
 
     scenario = shop(**publisher)
     scenario.consumer("c", queue="all", prefetch=1, service="exponential 10ms")

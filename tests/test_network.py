@@ -5,8 +5,9 @@ import pytest
 from simbus import Scenario, simulate
 from simbus.errors import ScenarioError
 from simbus.simulation.file import read_scenario
-from simbus.simulation.network import RETRANSMISSION, Network, NetworkSpec
-from simbus.simulation.streams import Streams
+from simbus.simulation.model.networks import NetworkSpec
+from simbus.simulation.model.streams import Streams
+from simbus.simulation.replication.network import RETRANSMISSION, Network
 from tests.test_outages import moments, played, small
 
 # Latency

@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from simbus import Scenario, simulate
 from simbus.errors import ScenarioError
-from simbus.simulation.assembly import run_replication
+from simbus.simulation.experiment.assembly import run_replication
 from simbus.simulation.file import read_scenario
-from simbus.simulation.replays import Replay
-from simbus.simulation.settling import MANUAL
+from simbus.simulation.model.acknowledgements import MANUAL
+from simbus.simulation.model.replays import Replay
 from simbus.units import MILLISECOND, SECOND
 from tests.naive import watched
 

@@ -11,9 +11,9 @@ from itertools import islice, takewhile
 
 import pytest
 
-from simbus.simulation.assembly import run_replication
+from simbus.simulation.experiment.assembly import run_replication
+from simbus.simulation.model.streams import Streams, draws
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.streams import Streams, draws
 from simbus.units import SECOND
 from tests.naive import watched
 

@@ -6,13 +6,13 @@ from typing import Any
 import pytest
 
 from simbus.errors import ScenarioError
-from simbus.simulation.dead_letters import Cycle
-from simbus.simulation.experiment import simulate
-from simbus.simulation.load import load
-from simbus.simulation.planning import Group
-from simbus.simulation.prefetch import needed
+from simbus.simulation.experiment.experiment import simulate
+from simbus.simulation.forecast.dead_letters import Cycle
+from simbus.simulation.forecast.load import load
+from simbus.simulation.forecast.planning import Group
+from simbus.simulation.forecast.prefetch import needed
+from simbus.simulation.model.specs import ConsumerSpec, read
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.specs import ConsumerSpec, read
 
 
 def station(rate: str = "2.4/s", **consumer: Any) -> Scenario:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from simbus.simulation import progress
-from simbus.simulation.experiment import simulate, sweep
-from simbus.simulation.progress import Bar, Notebook, Terminal, telling, watched
+from simbus.simulation.experiment import progress
+from simbus.simulation.experiment.experiment import simulate, sweep
+from simbus.simulation.experiment.progress import Bar, Notebook, Terminal, telling, watched
 from simbus.simulation.scenario import Scenario
 
 

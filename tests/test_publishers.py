@@ -12,17 +12,17 @@ import pytest
 
 from simbus import Scenario, closed_loop, simulate
 from simbus.errors import ScenarioError
-from simbus.simulation import assembly
-from simbus.simulation.assembly import run_replication
-from simbus.simulation.check import warnings
-from simbus.simulation.confirms import Confirms
-from simbus.simulation.driver import Entry
-from simbus.simulation.failures import fixed_backoff
+from simbus.simulation.experiment import assembly
+from simbus.simulation.experiment.assembly import run_replication
 from simbus.simulation.file import read_scenario
-from simbus.simulation.load import load, overloaded
-from simbus.simulation.publishers import Confirming
-from simbus.simulation.replays import Replay
-from simbus.simulation.workloads import ClosedLoop
+from simbus.simulation.forecast.check import warnings
+from simbus.simulation.forecast.load import load, overloaded
+from simbus.simulation.model.confirms import Confirms
+from simbus.simulation.model.failures import fixed_backoff
+from simbus.simulation.model.replays import Replay
+from simbus.simulation.model.workloads import ClosedLoop
+from simbus.simulation.replication.driver import Entry
+from simbus.simulation.replication.publishers import Confirming
 from simbus.theory import window_throughput
 from simbus.units import MILLISECOND, SECOND
 from tests.naive import watched

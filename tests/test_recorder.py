@@ -6,8 +6,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from simbus.simulation.assembly import run_replication
-from simbus.simulation.replays import Replay
+from simbus.simulation.experiment.assembly import run_replication
+from simbus.simulation.model.replays import Replay
 from simbus.simulation.scenario import Scenario
 from simbus.units import MILLISECOND, SECOND, duration
 from tests.identities import check_identities

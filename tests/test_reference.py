@@ -1,8 +1,8 @@
 """docs/reference.md has every key and every metric."""
 
 from simbus.analysis.metrics import CLASS, CONSUMER, MESSAGES, QUEUE, WINDOW
+from simbus.simulation.model.specs import keys
 from simbus.simulation.scenario import _PARTS
-from simbus.simulation.specs import keys
 from tests.reference import PAGE, rendered
 
 

@@ -9,11 +9,11 @@ import pytest
 from simbus.dialect import load
 from simbus.errors import ScenarioError
 from simbus.rabbitmq import modelled
-from simbus.simulation.distributions import Constant, Exponential, Lognormal, exponential, lognormal
-from simbus.simulation.failures import Backoff, Failure, Retry, in_handler
-from simbus.simulation.replays import Replay
+from simbus.simulation.model.distributions import Constant, Exponential, Lognormal, exponential, lognormal
+from simbus.simulation.model.failures import Backoff, Failure, Retry, in_handler
+from simbus.simulation.model.replays import Replay
+from simbus.simulation.model.workloads import ConstantRate, Poisson, poisson
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.workloads import ConstantRate, Poisson, poisson
 from simbus.units import HOUR, MILLISECOND, MINUTE, SECOND
 
 

@@ -10,11 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from simbus.errors import ScenarioError
-from simbus.simulation.distributions import Empirical
-from simbus.simulation.failures import Backoff, Failure, Retry
 from simbus.simulation.file import _scenario, read_scenario
+from simbus.simulation.model.distributions import Empirical
+from simbus.simulation.model.failures import Backoff, Failure, Retry
+from simbus.simulation.model.workloads import Poisson
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.workloads import Poisson
 from simbus.units import HOUR, MILLISECOND, SECOND
 
 SCENARIOS = Path(__file__).resolve().parent.parent / "scenarios"

@@ -6,7 +6,7 @@ import pytest
 from simbus import Scenario, simulate
 from simbus.analysis.summary import survival, thinned
 from simbus.errors import ScenarioError, UnitError
-from simbus.simulation.replays import Replay
+from simbus.simulation.model.replays import Replay
 
 
 def at_once(n=4, **consumer):

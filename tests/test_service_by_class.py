@@ -4,9 +4,9 @@ import pytest
 
 from simbus import Scenario, simulate
 from simbus.errors import ScenarioError
-from simbus.simulation.assembly import run_replication
-from simbus.simulation.check import utilisation
-from simbus.simulation.load import at_work, work
+from simbus.simulation.experiment.assembly import run_replication
+from simbus.simulation.forecast.check import utilisation
+from simbus.simulation.forecast.load import at_work, work
 from simbus.theory import mg1_mean_wait
 from tests.naive import watched
 

@@ -6,9 +6,9 @@ import pytest
 
 from simbus import Scenario, simulate
 from simbus.errors import ScenarioError
-from simbus.simulation.assembly import run_replication
-from simbus.simulation.check import utilisation, warnings
-from simbus.simulation.replays import Replay
+from simbus.simulation.experiment.assembly import run_replication
+from simbus.simulation.forecast.check import utilisation, warnings
+from simbus.simulation.model.replays import Replay
 from simbus.theory import MMc
 from simbus.units import SECOND
 from tests.naive import watched

@@ -12,11 +12,11 @@ import pytest
 from simbus import Scenario, exponential, lognormal, poisson, replay, simulate, sweep
 from simbus.cli import main
 from simbus.errors import ScenarioError
-from simbus.simulation.assembly import run_replication
-from simbus.simulation.check import utilisation
+from simbus.simulation.experiment.assembly import run_replication
 from simbus.simulation.file import read_scenario
-from simbus.simulation.replays import Replay
-from simbus.simulation.streams import Streams
+from simbus.simulation.forecast.check import utilisation
+from simbus.simulation.model.replays import Replay
+from simbus.simulation.model.streams import Streams
 from simbus.units import MILLISECOND, SECOND
 from tests.naive import Naive, watched
 

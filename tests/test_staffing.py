@@ -4,10 +4,10 @@ import pytest
 
 from simbus import Scenario
 from simbus.errors import ScenarioError
-from simbus.simulation.assembly import run_replication
-from simbus.simulation.check import utilisation
-from simbus.simulation.practices import parse_autoscale
-from simbus.simulation.replays import Replay
+from simbus.simulation.experiment.assembly import run_replication
+from simbus.simulation.forecast.check import utilisation
+from simbus.simulation.model.practices import parse_autoscale
+from simbus.simulation.model.replays import Replay
 from simbus.units import SECOND
 from tests.naive import watched
 

@@ -13,11 +13,11 @@ from simbus.analysis.replication import Replication
 from simbus.analysis.results import Result
 from simbus.analysis.tables import tables
 from simbus.errors import ScenarioError
-from simbus.simulation.check import warnings
-from simbus.simulation.experiment import simulate
+from simbus.simulation.experiment.experiment import simulate
+from simbus.simulation.experiment.stopping import needed
 from simbus.simulation.file import read_scenario
+from simbus.simulation.forecast.check import warnings
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.stopping import needed
 
 
 def result(values, wanted, path="a.wait.mean"):

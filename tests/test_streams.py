@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simbus.errors import ScenarioError
-from simbus.simulation.streams import Streams, draws
+from simbus.simulation.model.streams import Streams, draws
 
 
 def first(streams, entity, purpose, n=20):

@@ -16,10 +16,10 @@ from scipy.special import stdtrit
 
 from simbus import theory
 from simbus.analysis.recorder import Recorder
-from simbus.simulation import assembly
-from simbus.simulation.assembly import run_replication
+from simbus.simulation.experiment import assembly
+from simbus.simulation.experiment.assembly import run_replication
+from simbus.simulation.model.streams import Streams
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.streams import Streams
 from simbus.units import SECOND
 
 ERRS = 1e-6  # of each test here

@@ -7,7 +7,7 @@ import pytest
 from simbus import Scenario, simulate, trace_of
 from simbus.analysis.tape import Tape
 from simbus.errors import ScenarioError
-from simbus.simulation.assembly import run_replication
+from simbus.simulation.experiment.assembly import run_replication
 from tests.naive import watched
 
 

@@ -14,8 +14,8 @@ import math
 import pytest
 
 from simbus.analysis.estimates import student_t
-from simbus.simulation.exact import exact_values
-from simbus.simulation.experiment import simulate
+from simbus.simulation.experiment.experiment import simulate
+from simbus.simulation.forecast.exact import exact_values
 from simbus.simulation.scenario import Scenario
 from tests.truths import Truth, judge
 

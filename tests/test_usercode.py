@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 import simbus
 from simbus import MILLISECOND, SECOND, Environment, PermanentFailure, Scenario, TransientFailure, simulate
 from simbus.errors import ScenarioError, UnitError
-from simbus.simulation.replays import Replay
+from simbus.simulation.model.replays import Replay
 from simbus.units import Nanoseconds, duration
 from tests.test_outages import moments, played
 

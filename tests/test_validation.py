@@ -6,8 +6,8 @@ No real broker is asked here: ``.ci/run`` does that with ``tests.validation.gate
 import pytest
 
 from simbus.effects import Enqueued, Published, Refused, Removed, Requeued, Settled
-from simbus.simulation.assembly import run_replication
-from simbus.simulation.streams import Streams
+from simbus.simulation.experiment.assembly import run_replication
+from simbus.simulation.model.streams import Streams
 from tests.naive import watched
 from tests.validation.compare import MEASURED, SIMULATED, replicate, rows, stored
 from tests.validation.costs import Costs, corrected, with_costs

@@ -7,7 +7,7 @@ import pytest
 
 from simbus.analysis.warmup import mser5, welch
 from simbus.errors import ScenarioError
-from simbus.simulation.experiment import simulate
+from simbus.simulation.experiment.experiment import simulate
 from simbus.simulation.scenario import Scenario
 from simbus.units import SECOND
 

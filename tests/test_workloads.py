@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from simbus.errors import ScenarioError, UnitError
-from simbus.simulation.distributions import Gamma
-from simbus.simulation.grammar import parse
-from simbus.simulation.replays import replay
-from simbus.simulation.workloads import (
+from simbus.simulation.model.distributions import Gamma
+from simbus.simulation.model.grammar import parse
+from simbus.simulation.model.replays import replay
+from simbus.simulation.model.workloads import (
     ARRIVALS,
     Batches,
     Bursts,

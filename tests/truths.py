@@ -21,9 +21,9 @@ from scipy.special import stdtrit
 
 from simbus.analysis.metrics import quantile
 from simbus.analysis.replication import PROBABILITIES, Replication
-from simbus.simulation.assembly import run_replication
-from simbus.simulation.exact import exact_values
-from simbus.simulation.runners import Task, run_waves
+from simbus.simulation.experiment.assembly import run_replication
+from simbus.simulation.experiment.runners import Task, run_waves
+from simbus.simulation.forecast.exact import exact_values
 from simbus.simulation.scenario import Scenario
 
 FAMILY = 1e-5  # of all claims together: a false alarm in a hundred thousand runs

@@ -13,9 +13,9 @@ from typing import Any
 
 from simbus.dialect import DEFAULT
 from simbus.errors import ScenarioError
+from simbus.simulation.model.specs import dotted
+from simbus.simulation.model.words import unknown
 from simbus.simulation.scenario import SECTIONS, Scenario
-from simbus.simulation.specs import dotted
-from simbus.simulation.words import unknown
 
 _KEYS = (
     "name",

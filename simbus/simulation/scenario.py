@@ -23,14 +23,14 @@ from simbus import dialect as dialects
 from simbus.dialect import Broker, Dialect, Topology
 from simbus.documents import read_document
 from simbus.errors import ScenarioError, SimbusError
-from simbus.simulation.keepers import delay_queues, with_keepers
-from simbus.simulation.network import NetworkSpec
-from simbus.simulation.outages import OutageSpec
-from simbus.simulation.planning import Check, check
-from simbus.simulation.settling import MANUAL
-from simbus.simulation.specs import Binding, ConsumerSpec, PublisherSpec, RunSpec, dotted, keys, read
-from simbus.simulation.usercode import Handling, Source, check_callable
-from simbus.simulation.words import unknown
+from simbus.simulation.forecast.planning import Check, check
+from simbus.simulation.model.acknowledgements import MANUAL
+from simbus.simulation.model.delay_queues import delay_queues, with_keepers
+from simbus.simulation.model.functions import Handling, Source, check_callable
+from simbus.simulation.model.networks import NetworkSpec
+from simbus.simulation.model.outages import OutageSpec
+from simbus.simulation.model.specs import Binding, ConsumerSpec, PublisherSpec, RunSpec, dotted, keys, read
+from simbus.simulation.model.words import unknown
 from simbus.units import duration_text
 
 __all__ = ["ConsumerSpec", "PublisherSpec", "RunSpec", "Scenario"]
@@ -289,7 +289,7 @@ class Scenario:
         Args:
             name: for errors.
             code: yields ``env.timeout("1s")`` and other events of SimPy; what it can do is
-                :class:`~simbus.simulation.operations.Operations`.
+                :class:`~simbus.simulation.replication.operations.Operations`.
 
         Raises:
             ScenarioError: the name is taken, or it is no function.

@@ -22,7 +22,7 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from simbus.simulation.assembly import run_replication
+from simbus.simulation.experiment.assembly import run_replication
 from tests.validation.costs import Costs, corrected, with_costs
 from tests.validation.experiments import EXPERIMENTS, SEED, Experiment
 from tests.validation.observed import Values

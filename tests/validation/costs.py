@@ -18,9 +18,9 @@ from itertools import pairwise
 import numpy as np
 from numpy.random import Generator
 
-from simbus.simulation.distributions import Distribution, Times
+from simbus.simulation.model.distributions import Distribution, Times
+from simbus.simulation.model.workloads import Workload
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.workloads import Workload
 from simbus.units import MILLISECOND, SECOND
 from tests.validation.observed import Attempt, Observed, Values
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from jinja2 import Environment, StrictUndefined
 
-from simbus.simulation.distributions import Mixture
+from simbus.simulation.model.distributions import Mixture
 from tests.validation.compare import FALSE_ALARM, FOLDER, MEASURED, REPLICATIONS, Row, rows, stored
 from tests.validation.experiments import EXPERIMENTS, Experiment
 from tests.validation.gate import GATED, SECONDS

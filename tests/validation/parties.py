@@ -31,10 +31,10 @@ import pika
 from pika.adapters.blocking_connection import BlockingChannel
 from pika.exceptions import NackError
 
-from simbus.simulation.load import served
+from simbus.simulation.forecast.load import served
+from simbus.simulation.model.specs import ConsumerSpec
+from simbus.simulation.model.streams import Streams, draws
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.specs import ConsumerSpec
-from simbus.simulation.streams import Streams, draws
 from simbus.units import SECOND
 
 SAMPLED_EVERY = SECOND // 20

@@ -21,8 +21,8 @@ import pika
 
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.options import declare_topology
+from simbus.simulation.model.streams import Streams
 from simbus.simulation.scenario import Scenario
-from simbus.simulation.streams import Streams
 from simbus.units import MILLISECOND, SECOND
 from tests.validation.experiments import SEED, Experiment
 from tests.validation.parties import Stage, consume, look_on, publish

@@ -1,0 +1,35 @@
+"""What lies between a party and the broker, as a scenario says it: latency, and loss of packets.
+
+    scenario.network("charge", latency="lognormal mean=2ms cv=0.5", loss="1%")
+
+What that does to them is in the replication's ``network``.
+"""
+
+from typing import Annotated
+
+from simbus import units
+from simbus.errors import UnitError
+from simbus.simulation.model.parts import Part, Text, Times, reader
+
+_MOST_LOSS = 0.9
+
+
+def _loss(value: object, what: str) -> float:
+    loss = units.share(value, what)
+    if loss > _MOST_LOSS:
+        raise UnitError(f'{what}: with {value!r} nothing would ever arrive; write "90%" or less')
+    return loss
+
+
+class NetworkSpec(Part):
+    """What lies between one party and the broker.
+
+    Args:
+        name: the publisher or the group of consumers.
+        latency: of one way, in nanoseconds.
+        loss: the probability that a packet is lost.
+    """
+
+    name: Text
+    latency: Times | None = None
+    loss: Annotated[float, reader(_loss)] = 0.0

@@ -1,0 +1,126 @@
+"""How a part of a scenario is read and checked: what all parts share, and how their errors are said.
+
+Each part is a pydantic model that knows its own keys and reads human units. The parts themselves are in ``specs`` and
+``publications``. Whatever is wrong leaves here as one :class:`ScenarioError` of one line.
+"""
+
+import json
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, ValidationInfo
+
+from simbus import units
+from simbus.errors import ScenarioError, UnitError
+from simbus.simulation.model.distributions import SERVICES, Distribution
+from simbus.simulation.model.grammar import parse
+from simbus.simulation.model.words import unknown
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def reader(read: Callable[[Any, str], Any]) -> PlainValidator:
+    """A validator from one of the readers of ``units``: value and the key's name in, checked value out."""
+    return PlainValidator(lambda value, info: read(value, info.field_name))
+
+
+def parser(read: Callable[[Any, str, Path | None], Any]) -> PlainValidator:
+    """A validator from a reader that wants the whole place and the folder of relative files."""
+    return PlainValidator(lambda value, info: read(value, _place(info), info.context["folder"]))
+
+
+def _place(info: ValidationInfo) -> str:
+    return f"{info.context['place']}.{info.field_name}" if info.context else str(info.field_name)
+
+
+def text(value: object, what: str) -> str:
+    """Text, and not a number that was meant as one; UnitError."""
+    if not isinstance(value, str):
+        raise UnitError(f'{what}: {value!r} is not text; write it in quotes: "{value}"')
+    return value
+
+
+def _table(value: object, what: str) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise UnitError(f"{what}: {value!r} is not a table; write for example {{ key = 1 }}")
+    return dict(value)
+
+
+def flag(value: object, what: str) -> bool:
+    """True or false, and nothing that only looks like it; UnitError."""
+    if not isinstance(value, bool):
+        raise UnitError(f"{what}: {value!r} is neither true nor false")
+    return value
+
+
+def times(value: object, place: str, folder: Path | None) -> Distribution:
+    """A distribution of times, built or said as in a scenario file; ScenarioError."""
+    return parse(value, SERVICES, place, folder, Distribution)
+
+
+Text = Annotated[str, reader(text)]
+Table = Annotated[dict[str, Any], reader(_table)]
+Count = Annotated[int, reader(units.count)]
+Times = Annotated[Distribution, parser(times)]
+
+
+class Part(BaseModel):
+    """What all parts share: no unknown key, no change after the check."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+
+
+def read(model: type[M], place: str, table: object, folder: Path | None = None) -> M:
+    """The part that ``table`` describes.
+
+    Args:
+        model: which part.
+        place: where the table stands, for errors: ``consumers.charge``.
+        table: keys to values, as in the scenario file.
+        folder: where relative files are looked up, by default the current one.
+
+    Raises:
+        ScenarioError: the table is none, or a key is unknown or missing, or a value cannot be; names the place, in one line.
+    """
+    if not isinstance(table, Mapping):
+        raise ScenarioError(place, f"{table!r} is not a table; its keys are {', '.join(keys(model))}")
+    try:
+        return model.model_validate(dict(table), context={"place": place, "folder": folder})
+    except ValidationError as error:
+        _translate(error, model, place)
+
+
+def dotted(*steps: str) -> str:
+    """A place as the file writes it: ``queues.payments``, ``queues."order.email.queue"``."""
+    return ".".join(_step(step) for step in steps)
+
+
+def _step(name: str) -> str:
+    plain = name and all(letter.isalnum() or letter in "-_" for letter in name)
+    return name if plain and name.isprintable() else json.dumps(name, ensure_ascii=not name.isprintable())
+
+
+def keys(model: type[BaseModel]) -> list[str]:
+    """The keys that a part may have in the file; its name stands in front of them."""
+    return [key for key in model.model_fields if key != "name"]
+
+
+def _translate(error: ValidationError, model: type[BaseModel], place: str) -> NoReturn:
+    """Raise pydantic's first complaint, an unknown key before all others: it is often why another one is missing."""
+    details = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
+    first = details[0]
+    key = str(first["loc"][0]) if first["loc"] else ""
+    cause = first.get("ctx", {}).get("error")
+    where = f"{place}.{dotted(key)}" if first["loc"] else place
+    if first["type"] == "extra_forbidden":
+        raise ScenarioError(where, unknown("key", key, keys(model))) from None
+    if first["type"] == "missing":
+        raise ScenarioError(where, f"is missing; {place} needs {', '.join(_required(model))}") from None
+    if isinstance(cause, ScenarioError):
+        raise cause from None
+    raise ScenarioError(where, str(cause or first["msg"]).removeprefix(f"{key}: ")) from None
+
+
+def _required(model: type[BaseModel]) -> list[str]:
+    return [key for key in keys(model) if model.model_fields[key].is_required()]
