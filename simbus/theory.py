@@ -282,6 +282,23 @@ def priority_waits(residual: float, loads: Sequence[float]) -> list[float]:
     return waits
 
 
+def preemptive_sojourns(mu: float, rates: Sequence[float]) -> list[float]:
+    """Mean sojourns by class, the most urgent first, in M/M/1 where a more urgent arrival interrupts the service under way.
+
+    Which goes on later where it was (preemptive resume: White and Christie 1958). Less urgent classes do not exist for a class.
+
+    Args:
+        mu: of the server, the same for all classes.
+        rates: of arrivals, by class.
+    """
+    sojourns, before, upto = [], 0.0, 0.0
+    for rate in rates:
+        before, upto = upto, upto + rate / mu
+        residual = upto / mu  # sum of rate E S**2 / 2, for this class and those before it
+        sojourns.append((1 / mu + residual / (1 - upto)) / (1 - before) if upto < 1 else math.inf)
+    return sojourns
+
+
 # Retries
 
 

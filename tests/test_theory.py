@@ -132,6 +132,20 @@ def test_priorities_only_share_the_waiting_out(load, share):
     assert sum(each * wait for each, wait in zip(loads, waits, strict=True)) == near(load * MMc(load, 1).mean_wait)
 
 
+def test_who_is_interrupted_waits_for_those_who_are_more_urgent_too():
+    assert theory.preemptive_sojourns(1, [0.2, 0.6]) == near_to([1.25, 6.25])
+    assert theory.preemptive_sojourns(1, [0.2, 0.9]) == [pytest.approx(1.25), math.inf]
+
+
+@given(LOADS, st.floats(0.05, 0.95), st.floats(0.1, 10))
+def test_to_interrupt_services_without_memory_leaves_the_number_there_as_it_is(load, share, mu):
+    """And the most urgent have the server for themselves."""
+    rates = [load * mu * share, load * mu * (1 - share)]
+    sojourns = theory.preemptive_sojourns(mu, rates)
+    assert sojourns[0] == near(MMc(rates[0], mu).mean_sojourn)
+    assert sum(rate * sojourn for rate, sojourn in zip(rates, sojourns, strict=True)) == near(load / (1 - load))
+
+
 def test_requeueing_at_once_is_feedback():
     assert theory.feedback_mean_number(0.6, 1, 0.2) == near_to(3)
 

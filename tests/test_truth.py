@@ -10,12 +10,15 @@ What holds pathwise, to the nanosecond, is in ``test_paths``; what holds of ever
 """
 
 import math
+from typing import Any
 
 import pytest
+import simpy
 
 from simbus.analysis.estimates import student_t
 from simbus.simulation.experiment.experiment import simulate
 from simbus.simulation.forecast.exact import exact_values
+from simbus.simulation.replication.usercode import MICROSECOND
 from simbus.simulation.scenario import Scenario
 from tests.truths import Truth, judge
 
@@ -102,6 +105,35 @@ def classes(servers):
     messages = {"urgent": {"share": 0.25, "priority": 5}, "plain": {"priority": 1}}
     scenario.publisher("source", to="work", arrivals=f"poisson {0.8 * servers}/s", messages=messages)
     scenario.consumer("server", queue="work", service="exponential 1s", count=servers, prefetch=1)
+    return scenario
+
+
+def preempting(env, message):
+    """One server for all, a microsecond for each byte; what someone more urgent interrupts goes on later where it was.
+
+    Behind others of its class, which without memory is as good as before them.
+    """
+    server = env.shared.__dict__.setdefault("server", simpy.PreemptiveResource(env))
+    left = message.size * MICROSECOND
+    while True:
+        with server.request(priority=message.type != "urgent") as turn:
+            try:
+                yield turn
+                yield env.timeout(left)
+            except simpy.Interrupt as interrupt:
+                preempted: Any = interrupt.cause
+                left -= env.now - preempted.usage_since
+            else:
+                return
+
+
+def interrupting():
+    """One message in four is urgent, and a handler that is code of a user's serves it at once: a broker interrupts nobody."""
+    scenario = Scenario("preemptive priorities")
+    scenario.queue("work")
+    messages = {"urgent": {"share": 0.25}, "plain": {}}
+    scenario.publisher("source", to="work", arrivals="poisson 0.8/s", messages=messages, size="exponential 1MB")
+    scenario.consumer("server", queue="work", handler=preempting, concurrency=100)
     return scenario
 
 
@@ -248,6 +280,12 @@ TRUTHS = {
     "priorities": Truth(classes(1), {"work[urgent].wait.mean": 1, "work[plain].wait.mean": 5, W: 4}, duration="2h"),
     "priorities of four servers": Truth(
         classes(4), {"work[urgent].wait.mean": 0.186385, "work[plain].wait.mean": 0.931926}, duration="30min"
+    ),
+    # 10b: priorities that interrupt
+    "preemptive priorities": Truth(
+        interrupting(),
+        {"work[urgent].residence.mean": 1.25, "work[plain].residence.mean": 6.25, "work.residence.mean": 5},
+        within=0.25,
     ),
     # 11: a time to live
     "M/M/1+D": Truth(one_queue(options={"message_ttl": "5s"}, prefetch=1), {"work.loss.expired": 0.0769867}),

@@ -1,6 +1,7 @@
 """Handlers, publishers and controllers that are code of users, with SimPy's environment at hand."""
 
 from datetime import timedelta
+from typing import Any
 
 import pytest
 import simpy
@@ -102,6 +103,93 @@ def test_simpys_resources_stores_conditions_and_processes_work():
 
     _, run = played(handled_by(charge, times=(0, 0, 0), concurrency=3))
     assert moments(run, "ended") == [100, 200, 300]
+
+
+def preemptible(env, message):
+    """A second of work with what there is only one of; the second message is more urgent than the others."""
+    tool = env.shared.__dict__.setdefault("tool", simpy.PreemptiveResource(env))
+    left = 1 * SECOND
+    while left:
+        with tool.request(priority=message.id != 2) as turn:
+            try:
+                yield turn
+                yield env.timeout(left)
+                left = 0
+            except simpy.Interrupt as interrupt:
+                preempted: Any = interrupt.cause
+                left -= env.now - preempted.usage_since
+
+
+def test_a_handler_that_waits_is_interrupted_by_who_is_more_urgent_as_simpys_processes_are():
+    _, run = played(handled_by(preemptible, times=(0, 300), concurrency=2))
+    assert moments(run, "ended") == [1300, 2000]
+
+
+def test_an_interrupt_comes_in_the_middle_of_a_timeout_that_an_outage_has_made_longer():
+    scenario = handled_by(preemptible, times=(0, 300), concurrency=2)
+    scenario.outage("gc", "slow", whom="c", at="100ms", lasting="100ms", factor=3)
+    _, run = played(scenario)
+    assert moments(run, "ended") == [1300, 2000]  # by then it has used the tool for 300 ms, however much it got done
+
+
+def test_a_handler_that_is_held_hears_of_an_interrupt_when_it_goes_on():
+    heard = []
+
+    def charge(env, message):
+        if message.id == 1:
+            env.shared.first = env.active_process
+            try:
+                yield env.timeout("1s")
+            except simpy.Interrupt as interrupt:
+                heard.append((int(env.now) // 10**6, interrupt.cause))
+        else:
+            env.shared.first.interrupt("enough")
+
+    scenario = handled_by(charge, times=(0, 300))
+    scenario.consumer("d", queue="work", handler=charge)
+    scenario.outage("disk", "breakdown", whom="c", at="200ms", lasting="3s")
+    _, run = played(scenario)
+    assert heard == [(3200, "enough")]
+    assert moments(run, "ended") == [300, 3200]
+
+
+def test_a_crash_lets_the_next_one_have_what_a_handler_held_and_no_interrupt_reaches_it_any_more():
+    scenario = handled_by(preemptible, times=(0, 300))
+    scenario.consumer("d", queue="work", handler=preemptible, concurrency=2)
+    scenario.outage("deploy", "crash", whom="c", at="400ms", lasting="5s")
+    _, run = played(scenario)
+    assert moments(run, "started") == [0, 300, 400]  # the second one took the tool at 300 ms
+    assert moments(run, "interrupted") == [400]
+    assert moments(run, "ended") == [1300, 2300]
+
+
+def test_a_crash_gives_back_what_a_handler_has_of_a_resource():
+    """SimPy's own requests are not released when a generator is closed."""
+
+    def charge(env, _):
+        database = env.shared.__dict__.setdefault("database", simpy.Resource(env))
+        with database.request() as connection:
+            yield connection
+            yield env.timeout("500ms")
+
+    scenario = handled_by(charge, times=(0,))
+    scenario.outage("deploy", "crash", whom="c", at="200ms", lasting="1s")
+    _, run = played(scenario)
+    assert moments(run, "ended") == [1700]
+
+
+def test_a_run_of_a_handler_that_is_over_is_not_interrupted():
+    runs = []
+
+    def charge(env, _):
+        runs.append(env.active_process)
+        if len(runs) > 1:
+            assert [each.is_alive for each in runs] == [False, True]
+            runs[0].interrupt()
+        yield env.timeout("100ms")
+
+    _, run = played(handled_by(charge))
+    assert moments(run, "ended") == [100, 200]
 
 
 def test_each_replication_has_a_place_of_its_own_for_what_is_shared():
