@@ -10,11 +10,13 @@ from typing import Any
 
 from tests.naive import Run
 
+OF_MESSAGES = ("unsent", "unroutable", "republished")
 STEPS = {"Enqueued": (1, 0), "Delivered": (-1, 1), "Requeued": (1, -1), "Settled": (0, -1)}  # of ready and unacked
 
 
 def check_identities(run: Run, values: Mapping[str, float]) -> None:
     """All of them."""
+    check_time(run)
     check_messages(run, values)
     for queue in run.queues:
         check_flow(run, queue)
@@ -24,19 +26,38 @@ def check_identities(run: Run, values: Mapping[str, float]) -> None:
         check_work(run, group, values)
 
 
+def check_time(run: Run) -> None:
+    """It never runs backwards."""
+    times = [entry[3] if isinstance(entry, tuple) else entry.at for entry in run.tape]
+    known = [at for at in times if at is not None]
+    assert known == sorted(known)
+
+
 def check_messages(run: Run, values: Mapping[str, float]) -> None:
-    """Published = routed + unroutable, and each routed message becomes a copy, or a refusal, in each of its queues."""
-    published = [e for e in run.effects("Published") if e.at >= run.warmup and e.message_id not in run.carried]
-    routed = {effect.message_id for effect in published if effect.queues}
+    """Sent = routed + unroutable + unsent, however often published; a routed one becomes a copy, or a refusal, in each queue."""
+    published = [e for e in run.effects("Published") if sent_at(run, e) >= run.warmup and e.message_id not in run.carried]
+    first = [effect for effect in published if effect.message_id not in run.again]
+    routed = [effect for effect in first if effect.queues]
     n = values["messages.n"]
-    unsent, unroutable = (round(n * values[f"messages.{name}"]) if n else 0 for name in ("unsent", "unroutable"))
-    under_way = n - unsent - len(published)  # through a network
-    assert under_way == int(under_way) >= 0
-    assert len(published) == len(routed) + unroutable
-    first = [effect for kind in ("Enqueued", "Refused") for effect in run.effects(kind) if not effect.parent_id]
-    assert Counter(effect.message_id for effect in first) == Counter(
+    unsent, unroutable, again = (count(n * values[f"messages.{name}"]) if n else 0 for name in OF_MESSAGES)
+    assert n == len(first) + unsent
+    assert len(first) == len(routed) + unroutable
+    assert len(published) == len(first) + again
+    copies = [effect for kind in ("Enqueued", "Refused") for effect in run.effects(kind) if not effect.parent_id]
+    assert Counter(effect.message_id for effect in copies) == Counter(
         effect.message_id for effect in run.effects("Published") for _ in effect.queues
     )
+
+
+def sent_at(run: Run, published: Any) -> int:
+    """When the message was first sent, which may be earlier than it was published, or published again."""
+    return run.sent.get(run.again.get(published.message_id, published.message_id), int(published.at))
+
+
+def count(number: float) -> int:
+    """A whole number that went through a division."""
+    assert abs(number - round(number)) < 1e-6
+    return round(number)
 
 
 def check_flow(run: Run, queue: str) -> None:
@@ -95,16 +116,15 @@ def servers_of(run: Run, group: str) -> int:
 
 
 def check_applications(run: Run, queue: str, values: Mapping[str, float]) -> None:
-    """Duplicates = applications - distinct messages; without handlers whose connection was lost, and with it their copy."""
-    message = {effect.copy_id: run.original(effect.message_id) for effect in run.effects("Enqueued")}
-    here = {effect.copy_id for effect in run.effects("Enqueued") if effect.queue == queue}
-    copies = [copy for _, _, copy, _ in run.notices("applied")]
-    if run.warmup or any(copy not in message for copy in copies):
+    """Duplicates = applications - distinct messages, those by handlers whose connection was lost and with it their copy too."""
+    if run.warmup:
         return
-    applied = [message[copy] for copy in copies if copy in here]
+    here = {effect.copy_id: run.original(effect.message_id) for effect in run.effects("Enqueued") if effect.queue == queue}
+    copies = [run.orphans.get(copy, copy) for _, _, copy, _ in run.notices("applied")]
+    applied = [here[copy] for copy in copies if copy in here]
     assert values[f"{queue}.duplicates.n"] == len(applied)
     again = values[f"{queue}.duplicates"] * len(applied) if applied else 0
-    assert round(again) == len(applied) - len(set(applied))
+    assert count(again) == len(applied) - len(set(applied))
 
 
 def told(run: Run, queue: str) -> Iterable[tuple[Any, bool]]:

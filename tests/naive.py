@@ -23,6 +23,7 @@ from unittest.mock import patch
 import numpy as np
 
 from simbus.analysis.recorder import Recorder
+from simbus.analysis.told import Told
 from simbus.simulation.experiment import assembly
 from simbus.simulation.replication.driver import Driver
 from simbus.units import SECOND
@@ -45,6 +46,9 @@ class Run:
     tape: list[Any] = field(default_factory=list)
     staff: list[tuple[str, int, int]] = field(default_factory=list)  # group, change in its consumers, when
     carried: dict[int, int] = field(default_factory=dict)  # messages that carry on the obligation of a copy
+    again: dict[int, int] = field(default_factory=dict)  # messages that a publisher published before, under that id
+    sent: dict[int, int] = field(default_factory=dict)  # when a message was sent whose publisher tells
+    orphans: dict[int, int] = field(default_factory=dict)  # by the id of an attempt that nobody hears of, its copy
     joined: set[int] = field(default_factory=set)  # where on the tape a server takes or ends another copy of a batch
     takes: list[int] = field(default_factory=list)  # where on the tape each take of effects ends
     ledger: Ledger = field(default_factory=Ledger)
@@ -52,9 +56,15 @@ class Run:
     armed: int = 0  # the most wake-ups that stood in the calendar at once
 
     def original(self, message: int) -> int:
-        """The message that was published first, of one that carries it on."""
-        while message in self.carried:
-            message = next(e.message_id for e in self.effects("Enqueued") if e.copy_id == self.carried[message])
+        """The message that was published first, of one that carries it on or is it again."""
+        while message in self.carried or message in self.again:
+            message = self.again.get(message) or self.message_of(self.carried[message])
+        return message
+
+    def message_of(self, copy: int) -> int:
+        """The message of a copy, or of the copy that an orphan was."""
+        copy = self.orphans.get(copy, copy)
+        message: int = next(effect.message_id for effect in self.effects("Enqueued") if effect.copy_id == copy)
         return message
 
     def effects(self, kind: str) -> list[Any]:
@@ -87,7 +97,7 @@ class Noted(Recorder):
         super().ended(group, copy_id, now, servers)
 
     def interrupted(self, group: str, copy_id: int, now: int, servers: int = 1) -> None:
-        self.run.tape.append(("interrupted", group, copy_id, now))
+        self._note("interrupted", group, copy_id, now, servers)
         super().interrupted(group, copy_id, now, servers)
 
     def failed(self, group: str, copy_id: int) -> None:
@@ -105,6 +115,19 @@ class Noted(Recorder):
     def carried(self, copy_id: int, message_id: int) -> None:
         self.run.carried[message_id] = copy_id
         super().carried(copy_id, message_id)
+
+    def sent(self, message_id: int, sent_at: int, held: bool = False) -> Told:
+        self.run.sent[message_id] = sent_at
+        return super().sent(message_id, sent_at, held)
+
+    def sent_again(self, message_id: int, told: Told) -> None:
+        self.run.again[message_id] = told.message_id
+        super().sent_again(message_id, told)
+
+    def orphaned(self, copy_id: int) -> int:
+        orphan = super().orphaned(copy_id)
+        self.run.orphans[orphan] = copy_id
+        return orphan
 
 
 def _taped(runs: list[Run], message_ttl: Mapping[str, int]) -> type[Recorder]:

@@ -1,4 +1,4 @@
-"""The identities notice a wrong number. That they hold on random scenarios is tested in ``test_recorder``."""
+"""The identities notice a wrong number. That random scenarios keep them is in ``test_recorder`` and ``test_outages``."""
 
 import pytest
 
