@@ -29,8 +29,8 @@ class Broker(Protocol):
     def next_deadline(self) -> int | None:
         """When it wants to be woken, in nanoseconds: may be early, never late; None if never."""
 
-    def advance(self, now: int) -> None:
-        """Tell the time; never backwards and never past ``next_deadline`` (ValueError)."""
+    def advance(self, now: int) -> bool:
+        """Tell the time, never backwards and never past ``next_deadline`` (ValueError); whether something has fallen due."""
 
     def take_effects(self) -> list[Effect]:
         """What happened since the last call, in order; a destructive read, for the one driver only."""
@@ -163,6 +163,7 @@ class Discipline:
         in_order: whether it serves its consumers alike and in order of arrival, and nothing else limits it.
         priorities: how many above 0 it tells apart; of those that wait it serves the highest first, each in order of arrival.
         alone: whether it serves one consumer only, as long as that one stays.
+        patience: nanoseconds after which it takes back what a consumer that held nothing before has not settled; None: never.
     """
 
     max_length: int | None = None
@@ -171,6 +172,7 @@ class Discipline:
     in_order: bool = True
     priorities: int = 0
     alone: bool = False
+    patience: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,9 +2,9 @@
 
 import pytest
 
-from simbus.effects import Confirmed, Removed
+from simbus.effects import ChannelTimedOut, Confirmed, Removed
 from simbus.rabbitmq.broker import Broker
-from simbus.rabbitmq.effects import ChannelTimedOut, ConsumerCancelled
+from simbus.rabbitmq.effects import ConsumerCancelled
 from simbus.units import MILLISECOND, MINUTE
 from tests.brokers import TYPES, consumer, declare, delivered, get, new_channel, publish, ready, walk
 

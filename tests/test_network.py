@@ -8,7 +8,7 @@ from simbus.simulation.file import read_scenario
 from simbus.simulation.model.networks import NetworkSpec
 from simbus.simulation.model.streams import Streams
 from simbus.simulation.replication.network import RETRANSMISSION, Network
-from tests.test_outages import moments, played, small
+from tests.small import moments, played, small
 
 # Latency
 

@@ -6,9 +6,9 @@ import pika
 import pytest
 
 from simbus import RabbitMQ
+from simbus.effects import ChannelTimedOut
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
-from simbus.rabbitmq.effects import ChannelTimedOut
 from simbus.rabbitmq.errors import ChannelError
 from simbus.units import MINUTE, SECOND
 from tests.brokers import consumer, declare, get, new_channel, publish, ready, walk

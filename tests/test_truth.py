@@ -187,6 +187,12 @@ def unacknowledged(share):
     return scenario
 
 
+def patient(timeout, concurrency):
+    """A message an hour, so that it finds an idle channel, whose minutes begin with it; what is taken back finds another one."""
+    service = "exponential 1min"
+    return one_queue("constant_rate 1/h", service, {"consumer_timeout": timeout}, concurrency=concurrency)
+
+
 def back_off(arrivals, failure, backoff, attempts=4, **parts):
     return one_queue(arrivals, failure=failure, retry=f"requeue attempts={attempts} backoff='{backoff}'", **parts)
 
@@ -396,6 +402,26 @@ TRUTHS = {
         unreliable("connection-loss", mtbf="exponential 10s", mttr="constant 1us"),
         {"work.duplicates": 1 / 11, "work.depth.mean": 0.66 + 0.6**2 * 2.62 / (2 * (1 - 0.66))},
         duration="2h",
+    ),
+    # 21b, a timeout of acknowledgements. The broker looks once a minute, so 90 s are two minutes to it. Where there are handlers
+    # enough, each delivery is late with probability exp(-mu tau). One handler alone still has what is left of the last attempt to
+    # do, which nobody will hear of: two exponential times have to be over, and are not with probability exp(-mu tau)(1 + mu tau).
+    **{
+        f"a timeout of {timeout}, seen after {minutes} min": Truth(
+            patient(timeout, concurrency=20),
+            {"work.deliveries.mean": 1 / (1 - math.exp(-minutes)), "work.duplicates": math.exp(-minutes)},
+            within=within,
+            duration="2000h",
+            warmup="0s",
+        )
+        for timeout, minutes, within in (("90s", 2, 0.15), ("5min", 5, 0.3))
+    },
+    "a timeout of one handler": Truth(
+        patient("90s", concurrency=1),
+        {"work.deliveries.mean": 1 + math.exp(-2) / (1 - 3 * math.exp(-2))},
+        within=0.05,
+        duration="2000h",
+        warmup="0s",
     ),
     "crashes": Truth(
         unreliable("crash", mtbf="exponential 10s", mttr="constant 1us"),

@@ -11,18 +11,13 @@ from hypothesis import strategies as st
 import simbus
 from simbus import MILLISECOND, SECOND, Environment, PermanentFailure, Scenario, TransientFailure, simulate
 from simbus.errors import ScenarioError, UnitError
-from simbus.simulation.model.replays import Replay
 from simbus.units import Nanoseconds, duration
-from tests.test_outages import moments, played
+from tests.small import moments, played, small
 
 
 def handled_by(handler, times=(0, 0), **consumer):
     """Messages at these milliseconds, handled by code."""
-    scenario = Scenario("code", run={"duration": "10s"})
-    scenario.queue("work")
-    scenario.publisher("web", to="work", arrivals=Replay("x", 1.0, "order", tuple(time * 10**6 for time in times)))
-    scenario.consumer("c", queue="work", handler=handler, **consumer)
-    return scenario
+    return small(times, handler=handler, **consumer)
 
 
 def half_a_second(env, _):

@@ -191,8 +191,8 @@ class Broker(Administration):
 
     # Time and effects
 
-    def advance(self, now: int) -> None:
-        """Tell the time, in nanoseconds, and do what falls due.
+    def advance(self, now: int) -> bool:
+        """Tell the time, in nanoseconds, and do what falls due; whether anything has.
 
         Raises:
             TypeError: when it is not an int; a float or a NumPy int would creep into every time that follows.
@@ -206,8 +206,9 @@ class Broker(Administration):
         deadline, sweep = node.deadlines.next, node.sweeps.next
         if (deadline is not None and now >= deadline) or (sweep is not None and now >= sweep):
             self._meet_deadlines(now)
-        else:
-            node.now = now
+            return True
+        node.now = now
+        return False
 
     def _meet_deadlines(self, now: int) -> None:
         node, deadline = self._node, self.next_deadline

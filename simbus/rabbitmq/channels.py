@@ -14,10 +14,10 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from simbus.effects import Delivered, bare
+from simbus.effects import ChannelTimedOut, Delivered, bare
 from simbus.rabbitmq.arguments import check_consumer_arguments
 from simbus.rabbitmq.consumers import Consumer, Limiter
-from simbus.rabbitmq.effects import ChannelTimedOut, ConsumerEnded, ConsumerStarted
+from simbus.rabbitmq.effects import ConsumerEnded, ConsumerStarted
 from simbus.rabbitmq.errors import (
     ChannelError,
     ConnectionError,  # noqa: A004 - AMQP's word

@@ -153,23 +153,6 @@ class ConsumerEnded:
 
 
 @dataclass(slots=True)
-class ChannelTimedOut:
-    """The broker closed a channel because a delivery has stayed unacked for too long; ``number`` is the client's."""
-
-    at: int
-    channel: int
-    connection: str
-    number: int
-    reason: str
-    message_id: ClassVar[int] = 0
-    copy_id: ClassVar[int] = 0
-
-    def describe(self) -> str:
-        """``channel 1 of 127.0.0.1:40312 (billing) closed: 406 PRECONDITION_FAILED - delivery acknowledgement ... timed out``."""
-        return f"channel {self.number} of {self.connection} closed: {self.reason}"
-
-
-@dataclass(slots=True)
 class ConnectionOpened:
     """A client was let in; ``connection`` is its name."""
 

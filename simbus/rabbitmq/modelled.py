@@ -20,6 +20,7 @@ from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.imported import set_policies
 from simbus.rabbitmq.messages import LONGEST_TTL_MS, Message, Properties
 from simbus.rabbitmq.options import declare_topology
+from simbus.rabbitmq.timeouts import NEVER, found_overdue
 from simbus.rabbitmq.versions import V4_0
 from simbus.units import MILLISECOND, duration_text
 
@@ -57,7 +58,7 @@ class _Client:
 
 
 class Subscription(_Client):
-    """One consumer."""
+    """One consumer. What it says on a channel that the broker closes at that very instant nobody hears."""
 
     __slots__ = ("_tag",)
 
@@ -67,19 +68,23 @@ class Subscription(_Client):
 
     def accept(self, delivery_tag: int, multiple: bool = False) -> None:
         """basic.ack."""
-        self._verbs.ack(delivery_tag, multiple=multiple)
+        if not self._verbs.closed:
+            self._verbs.ack(delivery_tag, multiple=multiple)
 
     def reject(self, delivery_tag: int) -> None:
         """basic.reject without requeue: dead-lettered or discarded."""
-        self._verbs.reject(delivery_tag, requeue=False)
+        if not self._verbs.closed:
+            self._verbs.reject(delivery_tag, requeue=False)
 
     def requeue(self, delivery_tag: int) -> None:
         """basic.nack with requeue."""
-        self._verbs.nack(delivery_tag)
+        if not self._verbs.closed:
+            self._verbs.nack(delivery_tag)
 
     def cancel(self) -> None:
         """basic.cancel."""
-        self._verbs.cancel(self._tag)
+        if not self._verbs.closed:
+            self._verbs.cancel(self._tag)
 
 
 class Publisher(_Client):
@@ -119,7 +124,7 @@ class Publisher(_Client):
 def build(topology: dialect.Topology, draw: Draw | None = None) -> Broker:
     """A broker with that topology; ScenarioError names the entity that it refuses, or an unknown version.
 
-    A modelled handler may take its time.
+    A modelled handler may take its time, unless a queue or a policy says for how long.
     """
     try:
         broker = Broker(consumer_timeout=None, version=topology.version or V4_0.name, draw=draw)
@@ -211,8 +216,9 @@ def declare(broker: dialect.Broker, topology: dialect.Topology) -> None:
 
 def discipline(broker: dialect.Broker, queue: str) -> dialect.Discipline:
     """What its arguments and policies make of a queue."""
-    options = cast(Broker, broker).vhost().queues[queue].options
-    special = (options.max_length_bytes, options.expires, options.delivery_limit)
+    found = cast(Broker, broker).vhost().queues[queue]
+    options, patience = found.options, None if found.patience == NEVER else found_overdue(found.patience)
+    special = (options.max_length_bytes, options.expires, options.delivery_limit, patience)
     return dialect.Discipline(
         max_length=options.max_length,
         refuses=options.overflow != "drop-head",
@@ -220,6 +226,7 @@ def discipline(broker: dialect.Broker, queue: str) -> dialect.Discipline:
         in_order=options.type == "classic" and not any(special),
         alone=bool(options.single_active_consumer),
         priorities=options.max_priority or 0,
+        patience=patience,
     )
 
 

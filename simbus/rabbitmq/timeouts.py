@@ -73,6 +73,11 @@ class Watch:
         return self.first(delivered_at + entry.queue.patience, max(delivered_at, self.changed))
 
 
+def found_overdue(timeout: int) -> int:
+    """How long after it has come to an idle channel a delivery is found overdue."""
+    return Watch(0, lambda: None).first(timeout, 0)
+
+
 def timed_out(channel: int, timeout: int) -> str:
     """What RabbitMQ says to a channel of which a delivery has waited for too long; its number is the client's."""
     return (

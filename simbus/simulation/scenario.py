@@ -508,7 +508,7 @@ class Scenario:
         for name in self.publishers:
             self._check_publisher(name, broker)
         if run:
-            self._check_run()
+            self._check_run(broker)
 
     def check(self) -> Check:
         """What can be told before it runs: how busy consumers will be, retries counted, and what will not work as it is meant.
@@ -586,7 +586,7 @@ class Scenario:
         except SimbusError as error:
             raise ScenarioError(at, str(error)) from None
 
-    def _check_run(self) -> None:
+    def _check_run(self, broker: Broker) -> None:
         if not self.publishers:
             raise ScenarioError("publishers", 'nothing publishes; add [publishers.orders] with arrivals = "poisson 20/s"')
         endless = [dotted("publishers", name) for name, each in self.publishers.items() if not each.arrivals.finite]
@@ -595,6 +595,7 @@ class Scenario:
             raise ScenarioError("run.duration", f"is missing, and the arrivals of {endless[0]} never end; {remedy}")
         if self.run.duration is None:
             self._check_that_retries_end()
+            self._check_that_deliveries_end(broker)
         if self.run.antithetic and self.run.replications % 2:
             raise ScenarioError("run.antithetic", f"needs pairs, and {self.run.replications} replications are odd; add one")
         if self.run.precision is not None and self.run.replications > self.run.max_replications:
@@ -612,6 +613,15 @@ class Scenario:
             if any(failure.transient == 1 for failure in failures) and consumer.retry.attempts is None:
                 problem = "every attempt fails and attempts have no end, so the run has none; write retry.attempts, or a duration"
                 raise ScenarioError(dotted("consumers", name), problem)
+
+    def _check_that_deliveries_end(self, broker: Broker) -> None:
+        """What is always taken back before it is done comes again for ever."""
+        for name, consumer in self.consumers.items():
+            patience, service = self._model().discipline(broker, consumer.queue).patience, consumer.service
+            if patience is not None and not service.scv and service.mean > patience and not consumer.acknowledge.auto:
+                takes, waits = duration_text(round(service.mean)), duration_text(patience)
+                problem = f"every attempt takes {takes}, and after {waits} its queue takes it back, so the run has no end"
+                raise ScenarioError(dotted("consumers", name), f"{problem}; let the queue wait for longer, or write a duration")
 
 
 def _check_name(at: str, name: object) -> None:

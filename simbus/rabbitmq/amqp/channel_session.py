@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar, Protocol
 
-from simbus.effects import Confirmed, Delivered, Effect
+from simbus.effects import ChannelTimedOut, Confirmed, Delivered, Effect
 from simbus.rabbitmq.amqp import refusals
 from simbus.rabbitmq.amqp.actions import closes_channel
 from simbus.rabbitmq.amqp.codec import (
@@ -38,7 +38,7 @@ from simbus.rabbitmq.amqp.operations import Scene, name_when_said
 from simbus.rabbitmq.amqp.verbs import VERBS
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.connections import Connection
-from simbus.rabbitmq.effects import ChannelClosed, ChannelTimedOut, ConsumerCancelled, Returned
+from simbus.rabbitmq.effects import ChannelClosed, ConsumerCancelled, Returned
 from simbus.rabbitmq.errors import ChannelError, RabbitMQError
 from simbus.rabbitmq.messages import NO_PROPERTIES, Properties
 from simbus.rabbitmq.publishing import check_message_size

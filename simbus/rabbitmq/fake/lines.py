@@ -7,12 +7,11 @@ who develops a client: who did what with which queue, and what became of each me
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from simbus.effects import Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled
+from simbus.effects import ChannelTimedOut, Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled
 from simbus.log import Line, Word
 from simbus.rabbitmq.effects import (
     Blocked,
     ChannelClosed,
-    ChannelTimedOut,
     ConnectionClosed,
     ConnectionOpened,
     ConnectionRefused,

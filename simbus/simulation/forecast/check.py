@@ -48,6 +48,7 @@ def cautions(scenario: System, offered: Load) -> list[Caution]:
         *_without_consumer(scenario, offered),
         *dead_letters.cautions(scenario),
         *prefetch.cautions(scenario, offered),
+        *_taken_back(scenario),
         *_never(scenario),
         *_unanswerable(scenario, asked),
         *_too_short(scenario, asked, offered),
@@ -99,6 +100,21 @@ def _without_consumer(scenario: System, offered: Load) -> Iterator[Caution]:
         if queue not in served and queue not in offered.passing:
             problem = f"{rate:.3g} messages arrive a second and no one consumes them, so they count as lost (unconsumed)"
             yield Caution(dotted("queues", queue), problem, "add a consumer if that is not meant")
+
+
+def _taken_back(scenario: System) -> Iterator[Caution]:
+    """Deliveries that are held for longer than their queue has patience, by a handler or in the buffer before it."""
+    kind = dialects.load(scenario.dialect)
+    broker = kind.build(scenario.topology)
+    for name, consumer in at_work(scenario).items():
+        patience = kind.discipline(broker, consumer.queue).patience
+        full = max(1.0, (consumer.prefetch or 1) / consumer.concurrency)
+        held = consumer.service.mean * full
+        if patience is not None and held > patience and not consumer.acknowledge.auto:
+            what, smaller = ("a full prefetch", "take a smaller prefetch, ") if full > 1 else ("a delivery", "")
+            takes, waits = format_duration(held), format_duration(patience)
+            problem = f"{what} is held for {takes} on average, and after {waits} its queue takes it back, to be handled again"
+            yield Caution(dotted("consumers", name), problem, f"{smaller}make handlers faster, or let the queue wait for longer")
 
 
 def _never(scenario: System) -> Iterator[Caution]:

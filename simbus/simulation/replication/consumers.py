@@ -10,7 +10,7 @@ from math import prod
 
 from simbus.dialect import Subscription
 from simbus.effects import Delivered
-from simbus.simulation.replication.driver import Driver
+from simbus.simulation.replication.driver import Driver, Entry
 from simbus.simulation.replication.servers import Handler, Server
 from simbus.simulation.replication.settling import verbs
 
@@ -76,7 +76,7 @@ class Consumer:
         self.subscription = subscription
         self.verbs = verbs(self.driver, subscription, self._usual.acknowledge)
         if subscription.channel:
-            self.driver.attach(subscription.channel, self)
+            self.driver.attach(subscription.channel, self, self.hang_up)
 
     def _disconnect(self) -> None:
         self.verbs.forget()
@@ -219,6 +219,19 @@ class Consumer:
         self._cut -= 1
         if not self._cut and not self._stopping:
             self._connect(self._subscribe())
+
+    def hang_up(self) -> None:
+        """The broker has closed its channel; it begins to consume again at once, on a new one, with its servers as they are.
+
+        Called before it is seen that what was held goes back. Who is behind a network hears of it at once, too.
+        """
+        self.disconnect()
+        self.driver.enter(Entry(self._come_back), 0)
+
+    def _come_back(self, _: Entry) -> None:
+        self.driver.now()
+        self.reconnect()
+        self.driver.react()
 
     def crash(self, applied: Callable[[], bool]) -> None:
         """The process dies.

@@ -19,10 +19,13 @@ import simpy
 from simpy.events import NORMAL
 
 from simbus.dialect import Broker
-from simbus.effects import Confirmed, Delivered, Effect
+from simbus.effects import ChannelTimedOut, Confirmed, Delivered, Effect
 
 LAST = NORMAL + 1
 """The priority of what is to see all else of its instant."""
+
+
+_NO_MORE: list[Effect] = []
 
 
 class Observer(Protocol):
@@ -137,6 +140,8 @@ class Driver:
         self._receivers: dict[int, Receiver] = {}
         self._attached: dict[int, Receiver] = {}
         self._routes: dict[int, Callable[[Receiver], Receiver]] = {}
+        self._ends: dict[int, Callable[[], None]] = {}
+        self._due = False  # whether time alone may have caused something
         self._armed: list[int] = []  # when wake-ups will come, the next one last
         self._originals: dict[int, int] = {}  # of messages that were published again
         self._until: int | None = None
@@ -165,9 +170,11 @@ class Driver:
         """Who will be attached to a channel is behind something; ``through`` makes it of them."""
         self._routes[channel] = through
 
-    def attach(self, channel: int, receiver: Receiver) -> None:
-        """Hand what the broker sends on a channel to ``receiver``."""
+    def attach(self, channel: int, receiver: Receiver, ended: Callable[[], None] | None = None) -> None:
+        """Hand what the broker sends on a channel to ``receiver``, and call ``ended`` when the broker closes it."""
         through = self._routes.get(channel)
+        if ended is not None:
+            self._ends[channel] = ended
         self._attached[channel] = receiver
         self._receivers[channel] = receiver if through is None else through(receiver)
 
@@ -182,26 +189,46 @@ class Driver:
         self._receivers[channel] = NOBODY
         self._attached.pop(channel, None)
         self._routes.pop(channel, None)
+        self._ends.pop(channel, None)
 
     def now(self) -> int:
         """Tell the broker the calendar's time, and answer it."""
         now: int = self.env._now  # noqa: SLF001 - env.now without the call of a property
-        self.broker.advance(now)
+        if self.broker.advance(now):
+            self._due = True
         return now
 
     def react(self) -> None:
         """Take what the last verb caused: record it, hand out deliveries and confirms, arm the wake-up."""
         broker = self.broker
         effects = broker.take_effects()
-        if effects:
+        while effects:
+            later = self._from_next_end(effects) if self._due else _NO_MORE
             self.observer.take(effects)
             for effect in effects:
                 if type(effect) is Delivered or type(effect) is Confirmed:
                     self._receivers[effect.channel].receive(effect)
+            effects = later
         deadline = broker.next_deadline
         if deadline is not None and (not self._armed or deadline < self._armed[-1]):
             self._armed.append(deadline)
             self.enter(Entry(self._wake), deadline - self.env.now)
+
+    def _from_next_end(self, effects: list[Effect]) -> list[Effect]:
+        """Cut effects off before the next channel that the broker has closed, and answer with the rest.
+
+        Whose channel they begin with hears of it before what comes of that is seen.
+        """
+        first = effects[0]
+        if type(first) is ChannelTimedOut and first.channel in self._ends:
+            self._ends[first.channel]()
+        for place in range(1, len(effects)):
+            if type(effects[place]) is ChannelTimedOut:
+                later = effects[place:]
+                del effects[place:]
+                return later
+        self._due = False
+        return []
 
     def _wake(self, _: Entry) -> None:
         self._armed.pop()
