@@ -13,9 +13,9 @@ from simbus.errors import MissingExtra
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``simbus`` with these arguments, by default those of the process; the exit code."""
     try:
-        from simbus import commands
+        from simbus.commands import main
 
-        return commands.execute(arguments)
+        return main.execute(arguments)
     except ModuleNotFoundError as error:
         library = (error.name or "").partition(".")[0]
         if library in {"", "simbus"}:  # a fault of our own, which no extra would mend

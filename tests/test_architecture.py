@@ -88,7 +88,7 @@ ROOMS = {
         ("simbus.testing", "simbus.testing.*"), below=(*SHARED, "rabbitmq model", "rabbitmq fake"), names_dialects=True
     ),
     "cli": Room(
-        ("simbus.cli", "simbus.commands"),
+        ("simbus.cli", "simbus.commands", "simbus.commands.*"),
         below=(*SHARED, "serve", "analysis", "forecast", "scenario", "experiment"),
         names_dialects=True,
     ),

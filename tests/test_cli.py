@@ -10,7 +10,7 @@ import pytest
 from click.testing import CliRunner
 
 from simbus.cli import main
-from simbus.commands import simbus
+from simbus.commands.main import simbus
 from simbus.simulation.model.specs import ConsumerSpec, keys
 
 SCENARIOS = Path(__file__).resolve().parent.parent / "scenarios"

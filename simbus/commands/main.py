@@ -1,0 +1,53 @@
+"""The group of all commands, and how it is called: a code for the process, a line for each complaint.
+
+A new command is a file of its own beside this one and a word in ``COMMANDS``, which is also the order of the help.
+"""
+
+from collections.abc import Sequence
+
+import click
+
+from simbus.commands import check, fit, run, serve
+from simbus.commands.shared import BAD_INPUT, HOLDS, BadInput
+
+COMMANDS = (
+    run.run,
+    check.check,
+    fit.fit,
+    serve.serve,
+)
+
+
+def execute(arguments: Sequence[str] | None = None) -> int:
+    """Run the command that the arguments ask for; the exit code. KeyboardInterrupt when the user wants out."""
+    try:
+        code = simbus.main(arguments, prog_name="simbus", standalone_mode=False)
+    except click.Abort:
+        raise KeyboardInterrupt from None
+    except click.ClickException as error:
+        BadInput(_with_hint(error)).show()
+        return BAD_INPUT
+    return code if isinstance(code, int) else HOLDS
+
+
+def _with_hint(error: click.ClickException) -> str:
+    """Click's complaint about the arguments, and where to read more."""
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"{error.format_message()} Try: {context.command_path} --help" if context else error.format_message()
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, invoke_without_command=True)
+@click.version_option(package_name="simbus", prog_name="simbus", message="%(prog)s %(version)s")
+@click.pass_context
+def simbus(context: click.Context) -> None:
+    """A message broker on a clock that you control.
+
+    A scenario file describes a system of publishers, queues and consumers, and what is expected of it. CHECK tells whether it
+    can be run and what will not work; RUN simulates it and tells whether the expectations hold. SERVE is a broker for clients.
+    """
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
+
+
+for _command in COMMANDS:
+    simbus.add_command(_command)
