@@ -10,6 +10,7 @@ What a run shows beside its numbers is a tape of all that happened (``naive.Run`
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from simbus.analysis.replication import Replication
 from simbus.simulation.experiment.assembly import run_replication
 from simbus.simulation.model.replays import Replay
 from simbus.simulation.scenario import Scenario
@@ -39,11 +40,27 @@ def small(
     return scenario
 
 
-def played(scenario: Scenario, seed: int = 1) -> tuple[dict[str, float], Run]:
-    """One replication's numbers and its tape; the broker and the ledger are checked on the way."""
+def orders(**run: Any) -> Scenario:
+    """Twenty orders a second and two clerks: something to look at results of. ``run`` has the settings of the run."""
+    scenario = Scenario("shop", run=run)
+    scenario.queue("orders")
+    scenario.publisher("web", to="orders", arrivals="poisson 20/s")
+    scenario.consumer("clerk", queue="orders", count=2, prefetch=1, service="exponential 60ms")
+    scenario.expect("orders.wait.mean < 1s")
+    return scenario
+
+
+def taped(scenario: Scenario, seed: int = 1) -> tuple[Replication, Run]:
+    """One replication and its tape; the broker and the ledger are checked on the way."""
     with watched() as runs:
         replication = run_replication(scenario, seed, 0)
-    return replication.values, runs[0]
+    return replication, runs[0]
+
+
+def played(scenario: Scenario, seed: int = 1) -> tuple[dict[str, float], Run]:
+    """As :func:`taped`, of the replication its numbers alone."""
+    replication, run = taped(scenario, seed)
+    return replication.values, run
 
 
 def moments(run: Run, what: str, unit: int = MILLISECOND) -> list[float]:

@@ -23,8 +23,8 @@ from simbus.simulation.model.distributions import (
     weibull,
 )
 from simbus.simulation.model.streams import Streams, draws
-from simbus.simulation.scenario import Scenario
 from simbus.units import SECOND
+from tests.small import orders
 
 LAWS: dict[str, tuple[Distribution, Any]] = {
     "exponential": (exponential("1s"), stats.expon()),
@@ -41,12 +41,7 @@ def pair(entity="a", purpose="x", seed=7):
 
 @pytest.fixture
 def shop():
-    made = Scenario("shop", run={"duration": "20s", "replications": 20, "seed": 5})
-    made.queue("orders")
-    made.publisher("web", to="orders", arrivals="poisson 20/s")
-    made.consumer("clerk", queue="orders", count=2, prefetch=1, service="exponential 60ms")
-    made.expect("orders.wait.mean < 1s")
-    return made
+    return orders(duration="20s", replications=20, seed=5)
 
 
 def test_an_odd_replication_mirrors_the_even_one_before_it_exactly():

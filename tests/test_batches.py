@@ -8,17 +8,12 @@ import pytest
 from simbus.analysis.batches import batch_means, correlated, of_level, of_observations
 from simbus.analysis.estimates import student_t
 from simbus.simulation.experiment.experiment import simulate
-from simbus.simulation.scenario import Scenario
+from tests.small import orders
 
 
 @pytest.fixture
 def shop():
-    made = Scenario("shop")
-    made.queue("orders")
-    made.publisher("web", to="orders", arrivals="poisson 20/s")
-    made.consumer("clerk", queue="orders", count=2, prefetch=1, service="exponential 60ms")
-    made.expect("orders.wait.mean < 1s")
-    return made
+    return orders()
 
 
 def test_batches_are_equally_large_and_the_rest_is_left_out_at_the_beginning():

@@ -7,37 +7,25 @@ from scipy.optimize import brentq
 
 from simbus import Scenario, simulate
 from simbus.errors import ScenarioError
-from simbus.simulation.experiment.assembly import run_replication
 from simbus.simulation.forecast.check import utilisation
-from simbus.simulation.model.replays import Replay
 from simbus.theory import GM1
-from simbus.units import MILLISECOND
-from tests.naive import watched
+from tests.small import moments, played, small
 
 
 def batches(at=(0,), batch=None, **consumer):
     """Messages at the given milliseconds."""
-    made = Scenario("batches", run={"duration": "60s"})
-    made.queue("work")
-    made.publisher("web", to="work", arrivals=Replay("x", 1.0, "order", tuple(each * MILLISECOND for each in at)))
-    made.consumer("c", queue="work", batch=batch or {"size": 3, "within": "500ms"}, **{"service": "constant 1s", **consumer})
-    return made
-
-
-def tape_of(made, seed=1):
-    with watched() as runs:
-        replication = run_replication(made, seed, 0)
-    return runs[0], replication.values
+    batch = batch or {"size": 3, "within": "500ms"}
+    return small(at, lasting="60s", batch=batch, **{"service": "constant 1s", **consumer})
 
 
 def starts(tape):
     """When batches begin, in milliseconds, and how many messages are in each."""
-    times = [now // MILLISECOND for _, _, _, now in tape.notices("started")]
+    times = moments(tape, "started")
     return [(at, times.count(at)) for at in sorted(set(times))]
 
 
 def test_a_free_server_takes_a_full_batch_at_once_and_what_there_is_when_it_has_waited():
-    tape, values = tape_of(batches(at=(0, 0, 0, 0, 5000, 5100, 9000, 9100, 9200)))
+    values, tape = played(batches(at=(0, 0, 0, 0, 5000, 5100, 9000, 9100, 9200)))
     assert starts(tape) == [(0, 3), (1500, 1), (5500, 2), (9200, 3)]
     assert values["work.service.mean"] == 1
     assert values["work.utilisation"] == values["consumers.c.utilisation"] == pytest.approx(4 / 60)  # one server a batch
@@ -45,12 +33,12 @@ def test_a_free_server_takes_a_full_batch_at_once_and_what_there_is_when_it_has_
 
 def test_without_a_time_a_batch_is_what_is_there_at_that_instant():
     """Three that come together are one batch, though the broker delivers them one by one."""
-    assert starts(tape_of(batches(at=(0, 0, 0, 100, 200), batch={"size": 10}))[0]) == [(0, 3), (1000, 2)]
+    assert starts(played(batches(at=(0, 0, 0, 100, 200), batch={"size": 10}))[1]) == [(0, 3), (1000, 2)]
 
 
 def test_messages_of_a_batch_succeed_and_fail_by_themselves_and_are_settled_together(seed):
     made = batches(at=(0,) * 600, batch={"size": 20, "within": "1s"}, failure={"permanent": 0.5}, service="constant 100ms")
-    tape, values = tape_of(made, seed)
+    values, tape = played(made, seed)
     assert values["work.loss.rejected"] == pytest.approx(0.5, abs=0.1)
     ends = [effect.at for kind in ("Settled", "Removed") for effect in tape.effects(kind)]
     assert all(ends.count(at) == 20 for at in ends)
@@ -58,13 +46,13 @@ def test_messages_of_a_batch_succeed_and_fail_by_themselves_and_are_settled_toge
 
 def test_each_message_may_take_time_besides_that_of_the_batch():
     made = batches(at=(0, 0, 0, 0), batch={"size": 3, "each": "constant 200ms"})
-    assert {now // MILLISECOND for _, _, _, now in tape_of(made)[0].notices("ended")} == {1600, 2800}
+    assert set(moments(played(made)[1], "ended")) == {1600, 2800}
     assert utilisation(made.with_("publishers.web.arrivals", "poisson 1/s")) == pytest.approx({"c": 1.6 / 3})
 
 
 def test_a_prefetch_below_the_size_of_a_batch_makes_every_batch_wait_and_lessens_what_is_finished():
     made = batches(at=(0,) * 4, prefetch=2)
-    assert starts(tape_of(made)[0]) == [(500, 2), (2000, 2)]
+    assert starts(played(made)[1]) == [(500, 2), (2000, 2)]
     assert utilisation(made.with_("publishers.web.arrivals", "poisson 1/s")) == pytest.approx({"c": 0.5})
 
 

@@ -6,9 +6,9 @@ from simbus import Scenario
 from simbus.errors import ScenarioError
 from simbus.simulation.experiment.assembly import run_replication
 from simbus.simulation.forecast.check import utilisation
-from simbus.simulation.model.replays import Replay
 from simbus.simulation.replication.memory import Endless, Window
 from simbus.units import SECOND
+from tests.small import arriving
 
 
 def test_a_message_is_remembered_for_the_window_and_as_long_as_there_is_room():
@@ -33,7 +33,7 @@ def crashing(**more):
     """A message a second, applied at once; the consumer crashes at 10.5 s with the third acknowledgement of ten outstanding."""
     made = Scenario("twice", run={"duration": "60s"})
     made.queue("work")
-    made.publisher("web", to="work", arrivals=Replay("x", 1.0, "order", tuple(second * SECOND for second in range(30))))
+    made.publisher("web", to="work", arrivals=arriving(range(30), SECOND))
     made.consumer("c", queue="work", service="constant 100ms", acknowledge={"multiple": 8, "within": "50s"}, **more)
     made.outage("crash", what="crash", whom="c", at="10500ms", lasting="1s")
     return run_replication(made, 1, 0).values

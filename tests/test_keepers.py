@@ -4,12 +4,10 @@ import pytest
 
 from simbus import Scenario, simulate
 from simbus.errors import ScenarioError
-from simbus.simulation.experiment.assembly import run_replication
 from simbus.simulation.forecast.check import utilisation
 from simbus.simulation.model.failures import Budget, Retry, Tokens, delay_queue, linear_backoff, parse_retry
-from simbus.simulation.model.replays import Replay
 from simbus.units import SECOND
-from tests.naive import watched
+from tests.small import moments, played, small
 
 DELAY_QUEUE = {"how": "delay-queue", "attempts": 3, "backoff": "exponential 5s"}
 DELAYED = {**DELAY_QUEUE, "how": "delayed-exchange"}
@@ -17,26 +15,18 @@ DELAYED = {**DELAY_QUEUE, "how": "delayed-exchange"}
 
 def again(retry, at=(1,), failure=1, **more):
     """Messages at the given seconds, a second of work each, that are tried again by way of the broker."""
-    made = Scenario("again", run={"duration": "60s"})
+    queue = {"dead_letter_exchange": "", "dead_letter_routing_key": "dead", **more.pop("queue", {})}
+    made = small(at, "constant 1s", queue, unit=SECOND, lasting="60s", failure=failure, retry=retry, **more)
     made.queue("dead")
-    made.queue("work", dead_letter_exchange="", dead_letter_routing_key="dead", **more.pop("queue", {}))
-    made.publisher("web", to="work", arrivals=Replay("x", 1.0, "order", tuple(each * SECOND for each in at)))
-    made.consumer("c", queue="work", service="constant 1s", failure=failure, retry=retry, **more)
     made.validate()
     return made
-
-
-def run(made, seed=1):
-    with watched() as runs:
-        replication = run_replication(made, seed, 0)
-    return runs[0], replication.values
 
 
 @pytest.mark.parametrize("retry", [DELAY_QUEUE, DELAYED], ids=lambda retry: retry["how"])
 def test_a_message_waits_in_the_broker_and_comes_back_until_its_attempts_are_used_up(retry):
     """Handled at 1 s, then 5 s after 2 s, then 10 s after 8 s; the third failure rejects it."""
-    tape, values = run(again(retry))
-    assert [now / SECOND for _, _, _, now in tape.notices("started")] == [1, 7, 18]
+    values, tape = played(again(retry))
+    assert moments(tape, "started", SECOND) == [1, 7, 18]
     assert [(effect.cause, effect.at / SECOND) for effect in tape.effects("Removed") if effect.queue == "work"] == [
         ("rejected", 19)
     ]
@@ -47,12 +37,12 @@ def test_a_message_waits_in_the_broker_and_comes_back_until_its_attempts_are_use
 
 def test_delay_queues_are_declared_for_each_back_off_and_stand_beside_the_others():
     made = again(DELAY_QUEUE)
-    assert list(made.topology.queues) == ["dead", "work", "work.retry.5s", "work.retry.10s"]
-    _, values = run(made)
+    assert list(made.topology.queues) == ["work", "dead", "work.retry.5s", "work.retry.10s"]
+    values, _ = played(made)
     assert values["work.retry.5s.depth.mean"] == pytest.approx(5 / 60)
     assert values["work.retry.10s.depth.mean"] == pytest.approx(10 / 60)
     assert values["work.retry.5s.loss.n"] == 0  # nobody has published to it
-    assert list(made.with_("consumers.c.retry", "requeue").topology.queues) == ["dead", "work"]
+    assert list(made.with_("consumers.c.retry", "requeue").topology.queues) == ["work", "dead"]
     assert made.with_("consumers.c.retry.backoff", "linear 1s limit=2s").topology.queues.keys() >= {
         "work.retry.1s",
         "work.retry.2s",
@@ -61,14 +51,14 @@ def test_delay_queues_are_declared_for_each_back_off_and_stand_beside_the_others
 
 @pytest.mark.parametrize("retry", [DELAY_QUEUE, DELAYED], ids=lambda retry: retry["how"])
 def test_what_waits_in_the_broker_at_the_end_waits_and_is_not_lost(retry):
-    _, values = run(again(retry).with_("run.duration", "5s"))
+    values, _ = played(again(retry).with_("run.duration", "5s"))
     assert values["work.waiting"] == values["work.loss.n"] == values["window.open"] == values["window.n"] == 1
     assert values["work.loss"] == values["messages.unroutable"] == 0
 
 
 def test_a_success_after_a_detour_finishes_the_obligation_and_closes_the_window(seed):
     made = again({"how": "delay-queue", "backoff": "fixed 500ms"}, at=range(40), failure=0.4, count=5)
-    _, values = run(made, seed)
+    values, _ = played(made, seed)
     assert values["work.loss"] == values["work.waiting"] == values["window.never"] == values["work.duplicates"] == 0
     assert values["window.n"] == values["work.duplicates.n"] == values["messages.n"] == 40
     assert values["window.max"] > 2
@@ -77,10 +67,10 @@ def test_a_success_after_a_detour_finishes_the_obligation_and_closes_the_window(
 
 def test_a_detour_frees_the_place_in_the_prefetch_at_once():
     """A second message is handled while the first waits; by requeueing it would have to wait for it."""
-    tape, _ = run(again({"how": "delay-queue", "attempts": 2, "backoff": "fixed 20s"}, at=(0, 0), prefetch=1))
-    assert [now / SECOND for _, _, _, now in tape.notices("started")] == [0, 1, 21, 22]
-    tape, _ = run(again({"how": "requeue", "attempts": 2, "backoff": "fixed 20s"}, at=(0, 0), prefetch=1))
-    assert [now / SECOND for _, _, _, now in tape.notices("started")] == [0, 21, 22, 43]
+    _, tape = played(again({"how": "delay-queue", "attempts": 2, "backoff": "fixed 20s"}, at=(0, 0), prefetch=1))
+    assert moments(tape, "started", SECOND) == [0, 1, 21, 22]
+    _, tape = played(again({"how": "requeue", "attempts": 2, "backoff": "fixed 20s"}, at=(0, 0), prefetch=1))
+    assert moments(tape, "started", SECOND) == [0, 21, 22, 43]
 
 
 def test_the_load_counts_the_attempts_of_detours_and_no_place_in_the_prefetch():
@@ -94,8 +84,8 @@ def test_a_crash_while_messages_wait_in_the_broker_does_them_no_harm():
     made = again(DELAY_QUEUE)
     made.outage("crash", what="crash", whom="c", at="3s", lasting="2s")
     made.outage("restart", what="restart", at="8500ms", lasting="1s")
-    tape, values = run(made)
-    assert [now / SECOND for _, _, _, now in tape.notices("started")] == [1, 7, 18]
+    values, tape = played(made)
+    assert moments(tape, "started", SECOND) == [1, 7, 18]
     assert values["work.loss.rejected"] == values["work.loss.n"] == 1
 
 
@@ -127,7 +117,7 @@ def test_times_that_are_no_whole_milliseconds_are_rounded_up_as_the_broker_count
 
 def test_the_delivery_limit_of_a_quorum_queue_ends_requeueing_too():
     made = again({"how": "requeue"}, queue={"type": "quorum", "delivery_limit": 3})
-    tape, values = run(made)
+    values, tape = played(made)
     assert len(tape.notices("started")) == 4
     assert values["work.loss.delivery_limit"] == 1
 
@@ -175,7 +165,7 @@ def test_beyond_the_budget_a_failure_is_rejected_at_once(how):
     """Every attempt fails. The first message finds the bucket full and empties it; the 39 others put 7.8 tokens in."""
     retry = {"how": how, "backoff": "fixed 10ms", "budget": "20%"}
     made = again(retry, at=range(40)).with_("consumers.c.service", "constant 1ms")
-    _, values = run(made)
+    values, _ = played(made)
     assert values["consumers.c.attempts"] == 40 + 10 + 7
     assert values["work.loss.rejected"] == 1
 

@@ -19,13 +19,12 @@ from simbus.simulation.forecast.check import warnings
 from simbus.simulation.forecast.load import load, overloaded
 from simbus.simulation.model.confirms import Confirms
 from simbus.simulation.model.failures import fixed_backoff
-from simbus.simulation.model.replays import Replay
 from simbus.simulation.model.workloads import ClosedLoop
 from simbus.simulation.replication.driver import Entry
 from simbus.simulation.replication.publishers import Confirming
 from simbus.theory import window_throughput
 from simbus.units import MILLISECOND, SECOND
-from tests.naive import watched
+from tests.small import arriving, played
 
 
 def one_queue(arrivals, *, service="constant 50ms", duration="1s", queue=None, **publisher):
@@ -37,12 +36,6 @@ def one_queue(arrivals, *, service="constant 50ms", duration="1s", queue=None, *
     return scenario
 
 
-def taped(scenario, seed=1):
-    with watched() as runs:
-        replication = run_replication(scenario, seed, 0)
-    return replication.values, runs[0]
-
-
 def publishes(run):
     return [effect.at // MILLISECOND for effect in run.effects("Published")]
 
@@ -51,13 +44,13 @@ def publishes(run):
 
 
 def test_a_token_is_free_again_when_its_message_is_confirmed():
-    values, run = taped(one_queue(closed_loop(2, "constant 100ms"), service=None, duration="500ms"))
+    values, run = played(one_queue(closed_loop(2, "constant 100ms"), service=None, duration="500ms"))
     assert publishes(run) == [100, 100, 200, 200, 300, 300, 400, 400, 500, 500]
     assert values["messages.n"] == 10
 
 
 def test_a_token_is_free_again_when_its_message_is_applied():
-    _, run = taped(one_queue("closed_loop window=2 think='constant 100ms' until=applied", duration="600ms"))
+    _, run = played(one_queue("closed_loop window=2 think='constant 100ms' until=applied", duration="600ms"))
     # The second of both waits for the first: applied at 150 and 200, so published again at 250 and 300.
     assert publishes(run) == [100, 100, 250, 300, 400, 450, 550, 600]
 
@@ -71,7 +64,7 @@ def test_a_message_is_done_with_when_its_last_subscriber_has_applied_it():
         if service:
             scenario.consumer(f"{name}.c", queue=name, service=service)
     scenario.publisher("web", exchange="shop", arrivals=closed_loop(1, "constant 100ms", until="applied"))
-    assert publishes(taped(scenario)[1]) == [100, 400, 700, 1000]
+    assert publishes(played(scenario)[1]) == [100, 400, 700, 1000]
 
 
 @pytest.mark.parametrize(
@@ -88,21 +81,21 @@ def test_a_message_that_is_lost_is_done_with(queue, failure, published):
         scenario = one_queue(closed_loop(2, "constant 100ms", until="applied"), duration="400ms", queue=queue, service=None)
     else:
         scenario = scenario.with_("consumers.c.failure", failure)
-    assert publishes(taped(scenario)[1]) == published
+    assert publishes(played(scenario)[1]) == published
 
 
 def test_a_message_that_reaches_no_queue_is_done_with_at_once():
     scenario = Scenario("nowhere", run={"duration": "300ms"})
     scenario.exchange("shop")
     scenario.publisher("web", exchange="shop", arrivals=closed_loop(1, "constant 100ms", until="applied"))
-    values, run = taped(scenario)
+    values, run = played(scenario)
     assert publishes(run) == [100, 200, 300]
     assert values["messages.unroutable"] == 1
 
 
 def test_a_window_is_never_exceeded(seed):
     arrivals = closed_loop(7, "exponential 20ms", until="applied")
-    _, run = taped(one_queue(arrivals, service="exponential 20ms", duration="60s"), seed)
+    _, run = played(one_queue(arrivals, service="exponential 20ms", duration="60s"), seed)
     steps = {"Published": 1, "applied": -1}
     kinds = (entry[0] if isinstance(entry, tuple) else type(entry).__name__ for entry in run.tape)
     level, most = 0, 0
@@ -189,15 +182,11 @@ def bad_link(monkeypatch, *, latency=0, lost=(), unconfirmed=(), chance: Callabl
     return same
 
 
-def at(*milliseconds):
-    return Replay("x", 1.0, "order", tuple(each * MILLISECOND for each in milliseconds))
-
-
 def test_what_is_refused_is_published_again_after_the_back_off():
     """One is handled, one waits, and the third finds the queue full until the first is done with after 500 ms."""
     queue = {"max_length": 1, "overflow": "reject-publish"}
     confirms = {"attempts": 5, "backoff": "fixed 200ms"}
-    values, run = taped(one_queue(at(0, 0, 0), service="constant 500ms", duration="5s", queue=queue, confirms=confirms))
+    values, run = played(one_queue(arriving([0, 0, 0]), service="constant 500ms", duration="5s", queue=queue, confirms=confirms))
     assert publishes(run) == [0, 0, 0, 200, 400, 600]
     assert (values["messages.n"], values["messages.republished"]) == (3, 1)
     assert (values["work.loss"], values["work.loss.n"], values["work.duplicates"]) == (0, 3, 0)
@@ -207,7 +196,7 @@ def test_what_is_refused_is_published_again_after_the_back_off():
 def test_after_its_attempts_a_refused_message_is_lost():
     queue = {"max_length": 0, "overflow": "reject-publish"}
     confirms = {"attempts": 3, "backoff": "fixed 100ms"}
-    values, run = taped(one_queue(at(0), service=None, queue=queue, confirms=confirms))
+    values, run = played(one_queue(arriving([0]), service=None, queue=queue, confirms=confirms))
     assert publishes(run) == [0, 100, 200]
     assert (values["messages.n"], values["work.loss.n"], values["work.loss.refused"]) == (1, 1, 1)
 
@@ -216,7 +205,7 @@ def test_a_message_that_its_publisher_still_tries_is_neither_lost_nor_finished()
     queue = {"max_length": 1, "overflow": "reject-publish"}
     arrivals = "bursts size=3 every=900ms"  # of the first, one is handled, one waits, and one is refused
     confirms = {"attempts": 9, "backoff": "fixed 400ms"}
-    values, run = taped(one_queue(arrivals, queue=queue, confirms=confirms, service="constant 5s"))
+    values, run = played(one_queue(arrivals, queue=queue, confirms=confirms, service="constant 5s"))
     assert publishes(run) == [900, 900, 900]
     assert (values["work.loss.n"], values["work.loss"], values["work.waiting"]) == (3, 0, 1)
     assert (values["window.n"], values["window.open"]) == (3, 1)
@@ -224,7 +213,7 @@ def test_a_message_that_its_publisher_still_tries_is_neither_lost_nor_finished()
 
 def test_a_message_whose_first_publish_was_lost_and_whose_second_arrived_is_not_lost(monkeypatch):
     bad_link(monkeypatch, lost=[0])
-    values, run = taped(one_queue(at(0), confirms={"timeout": "300ms", "attempts": 2}))
+    values, run = played(one_queue(arriving([0]), confirms={"timeout": "300ms", "attempts": 2}))
     assert publishes(run) == [300]
     assert (values["messages.n"], values["messages.unsent"], values["messages.republished"]) == (1, 0, 0)
     assert (values["work.loss"], values["work.duplicates"]) == (0, 0)
@@ -233,7 +222,7 @@ def test_a_message_whose_first_publish_was_lost_and_whose_second_arrived_is_not_
 
 def test_a_lost_confirm_makes_a_duplicate(monkeypatch):
     bad_link(monkeypatch, unconfirmed=[0])
-    values, run = taped(one_queue(at(0), confirms={"timeout": "300ms", "attempts": 2}))
+    values, run = played(one_queue(arriving([0]), confirms={"timeout": "300ms", "attempts": 2}))
     assert publishes(run) == [0, 300]
     assert (values["messages.n"], values["messages.republished"]) == (1, 1)
     assert (values["work.loss.n"], values["work.loss"]) == (1, 0)
@@ -243,14 +232,14 @@ def test_a_lost_confirm_makes_a_duplicate(monkeypatch):
 
 def test_what_never_reaches_the_broker_is_unsent(monkeypatch):
     bad_link(monkeypatch, lost=[0, 2, 3])
-    values, _ = taped(one_queue(at(0, 10), confirms={"timeout": "300ms", "attempts": 2}))
+    values, _ = played(one_queue(arriving([0, 10]), confirms={"timeout": "300ms", "attempts": 2}))
     assert (values["messages.n"], values["messages.unsent"]) == (2, 0.5)  # publishes 0 and 2 were of the first message
     assert values["work.loss.n"] == 1
 
 
 def test_a_message_that_comes_after_its_publisher_gave_it_up_was_sent_after_all(monkeypatch):
     bad_link(monkeypatch, latency=500 * MILLISECOND)
-    values, run = taped(one_queue(at(0), confirms={"timeout": "100ms", "attempts": 2}))
+    values, run = played(one_queue(arriving([0]), confirms={"timeout": "100ms", "attempts": 2}))
     assert publishes(run) == [500, 600]
     assert (values["messages.n"], values["messages.unsent"], values["work.loss"]) == (1, 0, 0)
     assert values["work.duplicates.n"] == 2
@@ -258,7 +247,7 @@ def test_a_message_that_comes_after_its_publisher_gave_it_up_was_sent_after_all(
 
 def test_at_most_a_window_of_messages_is_unconfirmed(monkeypatch):
     bad_link(monkeypatch, latency=100 * MILLISECOND)
-    values, run = taped(one_queue(at(0, 0, 0, 10), confirms={"window": 2}))
+    values, run = played(one_queue(arriving([0, 0, 0, 10]), confirms={"window": 2}))
     assert publishes(run) == [100, 100, 200, 200]  # confirms come back at once, and free the window
     assert values["window.max"] == 0.29  # the last waited from 10 ms on: 200 ms, and after it two of 50 ms
 
@@ -274,7 +263,7 @@ def test_a_timeout_is_counted_from_the_latest_attempt(monkeypatch):
 
     monkeypatch.setattr(Confirming, "_attempt", noted)
     confirms = {"timeout": "100ms", "attempts": 3, "backoff": "fixed 50ms"}
-    values, _ = taped(one_queue(at(0, 30), confirms=confirms))
+    values, _ = played(one_queue(arriving([0, 30]), confirms=confirms))
     assert sent == [0, 30, 150, 180, 300, 330]
     assert values["messages.unsent"] == 1
 
@@ -302,35 +291,35 @@ def test_confirms_that_come_change_no_number():
 def test_a_token_waits_for_the_confirm_of_the_last_attempt(monkeypatch):
     bad_link(monkeypatch, lost=[0])
     confirms = {"timeout": "300ms", "attempts": 2}
-    _, run = taped(one_queue(closed_loop(1, "constant 100ms"), confirms=confirms, service=None))
+    _, run = played(one_queue(closed_loop(1, "constant 100ms"), confirms=confirms, service=None))
     assert publishes(run) == [400, 500, 600, 700, 800, 900, 1000]
-    _, run = taped(one_queue(closed_loop(1, "constant 100ms", until="applied"), confirms=confirms))
+    _, run = played(one_queue(closed_loop(1, "constant 100ms", until="applied"), confirms=confirms))
     assert publishes(run) == [400, 550, 700, 850, 1000]
 
 
 def test_a_publisher_without_a_connection_publishes_again_until_it_has_one():
     confirms = {"timeout": "200ms", "attempts": 6}
-    scenario = one_queue(at(0, 300, 900), duration="2s", confirms=confirms)
+    scenario = one_queue(arriving([0, 300, 900]), duration="2s", confirms=confirms)
     scenario.outage("network", "connection-loss", whom="web", at="100ms", lasting="600ms")
-    values, run = taped(scenario)
+    values, run = played(scenario)
     assert publishes(run) == [0, 700, 900]  # at 300 and 500 nobody heard; the new channel numbers its confirms from 1
     assert (values["messages.n"], values["messages.unsent"], values["messages.republished"]) == (3, 0, 0)
     assert values["window.max"] == 0.45
-    values, _ = taped(scenario.with_("publishers.web.confirms", {"timeout": "200ms", "attempts": 2}))
+    values, _ = played(scenario.with_("publishers.web.confirms", {"timeout": "200ms", "attempts": 2}))
     assert values["messages.unsent"] == pytest.approx(1 / 3)
 
 
 def test_a_publisher_that_waits_for_ever_sees_at_once_that_it_has_no_connection():
-    scenario = one_queue(at(0, 300, 900), duration="2s", confirms={"attempts": 3, "backoff": "fixed 150ms"})
+    scenario = one_queue(arriving([0, 300, 900]), duration="2s", confirms={"attempts": 3, "backoff": "fixed 150ms"})
     scenario.outage("network", "connection-loss", whom="web", at="100ms", lasting="300ms")
-    assert publishes(taped(scenario)[1]) == [0, 450, 900]
+    assert publishes(played(scenario)[1]) == [0, 450, 900]
 
 
 @pytest.mark.parametrize("until", ["confirmed", "applied"])
 def test_a_token_without_a_connection_thinks_again(until):
     scenario = one_queue(closed_loop(1, "constant 100ms", until=until), service="constant 1ms", duration="500ms")
     scenario.outage("network", "connection-loss", whom="web", at="150ms", lasting="100ms")
-    values, run = taped(scenario)
+    values, run = played(scenario)
     assert publishes(run) == ([100, 300, 400, 500] if until == "confirmed" else [100, 301, 402])
     assert values["messages.unsent"] > 0
 
@@ -340,14 +329,14 @@ def test_the_timeout_of_an_attempt_that_was_refused_long_ago_says_nothing_of_the
     bad_link(monkeypatch, lost=[1])
     queue = {"max_length": 0, "overflow": "reject-publish"}
     confirms = {"timeout": "300ms", "attempts": 3, "backoff": "fixed 100ms"}
-    assert publishes(taped(one_queue(at(0), service=None, queue=queue, confirms=confirms))[1]) == [0, 500]
+    assert publishes(played(one_queue(arriving([0]), service=None, queue=queue, confirms=confirms))[1]) == [0, 500]
 
 
 def test_a_confirm_that_comes_late_during_the_back_off_ends_the_matter(monkeypatch):
     """Sent at 0, due at 100, confirmed at 150, and not sent again at 300."""
     bad_link(monkeypatch, latency=150 * MILLISECOND)
     confirms = {"timeout": "100ms", "attempts": 3, "backoff": "fixed 200ms"}
-    assert publishes(taped(one_queue(at(0), confirms=confirms))[1]) == [150]
+    assert publishes(played(one_queue(arriving([0]), confirms=confirms))[1]) == [150]
 
 
 def test_a_late_refusal_of_an_attempt_says_nothing_of_the_next(monkeypatch):
@@ -356,15 +345,15 @@ def test_a_late_refusal_of_an_attempt_says_nothing_of_the_next(monkeypatch):
     queue = {"max_length": 0, "overflow": "reject-publish"}
     loop = closed_loop(1, "constant 100ms")
     scenario = one_queue(loop, service=None, duration="1400ms", queue=queue, confirms={"timeout": "200ms", "attempts": 3})
-    assert publishes(taped(scenario)[1]) == [600, 800, 1000, 1300]
+    assert publishes(played(scenario)[1]) == [600, 800, 1000, 1300]
 
 
 def test_who_waits_for_ever_sees_that_a_connection_ends_and_publishes_what_is_unconfirmed_again():
     """The message is at the broker at 50; its confirm is on its way when the connection ends at 60, until 100."""
-    scenario = one_queue(at(0), confirms={"attempts": 2, "backoff": "fixed 200ms"})
+    scenario = one_queue(arriving([0]), confirms={"attempts": 2, "backoff": "fixed 200ms"})
     scenario.network("web", latency="constant 50ms")
     scenario.outage("cable", "connection-loss", whom="web", at="60ms", lasting="40ms")
-    values, run = taped(scenario)
+    values, run = played(scenario)
     assert publishes(run) == [50, 310]
     assert (values["messages.n"], values["messages.republished"], values["work.duplicates"]) == (1, 1, 0.5)
     assert values["window.max"] == 0.1  # sent at 0, applied at 100
@@ -374,7 +363,7 @@ def test_a_window_binds_where_confirms_take_time():
     """One message per round trip: 2 times 50 ms."""
     scenario = one_queue("constant_rate 1000/s", service=None, duration="1s", confirms={"window": 1})
     scenario.network("web", latency="constant 50ms")
-    assert publishes(taped(scenario)[1])[:4] == [51, 151, 251, 351]
+    assert publishes(played(scenario)[1])[:4] == [51, 151, 251, 351]
 
 
 @pytest.mark.parametrize("seed_of_link", range(8))
@@ -389,7 +378,7 @@ def test_on_a_bad_link_the_books_balance_by_message(monkeypatch, seed_of_link):
         confirms={"timeout": "700ms", "attempts": 3, "backoff": "exponential 100ms jitter=50%", "window": 15},
     )
     scenario = scenario.with_("consumers.c.failure", {"transient": 0.1, "permanent": 0.1})
-    values, run = taped(scenario, seed_of_link)
+    values, run = played(scenario, seed_of_link)
     copies = {effect.copy_id: same[effect.message_id] for effect in run.effects("Enqueued")}
     applied = Counter(copies[copy] for _, _, copy, _ in run.notices("applied"))
     originals = {same[effect.message_id] for effect in run.effects("Published")}
@@ -436,7 +425,7 @@ def test_a_closed_loop_offers_at_most_its_window_over_its_thinking(seed):
     loop = closed_loop(5, "exponential 100ms")
     assert isinstance(loop, ClosedLoop)
     assert loop.rate == 50
-    values, _ = taped(one_queue(loop, service=None, duration="200s"), seed)
+    values, _ = played(one_queue(loop, service=None, duration="200s"), seed)
     assert abs(values["messages.n"] - 10_000) < 4.5 * math.sqrt(10_000)
 
 

@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from simbus.simulation.experiment.assembly import run_replication
-from simbus.simulation.model.replays import Replay
 from simbus.simulation.scenario import Scenario
-from simbus.units import MILLISECOND, SECOND, duration
+from simbus.units import SECOND, duration
 from tests.identities import check_identities
 from tests.naive import Naive, Run, watched
+from tests.small import arriving
 
 TTLS = st.sampled_from([None, None, "40ms", "300ms", "1s"])
 SERVICES = st.sampled_from(
@@ -152,8 +152,7 @@ def draw_run(draw, scenario):
         return scenario.with_("run.duration", "1500ms").with_("run.warmup", draw(st.sampled_from(["0s", "400ms", "777ms"])))
     times = sorted(draw(st.lists(st.integers(0, 1500), min_size=1, max_size=60)))
     for name in scenario.publishers:
-        trace = Replay("orders.csv", 1.0, "order", tuple(each * MILLISECOND for each in times))
-        scenario = scenario.with_(f"publishers.{name}.arrivals", trace)
+        scenario = scenario.with_(f"publishers.{name}.arrivals", arriving(times))
     return scenario
 
 
@@ -309,7 +308,7 @@ def test_averages_over_time_of_a_path_that_can_be_drawn_by_hand():
     """Two messages at 1 s, one server, 2 s each; measured from 2 s to 6 s."""
     scenario = Scenario("by hand", run={"duration": "4s", "warmup": "2s"})
     scenario.queue("work")
-    scenario.publisher("web", to="work", arrivals=Replay("x", 1.0, "order", (SECOND, SECOND)))
+    scenario.publisher("web", to="work", arrivals=arriving([1, 1], SECOND))
     scenario.consumer("c", queue="work", prefetch=1, service="constant 2s")
     values = run_replication(scenario, 1, 0).values
     assert values["work.ready.mean"] == 0.25  # the second one, until 3 s
@@ -326,7 +325,7 @@ def test_a_window_that_never_closes_and_one_that_is_still_open():
     """Of three messages at 0, 1 and 2 s the first is applied at 1.5 s, the second expires and the third still waits."""
     scenario = Scenario("windows", run={"duration": "2s"})
     scenario.queue("work", message_ttl="400ms")
-    scenario.publisher("web", to="work", arrivals=Replay("x", 1.0, "order", (0, SECOND, 2 * SECOND)))
+    scenario.publisher("web", to="work", arrivals=arriving([0, 1, 2], SECOND))
     scenario.consumer("c", queue="work", prefetch=1, service="constant 1500ms")
     values = run_replication(scenario, 1, 0).values
     thirds = [values[name] for name in ("work.loss.expired", "work.waiting", "window.never", "window.open")]
@@ -339,7 +338,7 @@ def test_what_was_published_before_the_warm_up_was_over_is_no_measured_obligatio
     """One message at 0 s is still handled at the end, one at 1 s expires unmeasured, one at 3 s waits."""
     scenario = Scenario("before", run={"duration": "4s", "warmup": "2s"})
     scenario.queue("work", message_ttl="5s")
-    scenario.publisher("web", to="work", arrivals=Replay("x", 1.0, "order", (0, SECOND, 3 * SECOND)))
+    scenario.publisher("web", to="work", arrivals=arriving([0, 1, 3], SECOND))
     scenario.consumer("c", queue="work", prefetch=1, service="constant 30s")
     values = run_replication(scenario, 1, 0).values
     assert values["work.loss.n"] == values["work.waiting"] == values["window.n"] == values["window.open"] == 1
@@ -356,7 +355,7 @@ def test_a_dead_letter_that_is_applied_in_two_places_closes_the_window_of_one_su
             scenario.bind(queue, exchange)
             service = "constant 30s" if queue == "slow" else "constant 10ms"
             scenario.consumer(f"of {queue}", queue=queue, service=service, failure={"permanent": int(queue == "work")})
-    scenario.publisher("web", exchange="in", arrivals=Replay("x", 1.0, "order", (SECOND,)))
+    scenario.publisher("web", exchange="in", arrivals=arriving([1], SECOND))
     values = run_replication(scenario, 1, 0).values
     assert values["dead.duplicates.n"] == values["dead too.duplicates.n"] == values["window.open"] == values["window.n"] == 1
     assert values["work.loss"] == values["work.waiting"] == 0

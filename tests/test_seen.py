@@ -6,14 +6,14 @@ import pytest
 from simbus import Scenario, simulate
 from simbus.analysis.summary import survival, thinned
 from simbus.errors import ScenarioError, UnitError
-from simbus.simulation.model.replays import Replay
+from tests.small import arriving
 
 
 def at_once(n=4, **consumer):
     """So many messages at once, and 100 ms for each: windows of 100, 200, ... ms."""
     scenario = Scenario("at once", run={"replications": 2})
     scenario.queue("work")
-    scenario.publisher("web", to="work", arrivals=Replay("x", 1.0, "order", (0,) * n))
+    scenario.publisher("web", to="work", arrivals=arriving([0] * n))
     scenario.consumer("c", queue="work", service="constant 100ms", **consumer)
     return scenario
 
@@ -27,7 +27,7 @@ def test_a_read_sees_what_the_last_subscriber_has_applied_by_then():
 def test_the_slowest_subscriber_counts():
     scenario = Scenario("fan-out", run={"replications": 1})
     scenario.exchange("all", type="fanout")
-    scenario.publisher("web", exchange="all", arrivals=Replay("x", 1.0, "order", (0,)))
+    scenario.publisher("web", exchange="all", arrivals=arriving([0]))
     for name, time in (("fast", "10ms"), ("slow", "1s")):
         scenario.queue(name)
         scenario.bind(name, "all")

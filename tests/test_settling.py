@@ -6,34 +6,21 @@ import pytest
 
 from simbus import Scenario, simulate
 from simbus.errors import ScenarioError
-from simbus.simulation.experiment.assembly import run_replication
 from simbus.simulation.forecast.check import utilisation, warnings
-from simbus.simulation.model.replays import Replay
 from simbus.theory import MMc
 from simbus.units import SECOND
-from tests.naive import watched
+from tests.small import moments, played, small
 
 SEVERAL = {"multiple": 2, "within": "10s"}
 
 
 def scenario(at=(0,), queue=None, **consumer):
-    """Messages at the given seconds, for a queue with one group of consumers, if any."""
-    made = Scenario("settling", run={"duration": "60s"})
-    made.queue("work", **queue or {})
-    made.publisher("web", to="work", arrivals=Replay("x", 1.0, "order", tuple(second * SECOND for second in at)))
-    if consumer:
-        made.consumer("c", **{"queue": "work", "service": "constant 1s", **consumer})
-    return made
-
-
-def tape_of(made, seed=1):
-    with watched() as runs:
-        replication = run_replication(made, seed, 0)
-    return runs[0], replication
+    """Messages at the given seconds, a second of work each."""
+    return small(at, queue=queue, unit=SECOND, lasting="60s", **{"service": "constant 1s", **consumer})
 
 
 def settled_at(made):
-    return [effect.at / SECOND for effect in tape_of(made)[0].effects("Settled")]
+    return moments(played(made)[1], "Settled", SECOND)
 
 
 def test_one_acknowledgement_is_for_several_deliveries_or_for_those_that_have_waited_long_enough():
@@ -55,10 +42,10 @@ def test_a_prefetch_below_the_number_that_is_acknowledged_at_once_makes_everythi
 
 def test_what_is_rejected_in_between_is_settled_by_itself_and_counts_for_no_acknowledgement(seed):
     made = scenario(at=range(40), acknowledge={"multiple": 5, "within": "30s"}, failure={"permanent": 0.3})
-    tape, replication = tape_of(made, seed)
+    values, tape = played(made, seed)
     assert {len(group) for group in acknowledged_together(tape) if group[0].at < 40 * SECOND} == {5}
     assert all(effect.cause == "rejected" for effect in tape.effects("Removed"))
-    assert replication.values["work.loss.rejected"] > 0
+    assert values["work.loss.rejected"] > 0
 
 
 def test_with_several_servers_only_the_deliveries_before_which_all_are_done_are_acknowledged(seed):
@@ -67,7 +54,7 @@ def test_with_several_servers_only_the_deliveries_before_which_all_are_done_are_
     made.publisher("web", to="work", arrivals="poisson 40/s")
     law = "hyperexponential mean=50ms cv=3"
     made.consumer("c", queue="work", concurrency=4, service=law, acknowledge={"multiple": 7, "within": "1s"}, failure=0.1)
-    tape, _ = tape_of(made, seed)
+    _, tape = played(made, seed)
     held: list[int] = []
     done: set[int] = set()
     for entry in tape.tape:
@@ -100,11 +87,11 @@ def acknowledged_together(tape):
 
 
 def test_without_acknowledgement_everything_is_sent_at_once_and_settled_before_it_is_handled():
-    tape, replication = tape_of(scenario(at=(0, 0, 0), acknowledge="auto", failure={"permanent": 0.0}))
-    assert [effect.at for effect in tape.effects("Settled")] == [0, 0, 0]
-    values = replication.values
+    values, tape = played(scenario(at=(0, 0, 0), acknowledge="auto", failure={"permanent": 0.0}))
+    assert moments(tape, "Settled") == [0, 0, 0]
     assert (values["work.wait.mean"], values["work.service.mean"], values["work.residence.mean"]) == (1, 1, 0)
-    assert (values["work.depth.max"], values["work.utilisation"]) == (0, pytest.approx(3 / 60))
+    assert values["work.depth.max"] == 0
+    assert values["work.utilisation"] == pytest.approx(3 / 60)
     assert (values["work.duplicates.n"], values["work.attempts.mean"], values["work.loss"], values["work.waiting"]) == (
         3,
         1,
@@ -117,18 +104,18 @@ def test_without_acknowledgement_everything_is_sent_at_once_and_settled_before_i
 def test_without_acknowledgement_a_failure_is_a_loss(seed):
     """Nobody can reject or requeue what the broker has let go of; only the handler itself may try again."""
     made = scenario(at=range(50), acknowledge="auto", service="constant 10ms", failure={"transient": 0.3, "permanent": 0.1})
-    values = tape_of(made, seed)[1].values
+    values, _ = played(made, seed)
     assert values["work.loss.failed"] == values["work.loss"] == values["consumers.c.failures"] / 50 > 0
     assert values["window.never"] == values["work.loss"]
     tried = made.with_("consumers.c.retry", {"how": "in-handler", "attempts": 40}).with_("consumers.c.failure", 0.3)
-    assert tape_of(tried, seed)[1].values["work.loss"] == 0
+    assert played(tried, seed)[0]["work.loss"] == 0
 
 
 def test_without_acknowledgement_a_crash_loses_all_that_the_consumer_has():
     """One is done at 1 s, the second is being handled and three wait in the buffer when it crashes; the sixth comes later."""
     made = scenario(at=(0, 0, 0, 0, 0, 10), acknowledge="auto")
     made.outage("crash", what="crash", whom="c", at="1500ms", lasting="1s")
-    values = tape_of(made)[1].values
+    values, _ = played(made)
     assert values["work.loss.failed"] == pytest.approx(4 / 6)
     assert values["consumers.c.interrupted"] == 1
     assert values["work.utilisation"] == pytest.approx(2.5 / 60)
@@ -158,11 +145,11 @@ def test_of_consumers_with_room_the_highest_priority_is_served(seed):
     """One message after the other: the lower group gets nothing until the higher one is full."""
     made = scenario(at=range(20), priority=1, prefetch=1, service="constant 1500ms")
     made.consumer("spare", queue="work", service="constant 1500ms", prefetch=1)
-    values = tape_of(made, seed)[1].values
+    values, _ = played(made, seed)
     assert values["consumers.c.attempts"] == values["consumers.spare.attempts"] == 10
     made = scenario(at=range(20), priority=1, service="constant 100ms")
     made.consumer("spare", queue="work", service="constant 100ms")
-    values = tape_of(made, seed)[1].values
+    values, _ = played(made, seed)
     assert (values["consumers.c.attempts"], values["consumers.spare.attempts"]) == (20, 0)
 
 

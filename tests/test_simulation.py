@@ -15,10 +15,10 @@ from simbus.errors import ScenarioError
 from simbus.simulation.experiment.assembly import run_replication
 from simbus.simulation.file import read_scenario
 from simbus.simulation.forecast.check import utilisation
-from simbus.simulation.model.replays import Replay
 from simbus.simulation.model.streams import Streams
 from simbus.units import MILLISECOND, SECOND
 from tests.naive import Naive, watched
+from tests.small import arriving, played
 
 SCENARIOS = Path(__file__).resolve().parent.parent / "scenarios"
 
@@ -110,17 +110,10 @@ def retrying(how, prefetch=1, times=(0, 0), **retry):
     """Two messages at once, handlers of 100 ms that always fail, a second between attempts."""
     scenario = Scenario("retries", run={"duration": "60s"})
     scenario.queue("work")
-    scenario.publisher("web", to="work", arrivals=Replay("x", 1.0, "order", tuple(times)))
+    scenario.publisher("web", to="work", arrivals=arriving(times, 1))
     retry = {"attempts": 2, "backoff": "fixed 1s"} | retry
     scenario.consumer("c", queue="work", prefetch=prefetch, service="constant 100ms", failure=1, retry={"how": how, **retry})
     return scenario
-
-
-def taped(scenario, seed=1):
-    """One replication's numbers and its tape."""
-    with watched() as runs:
-        replication = run_replication(scenario, seed, 0)
-    return replication.values, runs[0]
 
 
 def milliseconds(run, what):
@@ -137,7 +130,7 @@ def milliseconds(run, what):
     ],
 )
 def test_a_back_off_in_the_handler_holds_the_server_and_one_before_a_requeue_only_the_prefetch(how, prefetch, starts):
-    values, run = taped(retrying(how, prefetch))
+    values, run = played(retrying(how, prefetch))
     assert milliseconds(run, "started") == starts
     assert values["consumers.c.failures"] == 4
     busy = 2 * (1.2 if how == "in-handler" else 0.2)
@@ -148,7 +141,7 @@ def test_a_back_off_in_the_handler_holds_the_server_and_one_before_a_requeue_onl
 @pytest.mark.parametrize("how", ["in-handler", "requeue"])
 @pytest.mark.parametrize("attempts", [1, 2, 5])
 def test_a_message_is_tried_as_often_as_the_retry_says_and_then_rejected(how, attempts):
-    values, run = taped(retrying(how, attempts=attempts))
+    values, run = played(retrying(how, attempts=attempts))
     assert len(run.notices("failed")) == 2 * attempts
     assert values["work.attempts.mean"] == attempts
     assert [effect.cause for effect in run.effects("Removed")] == ["rejected"] * 2
@@ -156,7 +149,7 @@ def test_a_message_is_tried_as_often_as_the_retry_says_and_then_rejected(how, at
 
 def test_jitter_shortens_a_back_off_by_its_share_at_most_and_evenly():
     many = retrying("requeue", prefetch="unlimited", times=range(0, 40 * SECOND, SECOND // 10), backoff="fixed 1s jitter=40%")
-    _, run = taped(many.with_("consumers.c.service", "constant 10ms"))
+    _, run = played(many.with_("consumers.c.service", "constant 10ms"))
     ended = {copy: now for _, _, copy, now in reversed(run.notices("ended"))}  # of each copy the first
     waits = [(effect.at - ended[effect.copy_id]) / SECOND for effect in run.effects("Requeued")]
     assert len(waits) == 400
@@ -216,10 +209,10 @@ def test_attempts_in_the_handler_take_their_own_service_times_and_outcomes(seed)
 def test_servers_handle_and_prefetch_only_buffers(count, concurrency, prefetch, starts):
     scenario = Scenario("four at once", run={"duration": "2s"})
     scenario.queue("work")
-    scenario.publisher("web", to="work", arrivals=Replay("x", 1.0, "order", (0, 0, 0, 0)))
+    scenario.publisher("web", to="work", arrivals=arriving([0] * 4))
     group = {"count": count, "concurrency": concurrency, "prefetch": prefetch}
     scenario.consumer("c", queue="work", service="constant 100ms", **group)
-    values, run = taped(scenario)
+    values, run = played(scenario)
     assert milliseconds(run, "started") == starts
     assert values["work.wait.mean"] == pytest.approx(sum(starts) / 4000)
     servers = count * (concurrency if prefetch == "unlimited" else min(concurrency, prefetch))
@@ -293,7 +286,7 @@ def test_one_more_consumer_meets_the_same_arrivals_and_the_same_services(seed):
         scenario.queue("work")
         scenario.publisher("web", to="work", arrivals="poisson 50/s")
         scenario.consumer("c", queue="work", count=count, prefetch=1, service="lognormal mean=35ms cv=1")
-        _, run = taped(scenario, seed)
+        _, run = played(scenario, seed)
         starts[count] = milliseconds(run, "started")
     assert all(more <= fewer for more, fewer in zip(starts[3], starts[2], strict=False))
     assert starts[3] != starts[2]
@@ -357,7 +350,7 @@ def replayed(tmp_path, rows, **options):
 
 
 def test_a_replayed_trace_ends_when_all_is_done_and_everything_is_accounted_for(tmp_path, seed):
-    values, run = taped(replayed(tmp_path, [5, 5, 5, 6, 7.5, 7.5, 9]), seed)
+    values, run = played(replayed(tmp_path, [5, 5, 5, 6, 7.5, 7.5, 9]), seed)
     assert run.end == 4 * SECOND
     assert values["messages.n"] == values["orders.loss.n"] == values["window.n"] == values["orders.wait.n"] == 7
     assert values["orders.loss"] == values["orders.waiting"] == values["window.open"] == values["window.never"] == 0
@@ -366,7 +359,7 @@ def test_a_replayed_trace_ends_when_all_is_done_and_everything_is_accounted_for(
 
 @pytest.mark.parametrize("rows", [[0], [1_291_190_000.5], [3, 3, 3]])
 def test_a_trace_of_one_instant_is_averaged_over_a_second(tmp_path, rows, seed):
-    values, run = taped(replayed(tmp_path, rows), seed)
+    values, run = played(replayed(tmp_path, rows), seed)
     assert run.end == SECOND
     assert values["messages.rate"] == len(rows)
     assert values["window.n"] == values["orders.service.n"] == len(rows)
@@ -377,7 +370,7 @@ def test_retries_through_a_delay_queue_go_on_after_the_last_arrival(tmp_path):
     scenario = replayed(tmp_path, [0, 0, 1], **parked).with_("consumers.stock.service", "constant 10ms")
     scenario = scenario.with_("consumers.stock.failure", {"permanent": 0.7})
     scenario.queue("orders.delay", message_ttl="10s", dead_letter_exchange="", dead_letter_routing_key="orders")
-    values, run = taped(scenario, 3)
+    values, run = played(scenario, 3)
     assert run.effects("Settled")[-1].at > run.end + 10 * SECOND
     assert values["window.max"] > 10
     assert values["orders.loss.n"] == 3
@@ -393,7 +386,7 @@ def test_a_copy_in_a_delay_queue_waits_whatever_routing_key_brings_it_back(tmp_p
     scenario.exchange("parking", type="fanout")
     scenario.bind("delay", "parking")
     scenario.publisher("late", exchange="parking", routing_key="order.placed", arrivals="constant_rate 1/s")
-    values, _ = taped(scenario.with_("run.duration", "10s"))
+    values, _ = played(scenario.with_("run.duration", "10s"))
     assert values["delay.loss"] == 0
     assert values["delay.waiting"] == 1
 
@@ -409,7 +402,7 @@ def test_a_message_that_is_dead_lettered_from_two_queues_into_one_is_a_duplicate
         scenario.consumer(name, queue=name, service="constant 1ms", failure={"permanent": 1})
     scenario.consumer("repair", queue="dead", service="constant 1ms")
     scenario.publisher("shop", exchange="copies", arrivals="constant_rate 1/s")
-    values, _ = taped(scenario.with_("run.duration", "40s"))
+    values, _ = played(scenario.with_("run.duration", "40s"))
     assert values["dead.duplicates.n"] == pytest.approx(80, abs=2)
     assert values["dead.duplicates"] == pytest.approx(0.5, abs=0.02)
     assert values["orders.duplicates"] == 0
@@ -428,7 +421,7 @@ def test_what_no_one_consumes_is_lost_when_the_trace_is_over(tmp_path):
     scenario.bind("copy", "all")
     scenario.bind("orders", "all")
     scenario.publisher("again", exchange="all", arrivals=replay(tmp_path / "orders.csv"))
-    values, _ = taped(scenario)
+    values, _ = played(scenario)
     assert values["copy.loss.unconsumed"] == values["copy.loss"] == 1
     assert values["orders.loss"] == 0
     assert values["window.n"] == values["orders.loss.n"] == 8
@@ -463,7 +456,7 @@ def test_a_queue_with_deadlines_has_one_wake_up_in_the_calendar():
     scenario.queue("offers", message_ttl="500ms")
     scenario.publisher("web", to="offers", arrivals="poisson 100/s")
     scenario.consumer("c", queue="offers", prefetch=1, service="exponential 15ms")
-    values, run = taped(scenario)
+    values, run = played(scenario)
     assert values["offers.loss.expired"] > 0
     assert run.armed == 1
 
@@ -475,13 +468,13 @@ def test_short_deadlines_beside_a_long_one_leave_no_wake_ups_behind():
     scenario.queue("delay", message_ttl="10ms")
     for queue in ("archive", "delay"):
         scenario.publisher(f"to {queue}", to=queue, arrivals="constant_rate 10/s")
-    values, run = taped(scenario)
+    values, run = played(scenario)
     assert values["delay.loss.expired"] > 0.99
     assert run.armed == 2
 
 
 def test_whatever_is_drawn_time_stays_a_whole_number():
-    values, run = taped(shop(with_more=True))
+    values, run = played(shop(with_more=True))
     assert type(run.drivers[0].env.now) is int
     assert all(type(entry[3]) is int for entry in run.notices("started") + run.notices("ended"))
     assert {type(effect.at) for effect in run.tape if not isinstance(effect, tuple)} == {int}

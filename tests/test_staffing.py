@@ -4,28 +4,17 @@ import pytest
 
 from simbus import Scenario
 from simbus.errors import ScenarioError
-from simbus.simulation.experiment.assembly import run_replication
 from simbus.simulation.forecast.check import utilisation
 from simbus.simulation.model.practices import parse_autoscale
-from simbus.simulation.model.replays import Replay
 from simbus.units import SECOND
-from tests.naive import watched
+from tests.small import moments, small, taped
 
 
 def staffed(at=(1,), duration="60s", **consumer):
     """Messages at the given seconds, a second of work each."""
-    made = Scenario("staff", run={"duration": duration} if duration else {})
-    made.queue("work")
-    made.publisher("web", to="work", arrivals=Replay("x", 1.0, "order", tuple(round(each * SECOND) for each in at)))
-    made.consumer("c", queue="work", **{"service": "constant 1s", "prefetch": 1, **consumer})
+    made = small(at, unit=SECOND, lasting=duration, **{"service": "constant 1s", "prefetch": 1, **consumer})
     made.validate()
     return made
-
-
-def run(made, seed=1):
-    with watched() as runs:
-        replication = run_replication(made, seed, 0)
-    return runs[0], replication
 
 
 def changes(tape):
@@ -33,7 +22,7 @@ def changes(tape):
 
 
 def test_shifts_say_how_many_are_on_duty_and_begin_again_at_their_end():
-    tape, replication = run(staffed(shifts="20s:1,10s:3"))
+    replication, tape = taped(staffed(shifts="20s:1,10s:3"))
     assert changes(tape) == [(0, 1), (20, 1), (20, 1), (30, -1), (30, -1), (50, 1), (50, 1), (60, -1), (60, -1)]
     values = replication.values
     assert values["consumers.c.on_duty.mean"] == pytest.approx((40 * 1 + 20 * 3) / 60)
@@ -45,25 +34,25 @@ def test_shifts_say_how_many_are_on_duty_and_begin_again_at_their_end():
 
 def test_who_goes_off_duty_finishes_what_it_holds_and_takes_no_more():
     """Three consumers hold two each when two of them are told to go, at 10 s; the one that stays does the rest."""
-    tape, replication = run(staffed(at=[9.5] * 8, shifts="10s:3,50s:1", prefetch=2))
+    replication, tape = taped(staffed(at=[9.5] * 8, shifts="10s:3,50s:1", prefetch=2))
     assert changes(tape)[3:5] == [(11.5, -1), (11.5, -1)]
-    assert [effect.at / SECOND for effect in tape.effects("Settled")] == [10.5] * 3 + [11.5] * 3 + [12.5, 13.5]
+    assert moments(tape, "Settled", SECOND) == [10.5] * 3 + [11.5] * 3 + [12.5, 13.5]
     assert not tape.effects("Requeued")
     assert replication.values["work.utilisation"] == pytest.approx(8 / (3 * 10 + 2 * 1.5 + 50))
 
 
 def test_who_goes_off_duty_gives_back_what_waits_for_its_back_off_when_that_is_over_and_acknowledges_what_is_done():
     retry = {"how": "requeue", "attempts": 2, "backoff": "fixed 30s"}
-    tape, _ = run(staffed(at=[1], shifts="10s:1,50s:0", failure=1, retry=retry))
+    _, tape = taped(staffed(at=[1], shifts="10s:1,50s:0", failure=1, retry=retry))
     assert changes(tape) == [(0, 1), (32, -1), (60, 1)]
-    tape, _ = run(staffed(at=[1, 1], shifts="10s:1,50s:0", prefetch="unlimited", acknowledge={"multiple": 5, "within": "40s"}))
-    assert [effect.at / SECOND for effect in tape.effects("Settled")] == [10, 10]
+    _, tape = taped(staffed(at=[1, 1], shifts="10s:1,50s:0", prefetch="unlimited", acknowledge={"multiple": 5, "within": "40s"}))
+    assert moments(tape, "Settled", SECOND) == [10, 10]
 
 
 def test_a_run_that_ends_with_its_arrivals_ends_when_all_is_done_though_shifts_go_on():
     """What comes when nobody is on duty waits for the next shift."""
-    tape, replication = run(staffed(at=[0, 12, 13], duration=None, shifts="10s:1,30s:0"))
-    assert [effect.at / SECOND for effect in tape.effects("Settled")] == [1, 41, 42]
+    replication, tape = taped(staffed(at=[0, 12, 13], duration=None, shifts="10s:1,30s:0"))
+    assert moments(tape, "Settled", SECOND) == [1, 41, 42]
     assert replication.values["work.waiting"] == 0
 
 
@@ -106,7 +95,7 @@ def test_by_lag_there_are_more_in_proportion_to_how_much_too_long_what_is_ready_
 def test_consumers_start_after_their_startup_and_go_after_the_cooldown():
     """Thirty come at 5 s. At 10 s three are wanted, for 24 that are ready, and two come at 14 s; from 20 s on one is enough."""
     scale = {"by": "ready", "target": 10, "max": 8, "every": "10s", "cooldown": "25s", "startup": "4s"}
-    tape, replication = run(staffed(at=[5] * 30, autoscale=scale))
+    replication, tape = taped(staffed(at=[5] * 30, autoscale=scale))
     assert changes(tape) == [(0, 1), (14, 1), (14, 1), (40, -1), (40, -1)]
     assert replication.values["consumers.c.on_duty.max"] == 3
 
@@ -114,13 +103,13 @@ def test_consumers_start_after_their_startup_and_go_after_the_cooldown():
 def test_whoever_is_still_starting_is_dismissed_first():
     """Wanted at 10 s for 12 s; at 20 s no longer."""
     scale = {"by": "ready", "target": 1, "max": 2, "every": "10s", "cooldown": "0s", "startup": "12s"}
-    tape, _ = run(staffed(at=[9, 9, 9], autoscale=scale))
+    _, tape = taped(staffed(at=[9, 9, 9], autoscale=scale))
     assert changes(tape) == [(0, 1)]
 
 
 def test_a_group_may_scale_to_nothing_and_come_back():
     scale = {"by": "ready", "target": 5, "min": 0, "max": 2, "every": "10s", "cooldown": "10s"}
-    tape, replication = run(staffed(at=[3, 4], duration=None, autoscale=scale))
+    replication, tape = taped(staffed(at=[3, 4], duration=None, autoscale=scale))
     assert changes(tape)[0] == (10, 1)
     assert replication.values["work.waiting"] == 0
 
@@ -132,7 +121,7 @@ def test_a_backlog_is_drained_as_the_fluid_says(seed):
     made.queue("work")
     made.publisher("web", to="work", arrivals="constant_rate 80/s")
     made.consumer("c", queue="work", service="constant 100ms", prefetch=1, shifts="100s:5,100s:20")
-    _, replication = run(made, seed)
+    replication, _ = taped(made, seed)
     ready = replication.curves["work.ready.over_time"]
     assert ready[99] == pytest.approx(30 * 99.5, rel=0.01)
     drained = 100 + 3000 / (200 - 80)
@@ -172,7 +161,7 @@ def test_a_crash_befalls_whoever_is_on_duty_when_it_comes():
     """Two of three are told to go at 30 s and are dead then; the one that stays starts again at 35 s."""
     made = staffed(at=[24] * 3, shifts="20s:1,10s:3,40s:1")
     made.outage("crash", "crash", whom="c", at="24500ms", lasting="10500ms")
-    tape, replication = run(made)
+    replication, tape = taped(made)
     assert changes(tape)[3:5] == [(30, -1), (30, -1)]
-    assert [effect.at / SECOND for effect in tape.effects("Settled")] == [36, 37, 38]
+    assert moments(tape, "Settled", SECOND) == [36, 37, 38]
     assert replication.values["consumers.c.interrupted"] == 3

@@ -17,7 +17,7 @@ from simbus.simulation.experiment.experiment import simulate
 from simbus.simulation.experiment.stopping import needed
 from simbus.simulation.file import read_scenario
 from simbus.simulation.forecast.check import warnings
-from simbus.simulation.scenario import Scenario
+from tests.small import orders
 
 
 def result(values, wanted, path="a.wait.mean"):
@@ -27,11 +27,7 @@ def result(values, wanted, path="a.wait.mean"):
 
 @pytest.fixture
 def shop():
-    made = Scenario("shop", run={"duration": "1min", "warmup": "1s", "replications": 4, "seed": 5})
-    made.queue("orders")
-    made.publisher("web", to="orders", arrivals="poisson 20/s")
-    made.consumer("clerk", queue="orders", count=2, prefetch=1, service="exponential 60ms")
-    made.expect("orders.wait.mean < 1s")
+    made = orders(duration="1min", warmup="1s", replications=4, seed=5)
     made.expect("orders.wait.p99 < 1s")
     return made
 
