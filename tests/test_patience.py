@@ -123,6 +123,14 @@ def test_it_is_said_in_the_same_word_in_python_and_in_a_file(tmp_path):
     assert read_scenario(file).topology.queues == impatient().topology.queues
 
 
+def test_a_policy_of_imported_definitions_may_say_it():
+    policy = {"vhost": "/", "name": "short", "pattern": "^work$", "apply-to": "queues", "priority": 0}
+    scenario = small(unit=SECOND, lasting="20min", times=(0,), handler=slow_at_first())
+    scenario.definitions({"policies": [{**policy, "definition": {"consumer-timeout": 90_000}}]})
+    _, run = played(scenario)
+    assert seconds(run, "ChannelTimedOut") == [120]
+
+
 def test_a_version_that_knows_no_timeout_of_queues_has_none():
     scenario = Scenario("old", version="3.10", run={"duration": "20min"})
     scenario.queue("work", consumer_timeout="90s")

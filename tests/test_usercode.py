@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 import simbus
 from simbus import MILLISECOND, SECOND, Environment, PermanentFailure, Scenario, TransientFailure, simulate
 from simbus.errors import ScenarioError, UnitError
+from simbus.simulation.model.streams import Streams
 from simbus.units import Nanoseconds, duration
 from tests.small import moments, played, small
 
@@ -207,6 +208,22 @@ def test_the_environment_tells_a_time_with_a_unit():
 
     _, run = played(handled_by(charge, times=(0,)))
     assert moments(run, "ended") == [5010]
+
+
+def test_random_numbers_of_code_are_those_of_the_run_and_each_replication_has_its_own():
+    drawn: list[list[float]] = []
+
+    def charge(env, message):
+        if message.id == 1:
+            drawn.append([])
+        assert env.random("bank") is env.random("bank")
+        drawn[-1].append(env.random("bank").random())
+        yield env.timeout(timedelta(seconds=env.random("service").exponential(0.02)))
+
+    for _ in range(2):
+        simulate(handled_by(charge), replications=2, seed=7)
+    assert drawn[:2] == drawn[2:] == [Streams(7, index).generator("code", "bank").random(2).tolist() for index in (0, 1)]
+    assert Environment().random("bank").random() == Streams(1, 0).generator("code", "bank").random()
 
 
 # Outages

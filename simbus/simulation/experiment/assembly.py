@@ -65,7 +65,7 @@ def run_replication(scenario: System, seed: int, index: int, tape: Tape | None =
     )
     driver = Driver(broker, recorder)
     parties = _parties(driver, kind, scenario, streams)
-    env = SharedEnvironment(driver, partial(_connect, parties, "code", scenario, confirms=False, waits=False))
+    env = SharedEnvironment(driver, partial(_connect, parties, "code", scenario, confirms=False, waits=False), streams)
     for spec in scenario.consumers.values():
         parties.groups[spec.name] = _add_consumers(parties, spec, streams, scenario, env)
     for publisher in scenario.publishers.values():

@@ -18,12 +18,14 @@ from types import GeneratorType, SimpleNamespace
 from typing import Any
 
 import simpy
+from numpy.random import Generator
 from simpy.events import NORMAL
 
 from simbus import units
 from simbus.dialect import Publisher
 from simbus.effects import Delivered
 from simbus.errors import ScenarioError, UnitError
+from simbus.simulation.model.streams import Streams
 from simbus.simulation.replication.driver import Driver, Entry
 from simbus.units import Nanoseconds
 
@@ -53,7 +55,24 @@ class Environment(simpy.Environment):
     """SimPy's environment, guarded: times have a unit, and ``now`` is a :class:`~simbus.units.Nanoseconds`.
 
     It can be used alone, to try processes out: ``env = Environment(); env.process(...); env.run("500ms")``.
+
+    Args:
+        streams: what ``random`` draws from; by default those of seed 1, replication 0.
     """
+
+    def __init__(self, streams: Streams | None = None) -> None:
+        super().__init__()
+        self._streams = streams or Streams(1, 0)
+        self._generators: dict[str, Generator] = {}
+
+    def random(self, purpose: str) -> Generator:
+        """Random numbers for a purpose: NumPy's generator of the stream ``code``, ``purpose``, the same object each time.
+
+        So replications have numbers of their own, and the same ones whenever they are run again.
+        """
+        if purpose not in self._generators:
+            self._generators[purpose] = self._streams.generator("code", purpose)
+        return self._generators[purpose]
 
     @property
     def now(self) -> Any:
@@ -91,13 +110,14 @@ class SharedEnvironment(Environment):
     Args:
         driver: of the replication.
         client: publishes for handlers and controllers.
+        streams: of the replication.
 
     Attributes:
         shared: a place for what parties have in common: ``env.shared.pool = simpy.Resource(env, 4)``.
     """
 
-    def __init__(self, driver: Driver, client: Callable[[], Publisher]) -> None:
-        super().__init__()
+    def __init__(self, driver: Driver, client: Callable[[], Publisher], streams: Streams) -> None:
+        super().__init__(streams)
         self._driver, self._calendar = driver, driver.env
         self._connect = client
         self._client: Publisher | None = None
