@@ -26,6 +26,8 @@ PAGE = Path(__file__).resolve().parent.parent / "docs" / "reference.md"
 
 _TOP = {
     "name": "What reports call the scenario.",
+    "question": "Who asks what, for its readers.",
+    "answer": "What the expectations say to that, in a sentence.",
     "dialect": "The kind of broker; RabbitMQ is assumed.",
     "version": "Which of them: `4.0`, which is assumed, or `3.10`.",
     "definitions": "A JSON file as the broker exports it, beside the scenario file.",

@@ -82,6 +82,12 @@ def test_scenario_seed_and_versions_close_the_page(page):
         assert word in end
 
 
+def test_the_page_begins_with_the_question_and_what_the_scenario_says_to_it(result):
+    page = render(replace(result, question="How many <clerks>?", answer="Two."))
+    asked, answered = page.index("<p>How many &lt;clerks&gt;?</p>"), page.index("<p>Two.</p>")
+    assert page.index("<h1>") < asked < answered < page.index("<table")
+
+
 def test_a_hostile_name_stays_text(result):
     page = render(replace(renamed(result, "order.email.queue", HOSTILE), scenario="<img src=x onerror=alert(1)>"))
     elements = Elements(page)

@@ -74,6 +74,12 @@ def complaint(read, tmp_path):
     return complaint
 
 
+def test_a_file_says_what_it_is_for(read):
+    shop = read('question = "How many clerks?"\nanswer = "Two."\n' + SHOP)
+    assert (shop.question, shop.answer) == ("How many clerks?", "Two.")
+    assert (read(SHOP).question, read(SHOP).answer) == ("", "")
+
+
 def test_a_file_says_what_python_says(read):
     shop = read(SHOP)
     assert (shop.name, shop.run.duration, shop.run.replications) == ("Shop", 4 * HOUR, 20)
@@ -137,7 +143,7 @@ MISTAKES = {
     "unknown key": (
         "name ",
         "nmae ",
-        "nmae: unknown key 'nmae'; did you mean 'name'? known: name, dialect, ",
+        "nmae: unknown key 'nmae'; did you mean 'name'? known: name, question, answer, ",
     ),
     "unknown section": (
         "[publishers.",
@@ -153,6 +159,11 @@ MISTAKES = {
         '"Shop"',
         "7",
         "name: 7 is not a name; write text",
+    ),
+    "question of no text": (
+        "name ",
+        "question = 7\nname ",
+        'question: 7 is not text; write for example "How long is a reader out of date?"',
     ),
     "unknown dialect": (
         "name ",

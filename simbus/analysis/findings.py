@@ -101,6 +101,8 @@ class Findings:
         parties: by queue, the publishers and consumers that bear on it.
         versions: of Python and the libraries, by name.
         classes: of messages in queues, ``payments[gold]``.
+        question: what the scenario was made to answer.
+        answer: what it says to that.
     """
 
     scenario: str
@@ -115,6 +117,8 @@ class Findings:
     parties: dict[str, tuple[str, ...]] = field(default_factory=dict)
     versions: dict[str, str] = field(default_factory=versions)
     classes: tuple[str, ...] = ()
+    question: str = ""
+    answer: str = ""
 
     def resolve(self, path: str) -> Target:
         """What a path such as ``payments.wait.p99`` means here; ScenarioError when it means nothing."""

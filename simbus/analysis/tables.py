@@ -112,6 +112,8 @@ def show(result: Findings, console: Console | None = None) -> None:
 
     console = console or Terminal()
     console.print(f"{result.scenario}: {setting(result)}\n", markup=False, highlight=False)
+    for said in filter(None, (result.question, result.answer)):
+        console.print(f"{said}\n", markup=False, highlight=False)
     for table in tables(result):
         console.print(as_grid(table), "")
     for caution in cautions(result):

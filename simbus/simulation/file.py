@@ -19,6 +19,8 @@ from simbus.simulation.scenario import SECTIONS, Scenario
 
 _KEYS = (
     "name",
+    "question",
+    "answer",
     "dialect",
     "version",
     "definitions",
@@ -31,6 +33,12 @@ _KEYS = (
     "consumers",
     "networks",
     "outages",
+)
+_TEXTS = (  # with what stands for them, and an example
+    ("question", "", "How long is a reader out of date?"),
+    ("answer", "", "Half a second at most, for 99 of 100 messages."),
+    ("dialect", DEFAULT, ""),
+    ("version", "", "3.10"),
 )
 _TABLES = {  # keys of an entity whose value may be a table
     *("arguments", "arrivals", "service", "failure", "retry", "mtbf", "mttr", "latency"),
@@ -82,8 +90,8 @@ def _scenario(document: Mapping[str, Any], folder: Path) -> Scenario:
             raise ScenarioError(key if key.isidentifier() else "", unknown("key", key, _KEYS))
     if "name" not in document:
         raise ScenarioError("name", 'is missing; write name = "Bookstore" at the top')
-    dialect, version = _optional(document, "dialect", DEFAULT), _optional(document, "version", "", "3.10")
-    scenario = Scenario(document["name"], dialect=dialect, version=version, run=_table(document, "run"), folder=folder)
+    texts = {key: _optional(document, key, default, example) for key, default, example in _TEXTS}
+    scenario = Scenario(document["name"], **texts, run=_table(document, "run"), folder=folder)
     if "definitions" in document:
         scenario.definitions(_text(document["definitions"], "definitions"))
     for section in SECTIONS:
@@ -97,7 +105,7 @@ def _scenario(document: Mapping[str, Any], folder: Path) -> Scenario:
     return scenario
 
 
-def _optional(document: Mapping[str, Any], key: str, default: str, example: str = "") -> str:
+def _optional(document: Mapping[str, Any], key: str, default: str, example: str) -> str:
     value = document.get(key, default)
     if not isinstance(value, str):
         raise ScenarioError(key, f'{value!r} is not text; write for example "{example or default}"')

@@ -53,6 +53,8 @@ class Scenario:
 
     Args:
         name: what reports call it.
+        question: who asks what, for its readers.
+        answer: what its expectations say to that, in a sentence.
         dialect: the kind of broker.
         version: which of them, such as ``"3.10"``; empty for the one that the dialect prefers.
         run: settings as in the scenario file: duration, warmup, replications, seed, confidence, precision,
@@ -77,6 +79,8 @@ class Scenario:
         self,
         name: str,
         *,
+        question: str = "",
+        answer: str = "",
         dialect: str = dialects.DEFAULT,
         version: str = "",
         run: Mapping[str, Any] | None = None,
@@ -84,6 +88,7 @@ class Scenario:
     ) -> None:
         _check_name("name", name)
         self.name, self.dialect, self.folder, self.text = name, dialect, folder, ""
+        self.question, self.answer = question, answer
         self._declared = Topology(version=version)
         self._model().build(self._declared)
         self.publishers: dict[str, PublisherSpec] = {}

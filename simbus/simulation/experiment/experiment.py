@@ -122,6 +122,8 @@ def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
         classes=scenario.classes_in_queues,
         expectations=asked,
         text=scenario.text,
+        question=scenario.question,
+        answer=scenario.answer,
         exact=exact_values(scenario),
         offered=offered_loads(scenario),
         parties=related(scenario),
