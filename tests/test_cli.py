@@ -93,7 +93,7 @@ def test_a_run_prints_its_tables_and_nothing_else(run, shop):
 
 def test_a_run_writes_the_report_and_every_estimate(run, shop):
     code, _, err = run("run", shop(HOLDS), "--jobs=1", "--html", "report.html", "--json", "report.json")
-    assert (code, err) == (0, "simbus: wrote report.html\n")
+    assert (code, err) == (0, "simbus: wrote report.html\nsimbus: wrote report.json\n")
     assert "<title>" in Path("report.html").read_text("utf-8")
     found = json.loads(Path("report.json").read_text("utf-8"))
     assert (found["scenario"], found["seed"], found["replications"]) == ("Quick", 1, 3)

@@ -458,7 +458,7 @@ def test_expectations_of_a_class_are_judged_and_shown():
     assert result.estimate("work[gold].wait.mean").high < result.estimate("work[silver].wait.mean").low
     assert result.estimate("work[gold].wait.p99.9").n == 5
     [table] = [each for each in tables(result) if each.title == "Classes of messages"]
-    assert [row[0] for row in table.rows] == ["work[gold]", "work[silver]", "dead[gold]", "dead[silver]"]
+    assert [row[0] for row in table.texts] == ["work[gold]", "work[silver]", "dead[gold]", "dead[silver]"]
     assert "queues.work[gold].wait.p99" in result.to_json()["estimates"]
 
 

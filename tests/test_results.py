@@ -22,6 +22,7 @@ from simbus.analysis.tables import show, tables
 from simbus.errors import ScenarioError
 from simbus.units import MINUTE, SECOND
 from tests.bookstore_result import EXPECTATIONS, QUEUES, bookstore, renamed
+from tests.hostile import NAMES, hostile
 
 
 @pytest.fixture(scope="module")
@@ -211,6 +212,13 @@ def test_the_terminal_shows_a_table_per_question_without_breaking_numbers(result
 )
 def test_an_interval_reads_as_mean_half_width_and_unit(estimate, unit, text):
     assert formats.interval(estimate, unit) == text
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_hostile_name_moves_no_cursor_in_a_terminal(name):
+    out = io.StringIO()
+    show(hostile(name), Console(file=out, width=200, force_terminal=True, color_system=None))
+    assert all(letter.isprintable() for line in out.getvalue().split("\n") for letter in line)
 
 
 def test_importing_the_analysis_imports_no_heavy_library():

@@ -67,7 +67,7 @@ def test_replications_are_added_until_every_expected_metric_is_precise(shop):
     assert 4 < len(found.replications) < 200
     assert found.cautions() == []
     [shown] = [each for each in tables(found) if each.title.startswith("Precision")]
-    assert [row[:2] for row in shown.rows] == [("orders.wait.mean", "20 %"), ("orders.wait.p99", "20 %")]
+    assert [row[:2] for row in shown.texts] == [("orders.wait.mean", "20 %"), ("orders.wait.p99", "20 %")]
 
 
 def test_the_intervals_of_several_metrics_hold_at_once(shop):

@@ -41,6 +41,15 @@ def interval(estimate: Estimate, unit: Unit) -> str:
     return f"{text} (n={estimate.n})" if estimate.n and estimate.missing else text
 
 
+def limits(estimate: Estimate, unit: Unit) -> str:
+    """An interval from end to end and how many observations it rests on: ``1.48 s to 2.5 s, n = 12``; nothing of nothing."""
+    if not estimate.n:
+        return ""
+    low, high = (value(each, unit) if math.isfinite(each) else "?" for each in (estimate.low, estimate.high))
+    high = NEVER if estimate.mean == math.inf else high
+    return f"{low} to {high}, n = {estimate.n}"
+
+
 def _interval(estimate: Estimate, unit: Unit) -> str:
     mean, half = estimate.mean, estimate.half_width
     if math.isnan(mean):

@@ -10,7 +10,6 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -20,7 +19,7 @@ from simbus.analysis.cautions import cautions
 from simbus.analysis.findings import Findings
 from simbus.analysis.formats import value
 from simbus.analysis.plots import Plots
-from simbus.analysis.tables import expectations, headline, setting, tables, to_decide
+from simbus.analysis.tables import expectations, headline, overall, setting, tables, to_decide
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -52,13 +51,12 @@ def _template(name: str) -> Template:
 
 
 def _facts(result: Findings) -> dict[str, Any]:
-    outcomes = Counter(verdict.outcome for verdict in result.verdicts())
     return {
         "scenario": result.scenario,
         "setting": setting(result),
-        "headline": headline(outcomes),
+        "headline": headline(result),
         "to_decide": to_decide(result),
-        "outcome": next((each for each in ("fails", "undecided", "holds") if outcomes[each]), "none"),
+        "outcome": overall(result),
         "expectations": expectations(result),
         "tables": tables(result),
         "cautions": cautions(result),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from simbus.analysis.cautions import cautions
 from simbus.analysis.estimates import Estimate, student_t
@@ -160,6 +160,24 @@ class Result(Findings):
             "cautions": self.cautions(),
             "estimates": {path: _plain(self.estimate(path)) for path in self._paths()},
         }
+
+    def to_html(self) -> str:
+        """The report: one page that needs nothing but itself."""
+        from simbus.analysis.report import render
+
+        return render(self)
+
+    def to_markdown(self) -> str:
+        """Verdicts and tables for the comment on a pull request, in GitHub's Markdown."""
+        from simbus.analysis.markdown import markdown
+
+        return markdown([self])
+
+    def to_junit(self, undecided: Literal["skip", "fail"] = "skip") -> str:
+        """A test case for each expectation, as JUnit XML for CI; one that is undecided was skipped, or failed."""
+        from simbus.analysis.junit import junit
+
+        return junit([self], undecided)
 
     def _repr_html_(self) -> str:
         from simbus.analysis.report import fragment

@@ -7,14 +7,17 @@ the page. Numbers become text in ``formats``; they are computed in ``results``.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from simbus.analysis import formats
 from simbus.analysis.cautions import cautions
+from simbus.analysis.estimates import Estimate
+from simbus.analysis.expectations import Target
 from simbus.analysis.findings import Findings
 from simbus.analysis.metrics import CAUSES
+from simbus.errors import printable
 from simbus.units import format_duration
 
 if TYPE_CHECKING:
@@ -31,13 +34,38 @@ MARKS = {"holds": "✓", "fails": "✗", "undecided": "?"}
 
 
 @dataclass(frozen=True, slots=True)
+class Cell:
+    """What stands in a table.
+
+    Args:
+        text: a name, a word, or a number as people read it.
+        metric: the name of the metric that it is a number of, such as ``wait.p99``.
+        limits: the interval from end to end, and what it rests on.
+    """
+
+    text: str
+    metric: str = ""
+    limits: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Table:
-    """Cells of text; the first column names the row, unless it is not ``named``."""
+    """Cells under headings; the first column names the row, unless it is not ``named``."""
 
     title: str
     headings: tuple[str, ...]
-    rows: tuple[tuple[str, ...], ...]
+    rows: tuple[tuple[Cell, ...], ...]
     named: bool = True
+
+    @classmethod
+    def of_text(cls, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
+        """A table of which all cells are mere text."""
+        return cls(title, tuple(headings), tuple(tuple(Cell(printable(text)) for text in row) for row in rows))
+
+    @property
+    def texts(self) -> list[tuple[str, ...]]:
+        """The rows as mere text."""
+        return [tuple(cell.text for cell in row) for row in self.rows]
 
 
 def tables(result: Findings) -> list[Table]:
@@ -46,7 +74,7 @@ def tables(result: Findings) -> list[Table]:
     everything = [
         _per_queue(result, "Load and depth", _LOAD),
         wait,
-        *([] if first.rows == wait.rows else [first]),  # without redeliveries every attempt is the first
+        *([] if first.texts == wait.texts else [first]),  # without redeliveries every attempt is the first
         _times(result, "Residence", "residence"),
         _per_queue(result, "Loss and duplicates", _LOSS),
         _by_cause(result),
@@ -61,9 +89,9 @@ def expectations(result: Findings) -> Table:
     """A row per expectation: the outcome, the text, and the interval it was held against."""
     rows = tuple(
         (
-            f"{MARKS[verdict.outcome]} {verdict.outcome}",
-            verdict.expectation.text,
-            formats.interval(verdict.estimate, verdict.expectation.target.metric.unit),
+            Cell(f"{MARKS[verdict.outcome]} {verdict.outcome}"),
+            Cell(printable(verdict.expectation.text)),
+            _number(verdict.estimate, verdict.expectation.target),
         )
         for verdict in result.verdicts()
     )
@@ -81,8 +109,15 @@ def to_decide(result: Findings) -> str:
     return f"About {most:,} more replication{'s' if most > 1 else ''} would probably decide."
 
 
-def headline(outcomes: Counter[Any]) -> str:
+def overall(result: Findings) -> str:
+    """The outcome of all expectations together: the worst of them; ``none`` where there are none."""
+    outcomes = {verdict.outcome for verdict in result.verdicts()}
+    return next((each for each in ("fails", "undecided", "holds") if each in outcomes), "none")
+
+
+def headline(result: Findings) -> str:
     """One sentence: ``3 of 4 expectations hold, 1 is undecided``."""
+    outcomes = Counter(verdict.outcome for verdict in result.verdicts())
     total = outcomes.total()
     if not total:
         return "The scenario states no expectation."
@@ -111,16 +146,16 @@ def show(result: Findings, console: Console | None = None) -> None:
     from rich.console import Console as Terminal
 
     console = console or Terminal()
-    console.print(f"{result.scenario}: {setting(result)}\n", markup=False, highlight=False)
+    console.print(f"{printable(result.scenario)}: {setting(result)}\n", markup=False, highlight=False)
     for said in filter(None, (result.question, result.answer)):
-        console.print(f"{said}\n", markup=False, highlight=False)
+        console.print(f"{printable(said)}\n", markup=False, highlight=False)
     for table in tables(result):
         console.print(as_grid(table), "")
     for caution in cautions(result):
-        console.print(f"note: {caution}\n", markup=False, highlight=False)
+        console.print(f"note: {printable(caution)}\n", markup=False, highlight=False)
     if result.expectations:
         console.print(as_grid(expectations(result)), "")
-        console.print(headline(Counter(verdict.outcome for verdict in result.verdicts())), markup=False, highlight=False)
+        console.print(headline(result), markup=False, highlight=False)
         if said := to_decide(result):
             console.print(said, markup=False, highlight=False)
 
@@ -130,16 +165,14 @@ def _times(result: Findings, title: str, name: str) -> Table:
 
 
 def _per_queue(result: Findings, title: str, columns: Sequence[tuple[str, str]]) -> Table:
-    rows = tuple((queue, *(_cell(result, f"queues.{queue}.{name}") for _, name in columns)) for queue in result.queues)
+    rows = tuple((_name(queue), *(_cell(result, f"queues.{queue}.{name}") for _, name in columns)) for queue in result.queues)
     return Table(title, ("queue", *(heading for heading, _ in columns)), rows)
 
 
 def _by_cause(result: Findings) -> Table:
     """A column for each cause that was seen at least once in any queue; a zero's limit is that of the total."""
     seen = [cause for cause in CAUSES if any(result.estimate(f"queues.{q}.loss.{cause}").mean > 0 for q in result.queues)]
-    rows = tuple(
-        (queue, *(_cell(result, f"queues.{queue}.loss.{cause}").split(" (<")[0] for cause in seen)) for queue in result.queues
-    )
+    rows = tuple((_name(queue), *(_cause(result, queue, cause) for cause in seen)) for queue in result.queues)
     return Table("Loss by cause", ("queue", *(cause.replace("_", " ") for cause in seen)), rows if seen else ())
 
 
@@ -147,7 +180,7 @@ def _by_class(result: Findings) -> Table:
     """A row for each class of messages in each queue that has seen it."""
     columns = {"wait, p50": "wait.p50", "wait, p99": "wait.p99", "residence, p99": "residence.p99", "lost": "loss"}
     seen = [each for each in result.classes if result.mean(f"{each}.loss.n") > 0 or result.mean(f"{each}.wait.n") > 0]
-    rows = tuple((each, *(_cell(result, f"queues.{each}.{name}") for name in columns.values())) for each in seen)
+    rows = tuple((_name(each), *(_cell(result, f"queues.{each}.{name}") for name in columns.values())) for each in seen)
     return Table("Classes of messages", ("queue[class]", *columns), rows)
 
 
@@ -157,7 +190,7 @@ def _precision(result: Findings) -> Table:
         (each.metric, formats.value(each.wanted, "share"), formats.value(each.found, "share").replace(formats.NEVER, "?"))
         for each in result.precisions()
     )
-    return Table("Precision: half-widths as shares of their means", ("metric", "asked for", "found"), rows)
+    return Table.of_text("Precision: half-widths as shares of their means", ("metric", "asked for", "found"), rows)
 
 
 def _window(result: Findings) -> Table:
@@ -166,8 +199,22 @@ def _window(result: Findings) -> Table:
     return Table("Consistency window of a message", tuple(columns.values()), (row,), named=False)
 
 
-def _cell(result: Findings, path: str) -> str:
-    return formats.interval(result.estimate(path), result.resolve(path).metric.unit)
+def _name(text: str) -> Cell:
+    return Cell(printable(text))
+
+
+def _cell(result: Findings, path: str) -> Cell:
+    return _number(result.estimate(path), result.resolve(path))
+
+
+def _cause(result: Findings, queue: str, cause: str) -> Cell:
+    """The share lost for a cause; the limit of a zero is that of the total, and not said again."""
+    cell = _cell(result, f"queues.{queue}.loss.{cause}")
+    return replace(cell, text=cell.text.split(" (<")[0])
+
+
+def _number(estimate: Estimate, target: Target) -> Cell:
+    return Cell(formats.interval(estimate, target.metric.unit), target.name, formats.limits(estimate, target.metric.unit))
 
 
 def as_grid(table: Table) -> RichTable:
@@ -183,6 +230,6 @@ def as_grid(table: Table) -> RichTable:
         left = column == 0 or table.title == "Expectations"
         grid.add_column(Text(heading), justify="left" if left else "right", overflow="fold")
     for row in table.rows:
-        style = _COLOURS.get(row[0].rpartition(" ")[2], "") if table.title == "Expectations" else ""
-        grid.add_row(Text(row[0], style=style), *map(Text, row[1:]))
+        style = _COLOURS.get(row[0].text.rpartition(" ")[2], "") if table.title == "Expectations" else ""
+        grid.add_row(Text(row[0].text, style=style), *(Text(cell.text) for cell in row[1:]))
     return grid

@@ -1,6 +1,5 @@
 """``simbus run``: simulate, show, report, and a code that tells whether the expectations hold."""
 
-import json
 import os
 from collections import Counter
 from contextlib import suppress
@@ -9,19 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simbus.commands.shared import (
-    FAILS,
-    FILE,
-    HOLDS,
-    UNDECIDED,
-    BadInput,
-    check_writable,
-    complaints,
-    console,
-    scenario_in,
-    warn,
-    write,
-)
+from simbus.commands.outputs import check_outputs, output_options, write_outputs
+from simbus.commands.shared import FAILS, FILE, HOLDS, UNDECIDED, complaints, console, scenario_in, warn
 
 if TYPE_CHECKING:
     from simbus.analysis.results import Result
@@ -40,6 +28,7 @@ Examples:
   simbus run shop.toml --replications 40 --seed 7
   simbus run shop.toml --precision 5%
   simbus run shop.toml --json shop.json --undecided=fail
+  simbus run shop.toml --markdown comment.md --junit shop.xml
 """
 
 
@@ -55,8 +44,7 @@ Examples:
 @click.option(
     "--max-replications", type=click.IntRange(min=1), metavar="N", help="The most of them, instead of the file's number."
 )
-@click.option("--html", type=FILE, metavar="FILE", help="Write the report to FILE, a self-contained page.")
-@click.option("--json", "json_", type=FILE, metavar="FILE", help="Write every estimate to FILE.")
+@output_options
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -73,15 +61,15 @@ Examples:
 @click.pass_context
 def run(
     context: click.Context,
+    /,
     file: Path,
     seed: int | None,
     replications: int | None,
     precision: str | None,
     max_replications: int | None,
-    html: Path | None,
-    json_: Path | None,
     jobs: int,
     undecided: str | None,
+    **outputs: Path | None,
 ) -> None:
     """Simulate the scenario in FILE and hold its expectations.
 
@@ -90,20 +78,13 @@ def run(
     """
     with complaints():
         scenario = scenario_in(file)
-    if html and html == json_:
-        raise BadInput(f"{html}: cannot hold both the report and the estimates; name two files")
-    for path in filter(None, (html, json_)):
-        check_writable(path, file)
+    check_outputs(outputs, [file])
     with complaints(file):
         scenario.validate()
         warn(file, scenario.check().warnings)
         given = {"seed": seed, "replications": replications, "precision": precision, "max_replications": max_replications}
         result = _simulated(scenario, given, jobs)
-    if html:
-        write(html, _page(result))
-        click.echo(f"simbus: wrote {html}", err=True)
-    if json_:
-        write(json_, json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n")
+    write_outputs(outputs, result, undecided)
     _show(result)
     context.exit(_exit_code(result, undecided))
 
@@ -119,12 +100,6 @@ def _show(result: "Result") -> None:
 
     with suppress(SystemExit):  # rich's answer to a reader that hung up, as `head` does; the verdict stands all the same
         show(result, console())
-
-
-def _page(result: "Result") -> str:
-    from simbus.analysis.report import render
-
-    return render(result)
 
 
 def _exit_code(result: "Result", undecided: str | None) -> int:

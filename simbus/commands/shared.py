@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simbus.errors import SimbusError
+from simbus.errors import SimbusError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -45,7 +45,7 @@ def complaints(file: Path | None = None) -> Iterator[None]:
 
 
 def _line(text: str) -> str:
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def scenario_in(file: Path) -> "Scenario":

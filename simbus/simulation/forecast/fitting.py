@@ -115,7 +115,7 @@ class Fit:
     def as_text(self) -> Table:
         """The same as :meth:`table`, as text for a terminal; the proposed one is marked."""
         headings = ("  distribution", "BIC", "AIC", "p", "ks")
-        return Table("", headings, tuple(self._row(each) for each in self.candidates))
+        return Table.of_text("", headings, map(self._row, self.candidates))
 
     def _row(self, each: Candidate) -> tuple[str, ...]:
         p = NOTHING if each.p is None else f"{each.p:.3f}"
