@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 
 from simbus.analysis.cautions import cautions
 from simbus.analysis.findings import Findings
-from simbus.analysis.tables import MARKS, Table, expectations, headline, overall, setting, tables, to_decide
+from simbus.analysis.tables import MARKS, Table, expectations, headline, introduction, overall, setting, tables, to_decide
 from simbus.errors import printable
 
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>#|~&$!]|(?<=:)//|(?<=www)\.")
@@ -42,7 +42,7 @@ def _entities(found: re.Match[str]) -> str:
 def _section(result: Findings) -> str:
     mark = MARKS.get(overall(result), "·")
     lines = [f"### {mark} {prose(result.scenario)}: {headline(result)}", ""]
-    lines += [f"{prose(said)}\n" for said in (result.question, result.answer) if said]
+    lines += [f"{prose(said)}\n" for said in introduction(result)]
     if result.expectations:
         lines += [*_grid(expectations(result), (str, code, prose)), ""]
     lines += [f"{said}\n" for said in (to_decide(result),) if said]

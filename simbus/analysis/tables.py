@@ -109,6 +109,11 @@ def to_decide(result: Findings) -> str:
     return f"About {most:,} more replication{'s' if most > 1 else ''} would probably decide."
 
 
+def introduction(result: Findings) -> list[str]:
+    """The question that the scenario asks, and its author's answer, as far as they are written; a paragraph each."""
+    return [printable(" ".join(said.split())) for said in (result.question, result.answer) if said]
+
+
 def overall(result: Findings) -> str:
     """The outcome of all expectations together: the worst of them; ``none`` where there are none."""
     outcomes = {verdict.outcome for verdict in result.verdicts()}
@@ -147,8 +152,8 @@ def show(result: Findings, console: Console | None = None) -> None:
 
     console = console or Terminal()
     console.print(f"{printable(result.scenario)}: {setting(result)}\n", markup=False, highlight=False)
-    for said in filter(None, (result.question, result.answer)):
-        console.print(f"{printable(said)}\n", markup=False, highlight=False)
+    for said in introduction(result):
+        console.print(f"{said}\n", markup=False, highlight=False)
     for table in tables(result):
         console.print(as_grid(table), "")
     for caution in cautions(result):
