@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simbus.analysis.comparison import compare
+    from simbus.analysis.results import load
     from simbus.faults import Fault, Plan
     from simbus.rabbitmq.fake import RabbitMQ
     from simbus.simulation.experiment.experiment import simulate, sweep
@@ -98,6 +99,7 @@ __all__ = [
     "hyperexponential",
     "in_handler",
     "linear_backoff",
+    "load",
     "lognormal",
     "markov_modulated",
     "mixture",
@@ -118,6 +120,7 @@ __all__ = [
 
 _HOMES = {
     "simbus.analysis.comparison": ("compare",),
+    "simbus.analysis.results": ("load",),
     "simbus.faults": ("Fault", "Plan"),
     "simbus.rabbitmq.fake": ("RabbitMQ",),
     "simbus.simulation.model.distributions": (

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import timedelta
+from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
 from simbus.analysis.cautions import cautions
@@ -18,11 +19,13 @@ from simbus.analysis.metrics import CAUSES
 from simbus.units import SECOND, duration, duration_text
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from pandas import DataFrame
 
     from simbus.analysis.plots import Plots
 
-__all__ = ["Result", "Settings"]
+__all__ = ["Result", "Settings", "load"]
 
 _SPREAD = ("mean", "p50", "p95", "p99")
 _TIMES = (f"{name}.{statistic}" for name in ("wait", "first_wait", "residence") for statistic in _SPREAD)
@@ -179,6 +182,18 @@ class Result(Findings):
 
         return junit([self], undecided)
 
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write it to a file, ``result.save("shop.npz")``, that :func:`simbus.load` reads: all numbers, and what made them.
+
+        Seed, scenario and the versions of Python and the libraries are in it, and nothing that has to be executed.
+
+        Raises:
+            ScenarioError: the file cannot be written; one that was there is as it was.
+        """
+        from simbus.analysis.saved import save
+
+        return save(self, path)
+
     def _repr_html_(self) -> str:
         from simbus.analysis.report import fragment
 
@@ -198,6 +213,17 @@ class Result(Findings):
         keys = dict.fromkeys(key for each in self.replications for key in each.values)
         shared = ("consumers.", "messages.", "window.")
         return [key if key.startswith(shared) else f"queues.{key}" for key in keys]
+
+
+def load(path: str | PathLike[str]) -> Result:
+    """A result that :meth:`Result.save` wrote: the same numbers, plots and report.
+
+    Raises:
+        ScenarioError: the file cannot be read, is damaged, no saved result, or written by a newer simbus.
+    """
+    from simbus.analysis.saved import load
+
+    return load(path, Result)
 
 
 def _limits(estimate: Estimate) -> dict[str, float]:
