@@ -7,9 +7,10 @@ user holds is ``results.Result``, which adds those on top. The statistics are in
 import hashlib
 import math
 import platform
-from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, fields, replace
 from importlib.metadata import PackageNotFoundError, version
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +23,7 @@ from simbus.analysis.expectations import Expectation, Target, Verdict, parse, re
 from simbus.analysis.metrics import quantile, seen_after
 from simbus.analysis.precision import Precision, shared_out
 from simbus.analysis.replication import PROBABILITIES, Replication
+from simbus.analysis.rows import Listed
 from simbus.analysis.warmup import mser5
 from simbus.errors import ScenarioError
 from simbus.units import SECOND
@@ -103,6 +105,7 @@ class Findings:
         classes: of messages in queues, ``payments[gold]``.
         question: what the scenario was made to answer.
         answer: what it says to that.
+        lister: runs a replication again and lists what happened in it; left behind when a result is pickled or saved.
     """
 
     scenario: str
@@ -119,6 +122,10 @@ class Findings:
     classes: tuple[str, ...] = ()
     question: str = ""
     answer: str = ""
+    lister: Callable[[int], Listed] | None = field(default=None, repr=False, compare=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {each.name: getattr(self, each.name) for each in fields(self)} | {"lister": None}
 
     def resolve(self, path: str) -> Target:
         """What a path such as ``payments.wait.p99`` means here; ScenarioError when it means nothing."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from datetime import timedelta
+from functools import cached_property
 from os import PathLike
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +17,8 @@ from simbus.analysis.estimates import Estimate, student_t
 from simbus.analysis.exact import z_score
 from simbus.analysis.findings import Findings, Settings
 from simbus.analysis.metrics import CAUSES
+from simbus.analysis.rows import Listed
+from simbus.errors import ScenarioError
 from simbus.units import SECOND, duration, duration_text
 
 if TYPE_CHECKING:
@@ -30,6 +33,7 @@ __all__ = ["Result", "Settings", "load"]
 _SPREAD = ("mean", "p50", "p95", "p99")
 _TIMES = (f"{name}.{statistic}" for name in ("wait", "first_wait", "residence") for statistic in _SPREAD)
 _SUMMARY = ("throughput", "utilisation", "depth.mean", *_TIMES, "loss", "duplicates")
+_LEVELS = ("ready", "unacked", "depth")
 _WINDOW = (*_SPREAD, "never", "open")
 
 
@@ -114,6 +118,60 @@ class Result(Findings):
     def _excess(self, name: str) -> list[float]:
         pairs = (each.controls[name] for each in self.replications)
         return self._paired([realised / expected - 1 if expected else math.nan for realised, expected in pairs])
+
+    @property
+    def messages(self) -> DataFrame:
+        """The messages of the first replication, a row each; see :class:`~simbus.analysis.rows.Listed`.
+
+        It is run again for that, once and in this process: it is the same whenever it is run. ``again(3)`` is another one.
+        """
+        return self._first.messages
+
+    @property
+    def deliveries(self) -> DataFrame:
+        """The deliveries of the first replication, a row each; as :attr:`messages`."""
+        return self._first.deliveries
+
+    @property
+    def depth(self) -> DataFrame:
+        """How full queues were: a row for each replication, queue and stretch of time, warm-up included.
+
+        ``time`` is the middle of the stretch in seconds since the start; ``ready``, ``unacked`` and ``depth`` are averages in it.
+        """
+        from pandas import DataFrame as Frame
+        from pandas import concat
+
+        curves = ((each, queue) for each in self.replications for queue in self.queues)
+        columns = ["replication", "queue", "time", *_LEVELS]
+        frames = [
+            Frame(
+                {"replication": each.index, "queue": queue, "time": each.curves["time"]}
+                | {name: each.curves[f"{queue}.{name}.over_time"] for name in _LEVELS}
+            )
+            for each, queue in curves
+        ]
+        return concat(frames, ignore_index=True) if frames else Frame(columns=columns)
+
+    @cached_property
+    def _first(self) -> Listed:
+        return self.again(0)
+
+    def again(self, replication: int = 0) -> Listed:
+        """Run a replication again, and list its messages and deliveries; their columns ``replication`` say which it was.
+
+        Args:
+            replication: which, from 0.
+
+        Raises:
+            ScenarioError: there is no such replication, or the result came from a file or another process: then it has
+                numbers, and not what was simulated.
+        """
+        if self.lister is None:
+            problem = f"a result from a file has numbers only; simulate its scenario again, with seed {self.settings.seed}"
+            raise ScenarioError("again", problem)
+        if replication not in range(len(self.replications)):
+            raise ScenarioError("again", f"{replication!r} is none of {len(self.replications)} replications; they count from 0")
+        return self.lister(replication)
 
     def cautions(self) -> list[str]:
         """What a careful reader should know before trusting the numbers, a sentence each."""

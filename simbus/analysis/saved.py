@@ -13,7 +13,7 @@ Whoever changes this raises ``VERSION``, and goes on reading the older ones.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
@@ -37,7 +37,7 @@ _LARGEST = 2**30  # octets of a file that is unpacked: more than ten thousand re
 _MEMBERS = ("about", "values", "curves")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class About:
     """All of a result but its numbers; names as in :class:`~simbus.analysis.findings.Findings`."""
 
@@ -47,23 +47,27 @@ class About:
     settings: Settings
     queues: tuple[str, ...]
     consumers: tuple[str, ...]
-    expectations: tuple[str, ...]
     text: str
     exact: tuple[Exact, ...]
     offered: tuple[Offered, ...]
     parties: dict[str, tuple[str, ...]]
     versions: dict[str, str]
     classes: tuple[str, ...]
+    question: str
+    answer: str
+
+    expectations: tuple[str, ...]
     indices: tuple[int, ...]
     trace_hashes: tuple[str, ...]
     controls: tuple[dict[str, tuple[float, float]], ...]
     values: tuple[str, ...]
     curves: tuple[tuple[str, tuple[int, ...]], ...]
     format: str = _FORMAT
-    version: int = field(default=VERSION)
+    version: int = VERSION
 
 
 _ABOUT = TypeAdapter(About)
+_ALIKE = [each.name for each in fields(About) if each.name in Findings.__dataclass_fields__ and each.name != "expectations"]
 
 
 def save(found: Findings, path: str | os.PathLike[str]) -> Path:
@@ -75,8 +79,7 @@ def save(found: Findings, path: str | os.PathLike[str]) -> Path:
     runs = found.replications
     values, curves = _paths(run.values for run in runs), _paths(run.curves for run in runs)
     about = About(
-        **{name: getattr(found, name) for name in ("scenario", "settings", "queues", "consumers", "text", "exact", "offered")},
-        **{name: getattr(found, name) for name in ("parties", "versions", "classes")},
+        **{name: getattr(found, name) for name in _ALIKE},
         expectations=tuple(each.text for each in found.expectations),
         indices=tuple(run.index for run in runs),
         trace_hashes=tuple(run.trace_hash for run in runs),
@@ -107,24 +110,21 @@ def load(path: str | os.PathLike[str], kind: Callable[..., Found]) -> Found:
         ScenarioError: it cannot be read, is damaged, no saved result, or of a newer version; nothing in it is executed.
     """
     try:
-        return _load(Path(path), kind)
+        with _refusing():
+            return _load(Path(path), kind)
     except ScenarioError as error:
         raise error.within(str(path)) from None
 
 
 def _load(path: Path, kind: Callable[..., Found]) -> Found:
-    with _refusing():
-        members = _members(path)
-        _check_version(bytes(members["about"]))
-        about = _ABOUT.validate_json(bytes(members["about"]))
-        runs = tuple(_replications(about, members["values"], members["curves"]))
-        names = about.queues, about.consumers, about.classes
-        return kind(
-            **{name: getattr(about, name) for name in ("scenario", "settings", "queues", "consumers", "text", "exact")},
-            **{name: getattr(about, name) for name in ("offered", "parties", "versions", "classes")},
-            replications=runs,
-            expectations=tuple(parse(text, *names) for text in about.expectations),
-        )
+    members = _members(path)
+    _check_version(bytes(members["about"]))
+    about = _ABOUT.validate_json(bytes(members["about"]))
+    return kind(
+        **{name: getattr(about, name) for name in _ALIKE},
+        replications=tuple(_replications(about, members["values"], members["curves"])),
+        expectations=tuple(parse(text, about.queues, about.consumers, about.classes) for text in about.expectations),
+    )
 
 
 @contextmanager

@@ -13,7 +13,6 @@ from simbus import dialect
 from simbus.analysis.metrics import quantile
 from simbus.analysis.recorder import Recorder
 from simbus.analysis.replication import Replication
-from simbus.analysis.tape import Tape, Taped
 from simbus.dialect import Dialect, Subscription
 from simbus.errors import SimbusError
 from simbus.simulation.experiment.controls import outcomes
@@ -42,20 +41,20 @@ from simbus.simulation.replication.userservers import UserConsumer
 from simbus.units import SECOND
 
 
-def run_replication(scenario: System, seed: int, index: int, tape: Tape | None = None) -> Replication:
+def run_replication(scenario: System, seed: int, index: int, recorder: Callable[..., Recorder] | None = None) -> Replication:
     """One replication: a broker, its modelled parties and a recorder, run to the end.
 
     Args:
         scenario: validated.
         seed: of the experiment.
         index: of the replication, from 0.
-        tape: notes every effect, besides.
+        recorder: makes what watches it, by default a plain ``Recorder``.
     """
     kind = dialect.load(scenario.dialect)
     run, streams = scenario.run, Streams(seed, index, antithetic=scenario.run.antithetic)
     broker = kind.build(scenario.topology, _chance(streams))
     end = run.cut + run.duration if run.duration is not None else _last_arrival(scenario, streams)
-    recorder = (Recorder if tape is None else partial(Taped, tape))(
+    observer = (recorder or Recorder)(
         queues=tuple(scenario.topology.queues),
         served=served(scenario),
         groups=_groups(scenario),
@@ -63,7 +62,7 @@ def run_replication(scenario: System, seed: int, index: int, tape: Tape | None =
         end=end,
         classes=scenario.classes,
     )
-    driver = Driver(broker, recorder)
+    driver = Driver(broker, observer)
     parties = _parties(driver, kind, scenario, streams)
     env = SharedEnvironment(driver, partial(_connect, parties, "code", scenario, confirms=False, waits=False), streams)
     for spec in scenario.consumers.values():
@@ -78,7 +77,7 @@ def run_replication(scenario: System, seed: int, index: int, tape: Tape | None =
     _run(driver, scenario, end + 1 if run.duration is not None else None)
     broker.check()
     alone = run.replications == 1 and run.duration is not None
-    found = recorder.replication(index, _quantiles(scenario), batched=alone)
+    found = observer.replication(index, _quantiles(scenario), batched=alone)
     return replace(found, controls=outcomes(scenario, streams, end))
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from simbus.analysis.comparison import compare
@@ -25,6 +26,7 @@ from simbus.simulation.experiment.local import WORTH, default_jobs, messages
 from simbus.simulation.experiment.pilot import warmed_up
 from simbus.simulation.experiment.progress import Progress, telling
 from simbus.simulation.experiment.runners import Task, run_waves
+from simbus.simulation.experiment.tracing import listed
 from simbus.simulation.forecast.check import offered_loads
 from simbus.simulation.forecast.exact import exact_values
 from simbus.simulation.forecast.load import overloaded
@@ -127,6 +129,7 @@ def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
         exact=exact_values(scenario),
         offered=offered_loads(scenario),
         parties=related(scenario),
+        lister=partial(listed, scenario.with_("run.seed", run.seed)),  # a copy, which nobody changes
     )
 
 

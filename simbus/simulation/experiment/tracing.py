@@ -1,8 +1,10 @@
 """One replication once more, with a full trace: for whoever wants to see what happened in it."""
 
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
-from simbus.analysis.tape import Tape
+from simbus.analysis.rows import Listed, Listing
+from simbus.analysis.tape import Tape, Taped
 from simbus.simulation.experiment.assembly import run_replication
 from simbus.simulation.experiment.pilot import warmed_up
 from simbus.simulation.scenario import Scenario
@@ -29,5 +31,17 @@ def trace_of(scenario: Scenario, replication: int = 0) -> "DataFrame":
     scenario.validate()
     tape = Tape()
     scenario = warmed_up(scenario, 1, None)
-    run_replication(scenario, scenario.run.seed, replication, tape)
+    run_replication(scenario, scenario.run.seed, replication, partial(Taped, tape))
     return tape.frame()
+
+
+def listed(scenario: Scenario, replication: int) -> Listed:
+    """The messages and deliveries of one replication of a scenario that has been simulated, by running that one again."""
+    made: list[Listing] = []
+
+    def record(**given: Any) -> Listing:
+        made.append(Listing(**given))
+        return made[0]
+
+    run_replication(scenario, scenario.run.seed, replication, record)
+    return made[0].listed(replication)
