@@ -112,9 +112,9 @@ class Noted(Recorder):
         self.run.tape.append(("suppressed", group, copy_id, now))
         super().suppressed(group, copy_id, now)
 
-    def carried(self, copy_id: int, message_id: int) -> None:
+    def carried(self, copy_id: int, message_id: int, now: int) -> None:
         self.run.carried[message_id] = copy_id
-        super().carried(copy_id, message_id)
+        super().carried(copy_id, message_id, now)
 
     def sent(self, message_id: int, sent_at: int, held: bool = False) -> Told:
         self.run.sent[message_id] = sent_at

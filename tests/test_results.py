@@ -154,23 +154,25 @@ def test_few_observations_few_replications_and_saturation_are_said(result):
     assert result.cautions() == []
 
 
-@pytest.mark.parametrize("plot", ["latency", "depth", "loss", "window"])
+@pytest.mark.parametrize("plot", ["latency", "percentiles", "depth", "loss", "attempts", "window", "utilisation", "warmup"])
 def test_every_plot_draws_on_the_axes_it_is_given_and_names_its_units(result, plot):
     from matplotlib.figure import Figure
 
     axes = Figure().subplots()
-    queue = ("order.inventory.queue",) if plot in {"latency", "depth"} else ()
+    queue = ("order.inventory.queue",) if plot in {"latency", "percentiles", "depth", "warmup"} else ()
     assert getattr(result.plot, plot)(*queue, ax=axes) is axes
     assert axes.has_data()
     assert axes.get_xlabel()
 
 
-@pytest.mark.parametrize("plot", ["latency", "depth", "loss", "window"])
+@pytest.mark.parametrize(
+    "plot", ["latency", "percentiles", "depth", "on_duty", "loss", "attempts", "window", "utilisation", "warmup"]
+)
 def test_a_plot_of_nothing_is_empty_and_no_error(plot):
     from matplotlib.figure import Figure
 
     figure = Figure()
-    queue = ("a",) if plot == "depth" else ()
+    queue = ("a",) if plot in {"percentiles", "depth", "on_duty", "warmup"} else ()
     getattr(small({}).plot, plot)(*queue, ax=figure.subplots())
     figure.canvas.draw()
 
@@ -249,7 +251,7 @@ def test_a_metric_that_does_not_exist_is_not_called_an_expectation():
         bookstore(3).estimate("window.p98x")
 
 
-@pytest.mark.parametrize("plot", ["depth", "latency", "on_duty", "warmup"])
+@pytest.mark.parametrize("plot", ["depth", "latency", "on_duty", "percentiles", "warmup"])
 def test_a_plot_of_nobody_is_refused(plot):
     with pytest.raises(ScenarioError, match=r"unknown .* 'nope'; known: "):
         getattr(bookstore(3).plot, plot)("nope")

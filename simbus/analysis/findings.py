@@ -105,6 +105,7 @@ class Findings:
         classes: of messages in queues, ``payments[gold]``.
         question: what the scenario was made to answer.
         answer: what it says to that.
+        delays: by queue, those in which its messages wait to be tried again.
         lister: runs a replication again and lists what happened in it; left behind when a result is pickled or saved.
     """
 
@@ -122,6 +123,7 @@ class Findings:
     classes: tuple[str, ...] = ()
     question: str = ""
     answer: str = ""
+    delays: dict[str, tuple[str, ...]] = field(default_factory=dict)
     lister: Callable[[int], Listed] | None = field(default=None, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -21,6 +21,11 @@ class Busy:
     moment: int = 0
     at_edges: list[int] = field(default_factory=list)
 
+    def add(self, number: int, now: int) -> None:
+        """So many more, or (negative) fewer."""
+        self.value += number
+        self.moment += number * now
+
     def mark(self, edge: int, _: int) -> None:
         """Note the integral up to an edge."""
         self.at_edges.append(self.value * edge - self.moment)
@@ -34,8 +39,7 @@ class OnDuty(Busy):
 
     def change(self, by: int, now: int) -> None:
         """So many more."""
-        self.value += by
-        self.moment += by * now
+        self.add(by, now)
         self.most = max(self.most, self.value)
 
     def mark(self, edge: int, warmup: int) -> None:
@@ -82,12 +86,16 @@ class QueueObserved:
     """What is seen of one queue.
 
     ``starts`` holds waits, each doubled and with one added if it was its copy's first: of most copies it is, and so
-    the first waits take no space of their own.
+    the first waits take no space of their own; ``started_at_edges`` says how many there were at each edge. ``backing_off`` are
+    the unacked copies that wait to be given back and tried again, ``kept_back`` those that an exchange keeps back for that.
     """
 
     name: str
     served: bool
     depth: Depth = field(default_factory=Depth)
+    backing_off: Busy = field(default_factory=Busy)
+    kept_back: Busy = field(default_factory=Busy)
+    started_at_edges: list[int] = field(default_factory=list)
     starts: Column = field(default_factory=Column)
     services: Column = field(default_factory=Column)
     residences: Column = field(default_factory=Column)
@@ -102,6 +110,10 @@ class QueueObserved:
     waiting: int = 0
     lost: dict[str, int] = field(default_factory=lambda: dict.fromkeys(CAUSES, 0))
     classes: dict[str, ClassObserved] = field(default_factory=dict)
+
+    def mark(self, _: int, __: int) -> None:
+        """Note how many have started by an edge."""
+        self.started_at_edges.append(len(self.starts))
 
     @property
     def columns(self) -> tuple[Column, ...]:
@@ -144,7 +156,7 @@ class Observed:
 
     ``edges`` are the instants at which integrals were noted: the bins of the plots, and the warm-up's end. ``windows``
     holds closed consistency windows, ``never_closing`` counts those that cannot close any more, ``open_since`` has the
-    publishing times of those still open.
+    publishing times of those still open. ``outages`` are those in force, by name.
     """
 
     warmup: int
@@ -152,6 +164,7 @@ class Observed:
     edges: list[int]
     queues: dict[str, QueueObserved]
     groups: dict[str, GroupObserved]
+    outages: dict[str, Busy] = field(default_factory=dict)
     windows: Column = field(default_factory=Column)
     never_closing: int = 0
     open_since: list[int] = field(default_factory=list)

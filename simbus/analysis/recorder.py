@@ -131,12 +131,13 @@ class Recorder(Telling):
         self._orphans = 0
         self._inherited: dict[int, tuple[_Copy, str]] = {}
         self._carried: dict[int, _Copy] = {}  # by the message that carries an obligation on
+        self._coming_back: dict[int, Busy] = {}  # copies that back off and messages kept back, and where they are counted
         self._subscribers: dict[tuple[str, ...], int] = {}  # by the queues of a route: few routes, many messages
         self._window: _Window | None = None
         self._tape = array("q")
         self._hash = hashlib.sha256()
-        self._levels: list[Busy | Depth] = [
-            *(q.depth for q in self._queues.values()),
+        self._levels: list[Busy | Depth | QueueObserved] = [
+            *(level for q in self._queues.values() for level in (q, q.depth, q.backing_off, q.kept_back)),
             *(level for group in self._groups.values() for level in (group.busy, group.on_duty)),
         ]
 
@@ -236,6 +237,7 @@ class Recorder(Telling):
             copy.of = copy.queue.classes.get(self._type)
         if copy.message_id in self._carried:
             copy.first = self._carried.pop(copy.message_id)
+            self._comes_back(-copy.message_id, at)
             return
         if self._told is not None:
             self._begin_told(copy, self._told)
@@ -302,6 +304,8 @@ class Recorder(Telling):
         copy = self._copies[copy_id]
         copy.unacked = False
         copy.ready_at, copy.started_at = at, -1
+        if self._coming_back:
+            self._comes_back(copy_id, at)
         depth = copy.queue.depth
         depth.ready += 1
         depth.ready_moment += at
@@ -312,6 +316,8 @@ class Recorder(Telling):
         at, copy_id = effect.at, effect.copy_id
         self._tape.append(copy_id << 4 | 7)
         copy = self._copies.pop(copy_id)
+        if self._coming_back:
+            self._comes_back(copy_id, at)
         depth = copy.queue.depth
         if copy.unacked:
             depth.unacked -= 1
@@ -469,6 +475,15 @@ class Recorder(Telling):
             first.told.one_less()
         first.applied = True
 
+    def disrupted(self, outage: str, change: int, now: int) -> None:
+        """An outage begins, or (negative) ends."""
+        if now >= self._next_look:
+            self._look(now)
+        if outage not in self._seen.outages:
+            self._seen.outages[outage] = level = Busy(at_edges=[0] * self._passed)
+            self._levels.append(level)
+        self._seen.outages[outage].add(change, now)
+
     def suppressed(self, group: str, copy_id: int, now: int) -> None:
         """An attempt ended at once, because its group has applied the message before, and remembers."""
         copy, consumers = self._copies[copy_id], self._groups[group]
@@ -480,13 +495,29 @@ class Recorder(Telling):
         if not first.applied:
             self._apply(first, now)
 
-    def carried(self, copy_id: int, message_id: int) -> None:
+    def backs_off(self, copy_id: int, now: int) -> None:
+        """A delivery waits, unacked, to be given back."""
+        self._goes_away(copy_id, self._copies[copy_id].queue.backing_off, now)
+
+    def _goes_away(self, key: int, level: Busy, now: int) -> None:
+        if now >= self._next_look:
+            self._look(now)
+        level.add(1, now)
+        self._coming_back[key] = level
+
+    def _comes_back(self, key: int, at: int) -> None:
+        """A copy, or a message by its negative id, that may have been away to be tried again."""
+        if (level := self._coming_back.pop(key, None)) is not None:
+            level.add(-1, at)
+
+    def carried(self, copy_id: int, message_id: int, now: int) -> None:
         """A handler has published a copy's message anew, to come back later: its obligation goes on there.
 
         Told before the effects of the publish are taken; the copy itself may be settled then, which ends nothing.
         """
         copy = self._copies[copy_id]
         self._carried[message_id] = copy.first or copy
+        self._goes_away(-message_id, copy.queue.kept_back, now)
         rest = self._copies[copy_id] = _Copy(copy.queue, copy.message_id, copy.enqueued_at)
         rest.published_at = -1  # nobody's obligation
         rest.ready_at, rest.started_at, rest.unacked = copy.ready_at, copy.started_at, copy.unacked

@@ -12,6 +12,11 @@ each metric, and only ``estimates`` may look across replications.
 - ``window.seen.times`` and ``window.seen.shares``: seconds, and the share of windows that have closed by then;
 - ``<queue>.depth.over_time``, ``.ready.over_time`` and ``.unacked.over_time``: the time average in each of
   ``BINS`` equal bins over the whole run, warm-up included; ``time`` holds the bins' mid-points in seconds;
+- ``<queue>.backing_off.over_time`` and ``.kept_back.over_time``, where there are any: of the unacked copies, those that wait
+  to be given back after a failed attempt; and the messages that an exchange keeps back for the same reason, in no queue;
+- ``<queue>.wait.p50.over_time``, ``.p95`` and ``.p99``: quantiles of the waits that ended in each of ``SPANS`` equal spans of
+  the run; nan where there were none, as in the warm-up;
+- ``outages.<name>.over_time``: in each bin, how often an outage was in force, as an average over time;
 - ``consumers.<group>.on_duty.over_time``: the same of the number of consumers;
 - ``<path>.batches``, in a replication that is the only one: the metric of that path in each of twenty batches.
 """
@@ -22,6 +27,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 BINS = 200
+SPANS = 50  # quantiles need more observations than averages do
 PROBABILITIES: NDArray[np.float64] = (
     np.array([*range(0, 9_901, 100), *range(9_910, 9_991, 10), 9_995, 9_999, 10_000], dtype=np.float64) / 10_000
 )

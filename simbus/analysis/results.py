@@ -192,7 +192,8 @@ class Result(Findings):
     def plot(self) -> Plots:
         """Plots of this result.
 
-        ``depth(queue)``, ``on_duty(group)``, ``latency(queue)``, ``loss()``, ``window()`` and ``warmup(queue)``.
+        ``latency(queue)``, ``percentiles(queue)``, ``depth(queue)``, ``loss()``, ``attempts()``, ``window()``, ``utilisation()``,
+        ``on_duty(group)`` and ``warmup(queue)``; docs/plots.md shows them.
         """
         from simbus.analysis.plots import Plots
 

@@ -55,6 +55,7 @@ class About:
     classes: tuple[str, ...]
     question: str
     answer: str
+    delays: dict[str, tuple[str, ...]]
 
     expectations: tuple[str, ...]
     indices: tuple[int, ...]

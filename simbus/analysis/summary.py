@@ -15,7 +15,7 @@ from simbus.analysis.batches import of_level, of_observations
 from simbus.analysis.column import Integers
 from simbus.analysis.metrics import quantile_name
 from simbus.analysis.observed import GroupObserved, Observed, QueueObserved
-from simbus.analysis.replication import BINS, PROBABILITIES, Replication
+from simbus.analysis.replication import BINS, PROBABILITIES, SPANS, Replication
 from simbus.units import SECOND
 
 Floats = NDArray[np.float64]
@@ -178,19 +178,34 @@ def _curves(seen: Observed) -> dict[str, Floats]:
     bins = [seen.edges.index(seen.end * i // BINS) for i in range(BINS + 1)]
     edges = np.array(seen.edges, dtype=np.float64)[bins]
     curves: dict[str, Floats] = {"time": (edges[:-1] + edges[1:]) / 2 / SECOND}
+
+    def over_time(areas: Sequence[int]) -> Floats:
+        means: Floats = np.diff(np.array(areas, dtype=np.float64)[bins]) / np.diff(edges)
+        return means
+
     for queue in seen.queues.values():
-        levels = {"ready": queue.depth.ready_at_edges, "unacked": queue.depth.unacked_at_edges}
-        means = {name: np.diff(np.array(areas, dtype=np.float64)[bins]) / np.diff(edges) for name, areas in levels.items()}
+        means = {"ready": over_time(queue.depth.ready_at_edges), "unacked": over_time(queue.depth.unacked_at_edges)}
         means["depth"] = means["ready"] + means["unacked"]
+        away = {"backing_off": queue.backing_off.at_edges, "kept_back": queue.kept_back.at_edges}
+        means |= {name: over_time(areas) for name, areas in away.items() if areas[-1]}
+        means |= _waits_over_time(queue, bins)
         curves |= {f"{queue.name}.{name}.over_time": mean for name, mean in means.items()}
         for name, column in (("wait", queue.waits), ("residence", queue.residences.values())):
             curves[f"{queue.name}.{name}.quantiles"] = _quantiles(_seconds(column), PROBABILITIES)
         for path, times in _of_classes(queue).items():
             curves[f"{path}.quantiles"] = _quantiles(times, PROBABILITIES)
     for group in seen.groups.values():
-        areas = np.array(group.on_duty.at_edges, dtype=np.float64)[bins]
-        curves[f"consumers.{group.name}.on_duty.over_time"] = np.diff(areas) / np.diff(edges)
-    return curves
+        curves[f"consumers.{group.name}.on_duty.over_time"] = over_time(group.on_duty.at_edges)
+    return curves | {f"outages.{name}.over_time": over_time(level.at_edges) for name, level in seen.outages.items()}
+
+
+def _waits_over_time(queue: QueueObserved, bins: Sequence[int]) -> dict[str, Floats]:
+    """Quantiles of the waits that ended in each span of time, which is several bins; nan where none did."""
+    spans, waits = np.array(queue.started_at_edges)[bins][:: BINS // SPANS], queue.waits
+    quantiles = np.full((SPANS, len(_USUAL)), math.nan)
+    for place in np.flatnonzero(np.diff(spans)):
+        quantiles[place] = np.quantile(waits[spans[place] : spans[place + 1]], _USUAL)
+    return {f"wait.{quantile_name(p)}": column / SECOND for p, column in zip(_USUAL, quantiles.T, strict=True)}
 
 
 def _batches(seen: Observed, closed: Floats, wanted: Sequence[float]) -> Iterator[tuple[str, Floats]]:

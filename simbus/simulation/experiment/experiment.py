@@ -29,7 +29,7 @@ from simbus.simulation.experiment.runners import Task, run_waves
 from simbus.simulation.experiment.tracing import listed
 from simbus.simulation.forecast.check import offered_loads
 from simbus.simulation.forecast.exact import exact_values
-from simbus.simulation.forecast.load import overloaded
+from simbus.simulation.forecast.load import overloaded, waiting_places
 from simbus.simulation.forecast.questions import expected, wanted
 from simbus.simulation.scenario import Scenario
 
@@ -129,6 +129,7 @@ def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
         exact=exact_values(scenario),
         offered=offered_loads(scenario),
         parties=related(scenario),
+        delays=waiting_places(scenario),
         lister=partial(listed, scenario.with_("run.seed", run.seed)),  # a copy, which nobody changes
     )
 

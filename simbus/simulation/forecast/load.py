@@ -144,6 +144,14 @@ def served(scenario: System) -> set[str]:
     return found
 
 
+def waiting_places(scenario: System) -> dict[str, tuple[str, ...]]:
+    """By consumed queue, the delay queues in which its consumers have messages wait until they are tried again."""
+    kind, found = dialects.load(scenario.dialect), defaultdict[str, dict[str, None]](dict)
+    for consumer in scenario.consumers.values():
+        found[consumer.queue].update(dict.fromkeys(delay_queues(kind, consumer)))
+    return {queue: tuple(places) for queue, places in found.items() if places}
+
+
 @dataclass(frozen=True)
 class Work:
     """What one message asks of a group of consumers, on average; times in seconds.

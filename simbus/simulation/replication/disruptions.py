@@ -301,6 +301,7 @@ class Disruption:
 
     Args:
         driver: of the replication.
+        name: of the outage.
         act: what it does.
         whom: finds the consumers whom it befalls, each time that it comes.
         uptimes: until it comes, from the beginning of the run and then from the end of the last one, in nanoseconds.
@@ -312,6 +313,7 @@ class Disruption:
     def __init__(
         self,
         driver: Driver,
+        name: str,
         act: Act,
         whom: Callable[[], Sequence[Consumer]],
         uptimes: Iterator[int],
@@ -319,7 +321,14 @@ class Disruption:
         clock: Clock,
         last: int | None,
     ) -> None:
-        self._driver, self._act, self._whom, self._uptimes, self._downtimes = driver, act, whom, uptimes, downtimes
+        self._driver, self._name, self._act, self._whom, self._uptimes, self._downtimes = (
+            driver,
+            name,
+            act,
+            whom,
+            uptimes,
+            downtimes,
+        )
         self._clock, self._last = clock, last
         self._wait()
 
@@ -329,7 +338,7 @@ class Disruption:
             self._clock.ring(uptime, self._begin)
 
     def _begin(self) -> None:
-        self._driver.now()
+        self._driver.observer.disrupted(self._name, 1, self._driver.now())
         self._act.victims = self._whom()
         self._act.begin()
         self._driver.react()
@@ -338,7 +347,7 @@ class Disruption:
             self._driver.enter(Entry(self._end), downtime)
 
     def _end(self, _: Entry) -> None:
-        self._driver.now()
+        self._driver.observer.disrupted(self._name, -1, self._driver.now())
         self._act.end()
         self._driver.react()
         self._wait()
@@ -367,7 +376,9 @@ def _disrupt(
     chance = streams.uniforms(entity, "chance")
     clock = WhileBusy(parties.driver, whom()) if spec.clock == "busy" else Always(parties.driver)
     act = ACTS[spec.what](spec, parties, chance)
-    Disruption(parties.driver, act, whom, _uptimes(spec, streams, entity), _downtimes(spec, streams, entity), clock, last)
+    Disruption(
+        parties.driver, spec.name, act, whom, _uptimes(spec, streams, entity), _downtimes(spec, streams, entity), clock, last
+    )
 
 
 def _uptimes(spec: OutageSpec, streams: Streams, entity: str) -> Iterator[int]:

@@ -61,10 +61,16 @@ class Observer(Protocol):
     def let_go(self, orphan: int, /) -> None:
         """Nothing more will be told by an id that :meth:`orphaned` gave."""
 
+    def disrupted(self, outage: str, change: int, now: int, /) -> None:
+        """An outage of that name begins, or (negative) ends."""
+
     def suppressed(self, group: str, copy_id: int, now: int, /) -> None:
         """An attempt ended without one, because the message had been applied before."""
 
-    def carried(self, copy_id: int, message_id: int, /) -> None:
+    def backs_off(self, copy_id: int, now: int, /) -> None:
+        """A delivery waits, unsettled and without a server, to go back to its queue."""
+
+    def carried(self, copy_id: int, message_id: int, now: int, /) -> None:
         """A handler has published a copy's message anew under this id, to try again; told before the effects are taken."""
 
     def sent(self, message_id: int, sent_at: int, /, *, held: bool = False) -> Any:

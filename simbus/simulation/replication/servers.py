@@ -272,14 +272,14 @@ class Server:
         if handler.keeper is not None:
             handler.keeper.keep(delivery, attempt, delay)
             return verbs.accept
-        return self._later(delivery.channel, verbs.requeue, delay) if delay else verbs.requeue
+        return self._later(delivery, verbs.requeue, delay) if delay else verbs.requeue
 
-    def _later(self, channel: int, verb: Verb, delay: int) -> Verb:
+    def _later(self, delivery: Delivered, verb: Verb, delay: int) -> Verb:
         """The same verb after a back-off, in which the delivery stays unacked but holds no server."""
         driver, consumer = self._driver, self._consumer
 
         def settle(delivery_tag: int) -> None:
-            if channel == consumer.subscription.channel:
+            if delivery.channel == consumer.subscription.channel:
                 driver.now()
                 verb(delivery_tag)
             consumer.deferred()
@@ -287,6 +287,7 @@ class Server:
 
         def wait(delivery_tag: int) -> None:
             consumer.defer()
+            driver.observer.backs_off(delivery.copy_id, driver.env.now)
             driver.enter(Entry(lambda _: settle(delivery_tag)), delay)
 
         return wait
