@@ -11,10 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from simbus.analysis.comparison import compare
+    from simbus.analysis.costs import cost
     from simbus.analysis.results import load
     from simbus.faults import Fault, Plan
     from simbus.rabbitmq.fake import RabbitMQ
-    from simbus.simulation.experiment.experiment import simulate, sweep
+    from simbus.simulation.experiment.experiment import simulate
+    from simbus.simulation.experiment.sweeps import sweep
     from simbus.simulation.experiment.tracing import trace_of
     from simbus.simulation.file import read_scenario
     from simbus.simulation.forecast.fitting import fit
@@ -88,6 +90,7 @@ __all__ = [
     "compare",
     "constant",
     "constant_rate",
+    "cost",
     "delay_queue",
     "delayed_exchange",
     "empirical",
@@ -120,6 +123,7 @@ __all__ = [
 
 _HOMES = {
     "simbus.analysis.comparison": ("compare",),
+    "simbus.analysis.costs": ("cost",),
     "simbus.analysis.results": ("load",),
     "simbus.faults": ("Fault", "Plan"),
     "simbus.rabbitmq.fake": ("RabbitMQ",),
@@ -135,7 +139,8 @@ _HOMES = {
         "phase_type",
         "weibull",
     ),
-    "simbus.simulation.experiment.experiment": ("simulate", "sweep"),
+    "simbus.simulation.experiment.experiment": ("simulate",),
+    "simbus.simulation.experiment.sweeps": ("sweep",),
     "simbus.simulation.model.failures": (
         "delay_queue",
         "delayed_exchange",

@@ -231,25 +231,28 @@ class MMcD:
     patience: float
 
     @property
-    def _terms(self) -> tuple[float, float, float, float]:
-        spare, offered, c = self.servers * self.mu - self.rate, self.rate / self.mu, self.servers
-        decay = math.exp(-spare * self.patience)
-        reach = (1 - decay) / spare if abs(spare) > _TINY else self.patience
-        j = reach + decay / (c * self.mu)
-        below = sum(offered**k / math.factorial(k) for k in range(c)) / (offered ** (c - 1) / math.factorial(c - 1))
-        return spare, j, below / self.mu, self.rate
+    def _weights(self) -> tuple[float, float, float]:
+        """Of arrivals that leave, of those that find all servers busy, and of the others: in a scale in which none overflows."""
+        spare, full = self.servers * self.mu - self.rate, self.servers * self.mu
+        small = math.exp(-abs(spare) * self.patience)
+        begin, end = (1.0, small) if spare >= 0 else (small, 1.0)
+        reach = (begin - end) / spare if abs(spare) > _TINY else self.patience
+        below = 1.0
+        for server in range(1, self.servers):
+            below = 1 + below * server * self.mu / self.rate
+        return end * self.rate / full, self.rate * (reach + end / full), below * begin
 
     @property
     def expired_share(self) -> float:
         """Of arrivals that leave unserved."""
-        spare, j, below, rate = self._terms
-        return (1 - spare * j) / (below * self.mu + rate * j)
+        leaving, waiting, others = self._weights
+        return leaving / (waiting + others)
 
     @property
     def waiting_share(self) -> float:
         """Of arrivals that find all servers busy."""
-        _, j, below, rate = self._terms
-        return rate * j / (below * self.mu + rate * j)
+        _, waiting, others = self._weights
+        return waiting / (waiting + others)
 
 
 def erlang_a(rate: float, mu: float, servers: int, impatience: float) -> tuple[float, float]:

@@ -5,7 +5,8 @@ from concurrent.futures import Executor, Future, ThreadPoolExecutor
 import pytest
 
 from simbus.errors import ScenarioError
-from simbus.simulation.experiment.experiment import simulate, sweep
+from simbus.simulation.experiment.experiment import simulate
+from simbus.simulation.experiment.sweeps import sweep
 from simbus.simulation.scenario import Scenario
 
 RUN = {"duration": "20s", "replications": 4, "seed": 7}

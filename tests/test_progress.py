@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 
 from simbus.simulation.experiment import progress
-from simbus.simulation.experiment.experiment import simulate, sweep
+from simbus.simulation.experiment.experiment import simulate
 from simbus.simulation.experiment.progress import Bar, Notebook, Terminal, telling, watched
+from simbus.simulation.experiment.sweeps import sweep
 from simbus.simulation.scenario import Scenario
 
 

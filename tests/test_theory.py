@@ -105,6 +105,12 @@ def test_with_much_patience_nobody_leaves(load, servers):
     assert queue.waiting_share == near(theory.erlang_c(servers, load * servers), rel=1e-6)
 
 
+@pytest.mark.parametrize("servers", [1, 4, 300])
+def test_with_much_patience_only_what_is_too_much_leaves(servers):
+    """Of 1.5 times what can be served a third is too much, however long it waits first."""
+    assert MMcD(1.5 * servers, 1, servers, 10_000).expired_share == near(1 / 3, rel=1e-3)
+
+
 @given(st.floats(0.1, 3), SERVERS)
 def test_without_patience_a_time_to_live_is_a_loss_system(load, servers):
     assert MMcD(load * servers, 1, servers, 0).expired_share == near(theory.erlang_b(servers, load * servers), rel=1e-9)

@@ -183,6 +183,10 @@ class Findings:
         """What each replication says of a metric, or the mean of each antithetic pair; nan where nothing was observed."""
         return self._observed(self.resolve(path))
 
+    def observed(self, formula: Callable[[Replication], float]) -> list[float]:
+        """What a formula says of each replication, or the mean of each antithetic pair."""
+        return self._paired([formula(each) for each in self.replications])
+
     def batches(self, target: Target) -> NDArray[np.float64] | None:
         """A metric in the batches of the only replication; None where there are several, or no batches of it."""
         return self.replications[0].curves.get(f"{target.key}.batches") if len(self.replications) == 1 else None
