@@ -28,6 +28,7 @@ _TOP = {
     "name": "What reports call the scenario.",
     "question": "Who asks what, for its readers.",
     "answer": "What the expectations say to that, in a sentence.",
+    "include": "Files with the same keys, above which this one stands: [Several files](scenario-file.md#several-files).",
     "dialect": "The kind of broker; RabbitMQ is assumed.",
     "version": "Which of them: `4.0`, which is assumed, or `3.10`.",
     "definitions": "A JSON file as the broker exports it, beside the scenario file.",

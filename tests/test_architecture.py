@@ -77,8 +77,11 @@ ROOMS = {
     "replication": Room(  # how one replication runs; who measures it is told through a protocol
         ("simbus.simulation.replication", "simbus.simulation.replication.*"), below=(*SHARED, "model")
     ),
+    "files": Room(  # a scenario as text
+        ("simbus.simulation.files", "simbus.simulation.files.*"), below=(*SHARED, "model")
+    ),
     "scenario": Room(  # its parts put together, and asked for its check
-        ("simbus.simulation.scenario", "simbus.simulation.file"), below=(*SHARED, "model", "forecast")
+        ("simbus.simulation.scenario", "simbus.simulation.file"), below=(*SHARED, "model", "forecast", "files")
     ),
     "experiment": Room(  # one replication put together, and many
         ("simbus.simulation.experiment", "simbus.simulation.experiment.*"),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -136,8 +137,14 @@ ENDLESS = "is missing, and the arrivals of publishers.web never end"
 )
 @pytest.mark.parametrize("command", ["run", "check"])
 @pytest.mark.usefixtures("no_simulation")
-def test_bad_input_is_one_line_with_file_place_and_remedy(run, shop, command, there, instead, line):
-    assert run(command, shop(text=(QUICK % HOLDS).replace(there, instead, 1))) == (2, "", f"simbus: quick.toml: {line}\n")
+def test_bad_input_is_one_line_with_file_place_and_remedy_and_the_line_of_the_file(run, shop, command, there, instead, line):
+    code, out, err = run(command, shop(text=(QUICK % HOLDS).replace(there, instead, 1)))
+    said, *excerpt = err.splitlines()
+    assert (code, out) == (2, "")
+    assert re.sub(r"quick\.toml:\d+:\d+", "quick.toml", said) == f"simbus: quick.toml: {line}"
+    number, _, shown = excerpt[0].partition(" | ")
+    assert Path("quick.toml").read_text("utf-8").splitlines()[int(number) - 1] == shown
+    assert (len(excerpt), set(excerpt[1])) == (2, set(" |^"))
 
 
 @pytest.mark.usefixtures("no_simulation")

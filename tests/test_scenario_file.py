@@ -1,6 +1,7 @@
 """Scenario files: what they say, and for each kind of bad input one line with the file, the place and the remedy."""
 
 import json
+import re
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,7 @@ def complaint(read, tmp_path):
             read(text)
         assert caught.value.file == str(tmp_path / "shop.toml")
         assert "\n" not in str(caught.value)
-        return str(caught.value).removeprefix(f"{tmp_path}/")
+        return _without_line(str(caught.value).removeprefix(f"{tmp_path}/"))
 
     return complaint
 
@@ -78,6 +79,11 @@ def test_a_file_says_what_it_is_for(read):
     shop = read('question = "How many clerks?"\nanswer = "Two."\n' + SHOP)
     assert (shop.question, shop.answer) == ("How many clerks?", "Two.")
     assert (read(SHOP).question, read(SHOP).answer) == ("", "")
+
+
+def _without_line(line):
+    """Line and column have tests of their own."""
+    return re.sub(r"^(shop\.toml):\d+:\d+", r"\1", line)
 
 
 def test_a_file_says_what_python_says(read):
@@ -132,10 +138,15 @@ def test_a_file_that_is_no_text(tmp_path):
         read_scenario(tmp_path / "shop.toml")
 
 
-def test_toml_that_is_none_is_found_by_line_and_column(complaint):
-    line = complaint("name = 'Shop'\nrun = { duration = 4h }\n")
-    assert line.startswith("shop.toml: is not TOML: ")
-    assert "(at line 2, column 21); texts stand in quotes" in line
+@pytest.mark.parametrize(
+    ("text", "at"), [("name = 'Shop'\nrun = { duration = 4h }\n", "2:21"), ("name = 'Shop'\nexpect = [", "2:11")]
+)
+def test_toml_that_is_none_is_found_by_line_and_column(read, tmp_path, text, at):
+    with pytest.raises(ScenarioError) as caught:
+        read(text)
+    line = str(caught.value)
+    assert line.startswith(f"{tmp_path}/shop.toml:{at}: is not TOML: ")
+    assert "; texts stand in quotes" in line
 
 
 # Under the kind of mistake: what stands in the file, what stands there instead, and how the complaint begins.
@@ -367,6 +378,24 @@ MISTAKES = {
 def test_a_mistake_is_told_in_one_line_with_its_place_and_remedy(complaint, there, instead, expected):
     assert there in SHOP
     assert complaint(SHOP.replace(there, instead, 1)).startswith(f"shop.toml: {expected}")
+
+
+def test_all_mistakes_of_a_file_are_told_in_the_order_of_its_lines(read):
+    text = SHOP.replace("20min", "20 min ago").replace("24h", "24 moons").replace("message_ttl", "max_length = 'x'\nmessage_ttl")
+    text = text.replace('"order.placed"', '"order.placed"\nheadres = 1').replace("poisson", "poison").replace("30ms", "30mms")
+    text += '[consumers.late]\nqueue = "nowhere"\nservice = "constant 1s"\n[networks.inventory]\nloss = 2\n'
+    with pytest.raises(ScenarioError) as caught:
+        read(text)
+    assert [(each.place, each.spot and each.spot.line) for each in caught.value.mistakes] == [
+        ("run.warmup", 3),
+        ("queues.orders", 10),
+        ("queues.orders", 11),
+        ("publishers.web.headres", 21),
+        ("publishers.web.arrivals", 22),
+        ("consumers.inventory.service", 27),
+        ("consumers.late.queue", 31),
+        ("networks.inventory.loss", 34),
+    ]
 
 
 def test_a_fault_in_a_replayed_file_names_both_files(complaint, tmp_path):

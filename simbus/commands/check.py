@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from simbus.commands.shared import BAD_INPUT, FILE, HOLDS, BadInput, complaints, scenario_in, warn
+from simbus.commands.shared import BAD_INPUT, FILE, HOLDS, BadInput, complaints, complaints_about, scenario_in, warn
 
 _EPILOG = """\b
 Exit code:
@@ -40,7 +40,7 @@ def check(context: click.Context, files: tuple[Path, ...]) -> None:
 def _check(file: Path) -> None:
     with complaints():
         scenario = scenario_in(file)
-    with complaints(file):
+    with complaints_about(file):
         scenario.validate()
         found = scenario.check()
     click.echo(f"{file}: can be run")

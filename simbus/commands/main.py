@@ -25,7 +25,7 @@ def execute(arguments: Sequence[str] | None = None) -> int:
     except click.Abort:
         raise KeyboardInterrupt from None
     except click.ClickException as error:
-        BadInput(_with_hint(error)).show()
+        (error if isinstance(error, BadInput) else BadInput(_with_hint(error))).show()
         return BAD_INPUT
     return code if isinstance(code, int) else HOLDS
 

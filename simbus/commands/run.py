@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simbus.commands.outputs import check_outputs, output_options, write_outputs
-from simbus.commands.shared import FAILS, FILE, HOLDS, UNDECIDED, complaints, console, scenario_in, warn
+from simbus.commands.shared import FAILS, FILE, HOLDS, UNDECIDED, complaints, complaints_about, console, scenario_in, warn
 
 if TYPE_CHECKING:
     from simbus.analysis.results import Result
@@ -79,7 +79,7 @@ def run(
     with complaints():
         scenario = scenario_in(file)
     check_outputs(outputs, [file])
-    with complaints(file):
+    with complaints_about(file):
         scenario.validate()
         warn(file, scenario.check().warnings)
         given = {"seed": seed, "replications": replications, "precision": precision, "max_replications": max_replications}

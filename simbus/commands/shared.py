@@ -4,6 +4,7 @@ Nothing here knows a command.
 """
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simbus.errors import SimbusError, printable
+from simbus.errors import ScenarioError, SimbusError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -25,27 +26,66 @@ _WIDE = 160  # columns of a table that no terminal limits
 
 
 class BadInput(click.ClickException):
-    """What a user can mend, in one line."""
+    """What a user can mend: a line for each mistake and, where it is known, the line of the file with a mark below."""
 
     exit_code = BAD_INPUT
 
+    def __init__(self, message: str, mistakes: Sequence[ScenarioError] = ()) -> None:
+        super().__init__(message)
+        self._mistakes = mistakes
+
     def show(self, file: Any = None) -> None:
         """Print it to the standard error."""
-        click.echo(_line(f"simbus: {self.message}"), file=file, err=file is None)
+        if not self._mistakes:
+            say(one_line(f"simbus: {self.message}"), file)
+        for mistake in self._mistakes:
+            say(one_line(f"simbus: {mistake}"), file)
+            if mistake.spot:
+                line, marks = mistake.spot.excerpt().split("\n")
+                say(f"{line}\n{marks.rstrip('^')}{click.style(marks.lstrip(' |'), fg='red')}", file)
+        if len(self._mistakes) > 1:
+            say(f"simbus: {len(self._mistakes)} mistakes", file)
 
 
 @contextmanager
 def complaints(file: Path | None = None) -> Iterator[None]:
-    """Turn what simbus raises on purpose into one line; ``file`` stands in front of it where the error does not know its own."""
+    """Turn what simbus raises on purpose into a complaint; ``file`` stands in front where the error does not know its own."""
     try:
         yield
     except SimbusError as error:
         known = file is None or getattr(error, "file", None)
-        raise BadInput(str(error) if known else f"{file}: {error}") from None
+        mistakes = error.mistakes if isinstance(error, ScenarioError) and known else ()
+        raise BadInput(str(error) if known else f"{file}: {error}", mistakes) from None
 
 
-def _line(text: str) -> str:
+@contextmanager
+def complaints_about(file: Path) -> Iterator[None]:
+    """The same for what is wrong in a scenario file that could be read, with line and column."""
+    from simbus.simulation.file import with_place
+
+    with complaints(file):
+        try:
+            yield
+        except ScenarioError as error:
+            raise with_place(error, file) from None
+
+
+def one_line(text: str) -> str:
+    """A text without line breaks, whatever names it repeats."""
     return printable(" ".join(text.split()))
+
+
+def say(text: str, file: Any = None) -> None:
+    """Print to the standard error, with colours where they are wanted."""
+    click.echo(text, file=file, err=file is None, color=coloured(file or sys.stderr))
+
+
+def coloured(stream: Any) -> bool:
+    """Whether a stream wants colours: not with NO_COLOR, else with FORCE_COLOR, else in a terminal that has them."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    dumb = os.environ.get("TERM") == "dumb"
+    return bool(os.environ.get("FORCE_COLOR")) or (stream.isatty() and not dumb)
 
 
 def scenario_in(file: Path) -> "Scenario":
@@ -58,7 +98,7 @@ def scenario_in(file: Path) -> "Scenario":
 def warn(file: Path, warnings: Sequence[str]) -> None:
     """Print warnings about a file to the standard error, a line for each."""
     for warning in warnings:
-        click.echo(_line(f"simbus: {file}: warning: {warning}"), err=True)
+        say(f"simbus: {one_line(str(file))}: {click.style('warning', fg='yellow')}: {one_line(warning)}")
 
 
 def print_table(table: "Table") -> None:

@@ -4,7 +4,7 @@ Only the shape of the file is known here: its sections and the mistakes that TOM
 and which of them can be is the business of ``scenario``. Every error names the file, the place and the remedy, in one line.
 """
 
-import tomllib
+import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from os import PathLike
@@ -13,6 +13,9 @@ from typing import Any
 
 from simbus.dialect import DEFAULT
 from simbus.errors import ScenarioError
+from simbus.simulation.files.finding import located
+from simbus.simulation.files.loading import load
+from simbus.simulation.model.mistakes import Mistakes
 from simbus.simulation.model.specs import dotted
 from simbus.simulation.model.words import unknown
 from simbus.simulation.scenario import SECTIONS, Scenario
@@ -21,6 +24,7 @@ _KEYS = (
     "name",
     "question",
     "answer",
+    "include",
     "dialect",
     "version",
     "definitions",
@@ -34,12 +38,15 @@ _KEYS = (
     "networks",
     "outages",
 )
-_TEXTS = (  # with what stands for them, and an example
-    ("question", "", "How long is a reader out of date?"),
-    ("answer", "", "Half a second at most, for 99 of 100 messages."),
-    ("dialect", DEFAULT, ""),
-    ("version", "", "3.10"),
-)
+_TEXTS = {  # with an example
+    "question": "How long is a reader out of date?",
+    "answer": "Half a second at most, for 99 of 100 messages.",
+    "dialect": DEFAULT,
+    "version": "3.10",
+}
+_BY_DIALECT = ("exchanges", "queues")
+_QUOTED = re.compile(r"'([^']+)'")
+_OF_PARTIES = ("unknown publisher", "unknown group", "unknown class")
 _TABLES = {  # keys of an entity whose value may be a table
     *("arguments", "arrivals", "service", "failure", "retry", "mtbf", "mttr", "latency"),
     *("acknowledge", "batch", "shifts", "autoscale", "deduplication", "classes"),
@@ -54,61 +61,108 @@ def read_scenario(path: str | PathLike[str]) -> Scenario:
     be given a duration.
 
     Raises:
-        ScenarioError: the file cannot be read, or what it says cannot be; names the file, the place and the remedy.
+        ScenarioError: the file cannot be read, or what it says cannot be; names the file, the line, the place and the remedy.
+            Its ``mistakes`` are all that could be found.
     """
-    file = Path(path)
+    loaded = load(Path(path), str(path))
     try:
-        text = _read(file)
-        scenario = _scenario(_parse(text), file.parent)
-        scenario.validate(run=False)
+        scenario = _scenario(loaded.document, Path(path).parent)
     except ScenarioError as error:
-        raise error.within(str(path)) from None
-    scenario.text = text
+        raise located(error, loaded.root) from None
+    scenario.text = _as_written(loaded.texts)
     return scenario
 
 
-def _read(file: Path) -> str:
-    try:
-        return file.read_text("utf-8-sig")
-    except FileNotFoundError:
-        raise ScenarioError("", f"there is no such file; looked for {file.absolute()}") from None
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not text in UTF-8"
-        raise ScenarioError("", f"cannot be read: {reason}; name a TOML file") from None
+def _as_written(texts: Mapping[str, str]) -> str:
+    """One text as it is; of several, each below its name."""
+    if len(texts) == 1:
+        return next(iter(texts.values()))
+    return "\n".join(f"# {name}\n\n{text}" for name, text in texts.items())
 
 
-def _parse(text: str) -> dict[str, Any]:
-    try:
-        return tomllib.loads(text.replace("\r\n", "\n"))
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ScenarioError("", f"is not TOML: {error}; texts stand in quotes, sections in [brackets]") from None
+def with_place(error: ScenarioError, path: str | PathLike[str]) -> ScenarioError:
+    """An error about a scenario that was read from a file, with file, line and column."""
+    return located(error, load(Path(path), str(path)).root)
 
 
 def _scenario(document: Mapping[str, Any], folder: Path) -> Scenario:
-    for key in document:
-        if key not in _KEYS:
-            raise ScenarioError(key if key.isidentifier() else "", unknown("key", key, _KEYS))
-    if "name" not in document:
-        raise ScenarioError("name", 'is missing; write name = "Bookstore" at the top')
-    texts = {key: _optional(document, key, default, example) for key, default, example in _TEXTS}
-    scenario = Scenario(document["name"], **texts, run=_table(document, "run"), folder=folder)
-    if "definitions" in document:
-        scenario.definitions(_text(document["definitions"], "definitions"))
+    """What a document says; all mistakes that can be found are told together."""
+    mistakes = Mistakes()
+    scenario = _begun(document, folder, mistakes)
     for section in SECTIONS:
-        for name, table in _table(document, section).items():
-            _check_quotes(section, name, table)
-            scenario.declare(section, name, table)
-    for binding in _list(document, "bindings", "write [[bindings]] with queue and exchange below"):
-        scenario.bind_table(binding)
-    for text in _list(document, "expect", 'write expect = ["payments.wait.p99 < 5s"]'):
-        scenario.expect(text)
+        with mistakes.noted():
+            for name, table in _table(document, section).items():
+                _declare(scenario, section, name, table, mistakes)
+    with mistakes.noted():
+        for binding in _list(document, "bindings", "write [[bindings]] with queue and exchange below"):
+            with mistakes.noted():
+                scenario.bind_table(binding)
+    with mistakes.noted():
+        for text in _list(document, "expect", 'write expect = ["payments.wait.p99 < 5s"]'):
+            with mistakes.noted():
+                scenario.expect(text)
+    _check_names(scenario, mistakes)
+    mistakes.told()
     return scenario
 
 
-def _optional(document: Mapping[str, Any], key: str, default: str, example: str) -> str:
-    value = document.get(key, default)
-    if not isinstance(value, str):
-        raise ScenarioError(key, f'{value!r} is not text; write for example "{example or default}"')
+def _begun(document: Mapping[str, Any], folder: Path, mistakes: Mistakes) -> Scenario:
+    """A scenario with what stands at the top; what of that cannot be is left out, so that more mistakes can be looked for."""
+    for key in document:
+        if key not in _KEYS:
+            mistakes.found.append(ScenarioError(key if key.isidentifier() else "", unknown("key", key, _KEYS)))
+    if "name" not in document and not mistakes.found:
+        mistakes.found.append(ScenarioError("name", 'is missing; write name = "Bookstore" at the top'))
+    sound: dict[str, Any] = {"name": "no name", "folder": folder}
+    for key in ("name", *_TEXTS, "run"):
+        with mistakes.noted():
+            given = {key: _at_the_top(document, key)} if key in document else {}
+            Scenario(**sound | given)
+            sound |= given
+    scenario = Scenario(**sound)
+    with mistakes.noted():
+        if "definitions" in document:
+            scenario.definitions(_text(document["definitions"], "definitions"))
+    return scenario
+
+
+def _declare(scenario: Scenario, section: str, name: str, table: object, mistakes: Mistakes) -> None:
+    """Add an entity; what cannot be of an exchange or a queue is left out, so that others may refer to it."""
+    try:
+        _check_quotes(section, name, table)
+        scenario.declare(section, name, table)
+    except ScenarioError as error:
+        mistakes.found += error.mistakes
+        rest = _without(table, error.problem) if section in _BY_DIALECT and isinstance(table, dict) else None
+        if rest is not None:
+            _declare(scenario, section, name, rest, mistakes)
+
+
+def _without(table: dict[str, Any], problem: str) -> dict[str, Any] | None:
+    """A table without the key that a dialect complains of; None when there is none."""
+    words = [problem.partition(":")[0], *_QUOTED.findall(problem)]
+    wrong = [key for key, value in table.items() if key in words or value in words]
+    return {key: value for key, value in table.items() if key != wrong[0]} if wrong else None
+
+
+def _check_names(scenario: Scenario, mistakes: Mistakes) -> None:
+    """Look whether names fit together, except for parties, of which some may be missing because of what they say."""
+    lost = any(mistake.place.startswith(("publishers", "consumers")) for mistake in mistakes.found)
+    with mistakes.noted():
+        try:
+            scenario.validate(run=False)
+        except ScenarioError as error:
+            found = [each for each in error.mistakes if not (lost and each.problem.startswith(_OF_PARTIES))]
+            if found:
+                raise ScenarioError.of(found) from None
+
+
+def _at_the_top(document: Mapping[str, Any], key: str) -> object:
+    if key == "run":
+        return _table(document, key)
+    value = document[key]
+    if key in _TEXTS and not isinstance(value, str):
+        raise ScenarioError(key, f'{value!r} is not text; write for example "{_TEXTS[key]}"')
     return value
 
 

@@ -10,9 +10,10 @@ is asked about each one. The words are those of the scenario file, which is read
 """
 
 import copy
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,7 @@ from simbus.simulation.forecast.planning import Check, check
 from simbus.simulation.model.acknowledgements import MANUAL
 from simbus.simulation.model.delay_queues import delay_queues, with_keepers
 from simbus.simulation.model.functions import Handling, Source, check_callable
+from simbus.simulation.model.mistakes import Mistakes
 from simbus.simulation.model.networks import NetworkSpec
 from simbus.simulation.model.outages import OutageSpec
 from simbus.simulation.model.specs import Binding, ConsumerSpec, PublisherSpec, RunSpec, dotted, keys, read
@@ -490,30 +492,51 @@ class Scenario:
 
         Raises:
             ScenarioError: someone refers to a queue or an exchange that does not exist, nothing publishes,
-                or the run would not end. Names the place.
+                or the run would not end. Names the place; its ``mistakes`` are all that were found.
         """
-        for number, binding in enumerate(self.topology.bindings):
-            if "queue" in binding:
-                self._check_queue(f"bindings[{number}].queue", binding["queue"])
-        for name, consumer in self.consumers.items():
-            self._check_consumer(dotted("consumers", name), consumer)
+        mistakes, broker = Mistakes(), None
+        for look in self._looks():
+            with mistakes.noted():
+                look()
+        try:
+            broker = self._build()
+        except ScenarioError as error:
+            told = any(mistake.place.startswith(error.place) for mistake in mistakes.found)
+            mistakes.found += () if told else error.mistakes
+        for look in self._looks_at(broker, run) if broker else ():
+            with mistakes.noted():
+                look()
+        mistakes.told()
+
+    def _looks(self) -> Iterator[Callable[[], None]]:
+        """Looks at the names in one part each, which may find fault with it."""
         known: dict[str, Collection[str]] = {
             "consumers": self.consumers,
             "parties": {**self.publishers, **self.consumers},
             "queues": self.topology.queues,
         }
+        for number, binding in enumerate(self.topology.bindings):
+            if "queue" in binding:
+                yield partial(self._check_queue, f"bindings[{number}].queue", binding["queue"])
+        for name, consumer in self.consumers.items():
+            yield partial(self._check_consumer, dotted("consumers", name), consumer)
         for name in self.networks:
-            if name not in known["parties"]:
-                raise ScenarioError(dotted("networks", name), unknown("publisher or group of consumers", name, known["parties"]))
+            yield partial(self._check_party, dotted("networks", name), name, known["parties"])
         for name, outage in self.outages.items():
-            self._check_outage(dotted("outages", name), outage, known)
-            self._check_whom(dotted("outages", name), outage)
-        self._check_far()
-        broker = self._build()
+            yield partial(self._check_outage, dotted("outages", name), outage, known)
+            yield partial(self._check_whom, dotted("outages", name), outage)
+        yield self._check_far
+
+    def _looks_at(self, broker: Broker, run: bool) -> Iterator[Callable[[], None]]:
+        """Looks for what only the broker knows."""
         for name in self.publishers:
-            self._check_publisher(name, broker)
+            yield partial(self._check_publisher, name, broker)
         if run:
-            self._check_run(broker)
+            yield partial(self._check_run, broker)
+
+    def _check_party(self, at: str, name: str, parties: Collection[str]) -> None:
+        if name not in parties:
+            raise ScenarioError(at, unknown("publisher or group of consumers", name, parties))
 
     def check(self) -> Check:
         """What can be told before it runs: how busy consumers will be, retries counted, and what will not work as it is meant.

@@ -6,6 +6,7 @@ Each part is a pydantic model that knows its own keys and reads human units. The
 
 import json
 from collections.abc import Callable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any, NoReturn, TypeVar
 
@@ -107,19 +108,28 @@ def keys(model: type[BaseModel]) -> list[str]:
 
 
 def _translate(error: ValidationError, model: type[BaseModel], place: str) -> NoReturn:
-    """Raise pydantic's first complaint, an unknown key before all others: it is often why another one is missing."""
+    """Raise pydantic's complaints, without a key that is only missing because it was misspelt."""
     details = sorted(error.errors(include_url=False), key=lambda each: each["type"] != "extra_forbidden")
-    first = details[0]
-    key = str(first["loc"][0]) if first["loc"] else ""
-    cause = first.get("ctx", {}).get("error")
-    where = f"{place}.{dotted(key)}" if first["loc"] else place
-    if first["type"] == "extra_forbidden":
-        raise ScenarioError(where, unknown("key", key, keys(model))) from None
-    if first["type"] == "missing":
-        raise ScenarioError(where, f"is missing; {place} needs {', '.join(_required(model))}") from None
+    misspelt = {close for each in details if each["type"] == "extra_forbidden" for close in _meant(str(each["loc"][0]), model)}
+    told = [each for each in details if each["type"] != "missing" or each["loc"][0] not in misspelt]
+    raise ScenarioError.of([mistake for each in told for mistake in _mistakes(each, model, place)]) from None
+
+
+def _meant(key: str, model: type[BaseModel]) -> list[str]:
+    return get_close_matches(key, keys(model), n=1)
+
+
+def _mistakes(detail: Any, model: type[BaseModel], place: str) -> tuple[ScenarioError, ...]:
+    key = str(detail["loc"][0]) if detail["loc"] else ""
+    cause = detail.get("ctx", {}).get("error")
+    where = f"{place}.{dotted(key)}" if detail["loc"] else place
+    if detail["type"] == "extra_forbidden":
+        return (ScenarioError(where, unknown("key", key, keys(model))),)
+    if detail["type"] == "missing":
+        return (ScenarioError(where, f"is missing; {place} needs {', '.join(_required(model))}"),)
     if isinstance(cause, ScenarioError):
-        raise cause from None
-    raise ScenarioError(where, str(cause or first["msg"]).removeprefix(f"{key}: ")) from None
+        return cause.mistakes
+    return (ScenarioError(where, str(cause or detail["msg"]).removeprefix(f"{key}: ")),)
 
 
 def _required(model: type[BaseModel]) -> list[str]:

@@ -16,6 +16,7 @@ from simbus.simulation.model.confirms import Confirms, parse_confirms
 from simbus.simulation.model.distributions import Distribution
 from simbus.simulation.model.grammar import parse
 from simbus.simulation.model.messages import Class, Kind, Mark, kinds
+from simbus.simulation.model.mistakes import Mistakes
 from simbus.simulation.model.parts import Part, Table, Text, dotted, flag, parser, read, reader, text, times
 from simbus.simulation.model.replays import Replay
 from simbus.simulation.model.sizes import Sizes, parse_size
@@ -53,7 +54,12 @@ def _messages(value: object, place: str, folder: Path | None) -> dict[str, Any]:
     for name in value:
         if not isinstance(name, str) or not name.isprintable() or not name or set(name) & set("[]"):
             raise ScenarioError(place, f"{name!r} is not the name of a class; write printable letters, and no brackets")
-    return {name: read(MessageSpec, f"{place}.{dotted(name)}", table, folder) for name, table in value.items()}
+    read_so_far, mistakes = {}, Mistakes()
+    for name, table in value.items():
+        with mistakes.noted():
+            read_so_far[name] = read(MessageSpec, f"{place}.{dotted(name)}", table, folder)
+    mistakes.told()
+    return read_so_far
 
 
 def _priority(value: object, what: str) -> int:
