@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from simbus.simulation.experiment.tracing import trace_of
     from simbus.simulation.file import read_scenario
     from simbus.simulation.forecast.fitting import fit
+    from simbus.simulation.model.counts import counts
     from simbus.simulation.model.distributions import (
         constant,
         empirical,
@@ -91,6 +92,7 @@ __all__ = [
     "constant",
     "constant_rate",
     "cost",
+    "counts",
     "delay_queue",
     "delayed_exchange",
     "empirical",
@@ -127,6 +129,7 @@ _HOMES = {
     "simbus.analysis.results": ("load",),
     "simbus.faults": ("Fault", "Plan"),
     "simbus.rabbitmq.fake": ("RabbitMQ",),
+    "simbus.simulation.model.counts": ("counts",),
     "simbus.simulation.model.distributions": (
         "constant",
         "empirical",

@@ -17,6 +17,7 @@ import sys
 import threading
 from multiprocessing.context import BaseContext
 
+from simbus.simulation.model.counts import Counts
 from simbus.simulation.model.replays import Replay
 from simbus.simulation.model.system import System
 from simbus.units import SECOND
@@ -40,7 +41,7 @@ def messages(scenario: System) -> float:
     """How many are published in all replications, about."""
     seconds = (scenario.run.duration or 0) / SECOND
     workloads = [publisher.arrivals for publisher in scenario.publishers.values()]
-    one = sum(len(each.times) if isinstance(each, Replay) else each.rate * seconds for each in workloads)
+    one = sum(each.total if isinstance(each, Replay | Counts) else each.rate * seconds for each in workloads)
     return one * scenario.run.replications
 
 

@@ -9,7 +9,6 @@ Plots are drawn in ``simbus.analysis.fit_plots``.
 
 import html
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
@@ -23,9 +22,9 @@ from simbus.analysis.formats import NOTHING
 from simbus.analysis.tables import Table
 from simbus.errors import UnitError
 from simbus.simulation.forecast.families import FAMILIES, Family, Floats
-from simbus.simulation.model.distributions import LONGEST, Constant, Distribution, Empirical, empirical
+from simbus.simulation.model.distributions import Constant, Distribution, empirical
 from simbus.simulation.model.streams import Streams
-from simbus.units import SECOND, format_duration, unit_scale
+from simbus.units import SECOND, format_duration
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -167,7 +166,7 @@ def fit(
     Args:
         values: the times in the order in which they were measured: texts or timedeltas as ``empirical`` takes them, or numbers,
             an array or a Series, with a ``unit``.
-        file: instead, a CSV file with a header, as ``empirical`` reads it.
+        file: instead, a CSV or Parquet file, as ``empirical`` reads it.
         column: the column of that file.
         unit: of plain numbers, ``"ms"``; those of a file are seconds unless it says otherwise.
         seed: of the bootstrap; the same samples and seed give the same answer.
@@ -176,7 +175,7 @@ def fit(
         UnitError: fewer than five values, one that is no time, numbers without a unit.
         ScenarioError: the file, its column or a number in it cannot be read.
     """
-    measured = _measured(values, file, column, unit)
+    measured = empirical(values, file, column, unit)
     n = len(measured.values)
     if n < _FEWEST:
         raise UnitError(f"values: {n} times tell nothing about a distribution; measure {_FEW} or more")
@@ -185,37 +184,6 @@ def fit(
     streams = Streams(seed, 0)
     candidates = _candidates(_spread(np.array(measured.values), streams.generator("fit", "rounding")), streams)
     return Fit(measured.values, candidates, measured, (*_few(n), *_doubts(measured.values), *_refused(candidates)))
-
-
-def _measured(values: Any, file: str | Path | None, column: str, unit: str | None) -> Empirical:
-    """The samples as a distribution, which they are when no family fits."""
-    kind = getattr(getattr(values, "dtype", None), "kind", "")
-    if kind == "m":  # an array of NumPy's timedelta64, which brings its unit
-        return Empirical(tuple(np.asarray(values, "timedelta64[ns]").astype(np.int64).tolist()))
-    if file is not None or not (_is_bare(values) or unit):
-        return empirical(values, file, column, unit or "s")
-    if unit is None:
-        raise UnitError('unit: numbers need one; write for example unit="ms"')
-    return Empirical(tuple(_nanoseconds(values, unit_scale(unit))))
-
-
-def _is_bare(values: object) -> bool:
-    """Whether there is a number without a unit among them."""
-    parts = values if isinstance(values, Iterable) and not isinstance(values, str) else ()
-    return any(isinstance(each, int | float | np.number) for each in parts)
-
-
-def _nanoseconds(numbers: Any, scale: int) -> Iterable[int]:
-    try:
-        times = np.asarray(numbers, dtype=np.float64).ravel() * scale
-    except (TypeError, ValueError):
-        raise UnitError("values: not all of them are numbers; leave the unit out, or what is no number") from None
-    wrong = np.flatnonzero(~((times >= 0) & (times <= LONGEST)))
-    if wrong.size:
-        raise UnitError(
-            f"values: number {wrong[0]}, counted from 0, is {times[wrong[0]] / scale:g}, which is no time; leave it out"
-        )
-    return (round(time) for time in times.tolist())
 
 
 def _grain(samples: NDArray[np.int64]) -> int:

@@ -10,10 +10,11 @@ which are that grammar; the distributions themselves are in ``laws`` and ``compo
 """
 
 import shlex
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from shlex import quote
+from typing import Any
 
 from simbus.errors import UnitError
 from simbus.simulation.model.columns import read_columns
@@ -31,6 +32,7 @@ from simbus.simulation.model.laws import (
     Weibull,
     whole,
 )
+from simbus.simulation.model.measured import each_of, times
 from simbus.units import duration, number, unit_scale
 
 __all__ = [
@@ -116,8 +118,8 @@ def phase_type(start: object, means: object, onward: object) -> PhaseType:
     Raises:
         UnitError: when sizes do not fit, probabilities cannot be, or the phases never end.
     """
-    rows = onward.split(";") if isinstance(onward, str) else _parts(onward)
-    return PhaseType(_numbers(start), tuple(duration(mean, "means") for mean in _parts(means)), tuple(map(_numbers, rows)))
+    rows = onward.split(";") if isinstance(onward, str) else each_of(onward)
+    return PhaseType(_numbers(start), tuple(duration(mean, "means") for mean in each_of(means)), tuple(map(_numbers, rows)))
 
 
 def mixture(shares: object, parts: object) -> Mixture:
@@ -129,24 +131,25 @@ def mixture(shares: object, parts: object) -> Mixture:
     """
     from simbus.simulation.model.grammar import parse
 
-    texts = shlex.split(parts) if isinstance(parts, str) else _parts(parts)
+    texts = shlex.split(parts) if isinstance(parts, str) else each_of(parts)
     return Mixture(_numbers(shares), tuple(parse(part, SERVICES, "parts", None, Distribution) for part in texts))
 
 
 def empirical(
-    values: str | Sequence[Duration] | None = None,
+    values: Any = None,
     file: str | Path | None = None,
     column: str = "seconds",
-    unit: str = "s",
+    unit: str | None = None,
     folder: Path | None = None,
 ) -> Empirical:
     """Measured times, drawn with replacement: ``empirical(["30ms", "42ms"])`` or ``empirical(file="handler.csv")``.
 
     Args:
-        values: the times, or one text with commas between them: ``"30ms,42ms"``.
-        file: instead, a CSV file with a header; the times are plain numbers.
+        values: the times, or one text with commas between them: ``"30ms,42ms"``; or numbers, an array or a Series, with a
+            ``unit``, or of timedeltas.
+        file: instead, a CSV or Parquet file; the times are plain numbers.
         column: the column of that file.
-        unit: what its numbers are, ``"ms"``; seconds unless it says otherwise.
+        unit: of plain numbers, ``"ms"``; those of a file are seconds unless it says otherwise.
         folder: where a relative ``file`` is looked up, by default the current folder.
 
     Raises:
@@ -156,10 +159,10 @@ def empirical(
     if (values is None) == (file is None):
         raise UnitError('values: give values or a file, not both; write "empirical 30ms,42ms" or "empirical file=times.csv"')
     if file is not None:
-        scale, rows = unit_scale(unit), read_columns(file, [str(column)], folder)
-        source = f"file={quote(str(file))} column={quote(str(column))}{f' unit={unit}' if unit != 's' else ''}"
+        scale, rows = unit_scale(unit or "s"), read_columns(file, [str(column)], folder)
+        source = f"file={quote(str(file))} column={quote(str(column))}{f' unit={unit}' if unit not in (None, 's') else ''}"
         return Empirical(tuple(round(number * scale) for [number] in rows), source)
-    return Empirical(tuple(duration(part, "values") for part in _parts(values)))
+    return Empirical(times(values, unit))
 
 
 SERVICES: Mapping[str, Callable[..., Distribution]] = {
@@ -176,15 +179,9 @@ SERVICES: Mapping[str, Callable[..., Distribution]] = {
 }
 
 
-def _parts(values: object) -> Iterable[object]:
-    if isinstance(values, str):
-        return values.split(",")
-    return values if isinstance(values, Iterable) else [values]
-
-
 def _numbers(values: object) -> tuple[float, ...]:
     """Numbers, also as text with commas between them."""
     try:
-        return tuple(float(part) for part in _parts(values))  # type: ignore[arg-type]
+        return tuple(float(part) for part in each_of(values))  # type: ignore[arg-type]
     except (TypeError, ValueError):
         raise UnitError(f"{values!r} is not a list of numbers; write for example 0.9,0.1") from None

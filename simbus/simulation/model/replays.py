@@ -39,6 +39,11 @@ class Replay:
     finite = True
 
     @property
+    def total(self) -> float:
+        """How many messages there are."""
+        return len(self.times)
+
+    @property
     def rate(self) -> float:
         """Messages per second over the length of the trace; infinite when all come at one instant."""
         return len(self.times) * SECOND / self.times[-1] if self.times[-1] else math.inf
@@ -62,13 +67,13 @@ def replay(
     size: str | None = None,
     type: str | None = None,
 ) -> Replay:
-    """The arrivals recorded in a CSV file with a header and a column ``seconds``: ``replay("orders.csv", speed=360)``.
+    """The arrivals recorded in a CSV or Parquet file with a column ``seconds``: ``replay("orders.csv", speed=360)``.
 
     Rows need not be in order: they are sorted, because traces merged from several sources seldom are. The earliest becomes 0;
     those of one instant stay in the order of the file.
 
     Args:
-        file: the CSV file.
+        file: the CSV file, with a header, or Parquet file.
         speed: 360 plays six hours in a minute.
         per: ``"order"`` publishes one message a row; any other name is a column of whole numbers, and that
             many messages are published at the row's instant.

@@ -1,6 +1,7 @@
 """Workloads: at which instants a publisher publishes.
 
-How long anything takes is the business of ``distributions``; what is published, of ``messages``; traces are read in ``replays``.
+How long anything takes is the business of ``distributions``; what is published, of ``messages``; traces are read in ``replays``,
+numbers per minute in ``counts``.
 
 Every workload offers what :class:`Workload` lists. Instants are Python ints of nanoseconds since the start of
 the replication and never drift: Poisson gaps are rounded one by one and summed as integers, so that the n-th
@@ -22,6 +23,7 @@ from numpy.random import Generator
 
 from simbus import units
 from simbus.errors import UnitError
+from simbus.simulation.model.counts import counts
 from simbus.simulation.model.distributions import SERVICES, Distribution, Times, whole
 from simbus.simulation.model.grammar import parse
 from simbus.simulation.model.replays import replay
@@ -370,6 +372,7 @@ ARRIVALS: Mapping[str, Callable[..., Workload]] = {
     "schedule": schedule,
     "markov_modulated": markov_modulated,
     "replay": replay,
+    "counts": counts,
     "closed_loop": closed_loop,
 }
 
