@@ -8,7 +8,7 @@ name only as data: this table is the single place outside a dialect's package th
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
-from typing import Any, Protocol, cast
+from typing import Any, Literal, NamedTuple, Protocol, cast
 
 from simbus.effects import Effect
 from simbus.errors import ScenarioError
@@ -184,8 +184,18 @@ class Levels:
     acked: int
 
 
+class Word(NamedTuple):
+    """An option of a queue or an exchange: the kind of its value, and what it is in the broker's own words."""
+
+    kind: Literal["text", "time", "size", "whole", "flag", "table"]
+    meaning: str
+
+
 class Dialect(Protocol):
     """How the simulation builds and drives a broker of one kind."""
+
+    def words(self, section: str) -> Mapping[str, Word]:
+        """The options of ``queues`` or ``exchanges``."""
 
     def build(self, topology: Topology, draw: Callable[[int], int] | None = None) -> Broker:
         """A broker with that topology declared; ScenarioError names the entity at fault.
@@ -280,6 +290,11 @@ def load_process(name: str) -> _MakeProcess:
     """
     made: _MakeProcess = _imported(_PROCESSES, name).Process
     return made
+
+
+def known() -> tuple[str, ...]:
+    """The names of all dialects."""
+    return tuple(_DIALECTS)
 
 
 def load(name: str) -> Dialect:

@@ -8,6 +8,7 @@ unit is refused: ``60000`` is a minute to one reader and 60 microseconds to the 
 
 import math
 import re
+from collections.abc import Mapping
 from datetime import timedelta
 from decimal import Decimal
 from typing import Any
@@ -45,6 +46,19 @@ _SIZES = {
     "GiB": 2**30,
 }
 _PART = re.compile(r"\s*([0-9][0-9_]*(?:\.[0-9]+)?|\.[0-9]+)\s*([A-Za-z\u00b5\u03bc]+)")
+
+
+def _pattern(*units: Mapping[str, int]) -> str:
+    """Texts of such amounts, with a slash between those of different units, for tools that know regular expressions only."""
+    first, *others = ("|".join(each) for each in units)
+    amounts = rf"(\s*([0-9][0-9_]*(\.[0-9]+)?|\.[0-9]+)\s*({first}))+\s*"
+    return "^" + amounts + "".join(rf"/\s*({other})\s*" for other in others) + "$"
+
+
+DURATION_PATTERN = _pattern(_DURATIONS)
+SIZE_PATTERN = _pattern(_SIZES)
+BANDWIDTH_PATTERN = _pattern(_SIZES, _DURATIONS)
+RATE_PATTERN = rf"^\s*[0-9._+]+([eE][+-]?[0-9]+)?\s*/\s*({'|'.join(_DURATIONS)})\s*$"
 
 
 class Nanoseconds(int):

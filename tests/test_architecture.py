@@ -87,12 +87,15 @@ ROOMS = {
         ("simbus.simulation.experiment", "simbus.simulation.experiment.*"),
         below=(*SHARED, "analysis", "model", "forecast", "replication", "scenario"),
     ),
+    "schema": Room(  # what others may know of a scenario file
+        ("simbus.simulation.schema",), below=(*SHARED, "model", "scenario", "experiment")
+    ),
     "testing": Room(
         ("simbus.testing", "simbus.testing.*"), below=(*SHARED, "rabbitmq model", "rabbitmq fake"), names_dialects=True
     ),
     "cli": Room(
         ("simbus.cli", "simbus.commands", "simbus.commands.*"),
-        below=(*SHARED, "serve", "analysis", "forecast", "scenario", "experiment"),
+        below=(*SHARED, "serve", "analysis", "forecast", "scenario", "experiment", "schema"),
         names_dialects=True,
     ),
     "facade": Room(

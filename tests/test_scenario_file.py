@@ -366,6 +366,16 @@ MISTAKES = {
         "atempts",
         "consumers.inventory.retry: unknown parameter 'atempts'; did you mean 'attempts'?",
     ),
+    "consumer, code": (
+        "service  =",
+        "handler  =",
+        "consumers.inventory.handler: is no key of a file, because it is code; write service here, or scenario.consumer(",
+    ),
+    "publisher, code": (
+        "arrivals ",
+        "source ",
+        "publishers.web.source: is no key of a file, because it is code; write arrivals here, or scenario.publisher(",
+    ),
     "consumer called as a publisher": (
         "[consumers.inventory]",
         "[consumers.web]",

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 
 import click
 
-from simbus.commands import check, fit, run, serve
+from simbus.commands import check, fit, run, schema, serve
 from simbus.commands.shared import BAD_INPUT, HOLDS, BadInput
 
 COMMANDS = (
     run.run,
     check.check,
     fit.fit,
+    schema.schema,
     serve.serve,
 )
 

@@ -19,7 +19,7 @@ from simbus.rabbitmq.delays import DELAY
 from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.imported import set_policies
 from simbus.rabbitmq.messages import LONGEST_TTL_MS, Message, Properties
-from simbus.rabbitmq.options import declare_topology
+from simbus.rabbitmq.options import declare_topology, words
 from simbus.rabbitmq.timeouts import NEVER, found_overdue
 from simbus.rabbitmq.versions import V4_0
 from simbus.units import MILLISECOND, duration_text
@@ -38,6 +38,7 @@ __all__ = [
     "read_definitions",
     "restart",
     "subscription",
+    "words",
 ]
 
 _ATTEMPTS = "x-attempts"  # a header of our own, as applications have

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any, TypedDict, Unpack
 
-from simbus.dialect import Topology
+from simbus.dialect import Topology, Word
 from simbus.errors import ScenarioError, SimbusError, UnitError
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.numerals import age
@@ -194,7 +194,20 @@ _EXCHANGE = {
 # What a declaration has besides arguments.
 _QUEUE_FLAGS = ("durable", "exclusive", "auto_delete", "arguments")
 _EXCHANGE_FLAGS = ("type", "durable", "auto_delete", "internal", "arguments")
+_WORDS = {"queues": (_QUEUE, _QUEUE_FLAGS), "exchanges": (_EXCHANGE, _EXCHANGE_FLAGS)}
+_KINDS: Mapping[Callable[..., Any], Any] = {milliseconds: "time", size: "size", _whole: "whole", _flag: "flag"}
 _BINDING = ("queue", "to_exchange", "exchange", "routing_key", "arguments")
+
+
+def words(section: str) -> dict[str, Word]:
+    """The options of ``queues`` or ``exchanges``: the kind of each, and RabbitMQ's name for it."""
+    options, flags = _WORDS[section]
+    found = {name: Word(_KINDS.get(option.read, "text"), f"RabbitMQ's {option.argument}.") for name, option in options.items()}
+    besides = {
+        "type": Word("text", "The type of exchange."),
+        "arguments": Word("table", "AMQP's arguments, in RabbitMQ's units."),
+    }
+    return found | {name: besides.get(name) or Word("flag", f"AMQP's {name.replace('_', '-')}.") for name in flags}
 
 
 def queue_arguments(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from simbus.simulation.model.specs import dotted
 from simbus.simulation.model.words import unknown
 from simbus.simulation.scenario import SECTIONS, Scenario
 
-_KEYS = (
+KEYS = (
     "name",
     "question",
     "answer",
@@ -44,6 +44,7 @@ _TEXTS = {  # with an example
     "dialect": DEFAULT,
     "version": "3.10",
 }
+_CODE = {"consumers": ("handler", "service"), "publishers": ("source", "arrivals")}  # and what a file has instead
 _BY_DIALECT = ("exchanges", "queues")
 _QUOTED = re.compile(r"'([^']+)'")
 _OF_PARTIES = ("unknown publisher", "unknown group", "unknown class")
@@ -109,8 +110,8 @@ def _scenario(document: Mapping[str, Any], folder: Path) -> Scenario:
 def _begun(document: Mapping[str, Any], folder: Path, mistakes: Mistakes) -> Scenario:
     """A scenario with what stands at the top; what of that cannot be is left out, so that more mistakes can be looked for."""
     for key in document:
-        if key not in _KEYS:
-            mistakes.found.append(ScenarioError(key if key.isidentifier() else "", unknown("key", key, _KEYS)))
+        if key not in KEYS:
+            mistakes.found.append(ScenarioError(key if key.isidentifier() else "", unknown("key", key, KEYS)))
     if "name" not in document and not mistakes.found:
         mistakes.found.append(ScenarioError("name", 'is missing; write name = "Bookstore" at the top'))
     sound: dict[str, Any] = {"name": "no name", "folder": folder}
@@ -129,6 +130,7 @@ def _begun(document: Mapping[str, Any], folder: Path, mistakes: Mistakes) -> Sce
 def _declare(scenario: Scenario, section: str, name: str, table: object, mistakes: Mistakes) -> None:
     """Add an entity; what cannot be of an exchange or a queue is left out, so that others may refer to it."""
     try:
+        _check_code(section, name, table)
         _check_quotes(section, name, table)
         scenario.declare(section, name, table)
     except ScenarioError as error:
@@ -185,6 +187,15 @@ def _text(value: object, at: str) -> str:
     if not isinstance(value, str):
         raise ScenarioError(at, f'{value!r} is not the name of a file; write for example "bookstore.definitions.json"')
     return value
+
+
+def _check_code(section: str, name: str, table: object) -> None:
+    """Refuse what only Python can hold."""
+    key, instead = _CODE.get(section, ("", ""))
+    if key and isinstance(table, dict) and key in table:
+        method = f'scenario.{section.removesuffix("s")}("{name}", {key}=...)'
+        problem = f"is no key of a file, because it is code; write {instead} here, or {method} in Python"
+        raise ScenarioError(dotted(section, name, key), problem)
 
 
 def _check_quotes(section: str, name: str, table: object) -> None:

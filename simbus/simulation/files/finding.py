@@ -11,7 +11,7 @@ from simbus.simulation.files.places import Node, Span
 from simbus.simulation.model.parts import dotted
 
 _QUOTED = re.compile(r"'([^']+)'")
-_OF_KEYS = ("unknown key", "is missing", "is no key")
+_OF_KEYS = ("unknown key", "is missing", "is no key of")
 
 
 def located(error: ScenarioError, root: Node) -> ScenarioError:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from simbus import units
 from simbus.errors import ScenarioError, UnitError
 from simbus.simulation.model.grammar import fill
+from simbus.simulation.model.shapes import either, one_of, parameters
 from simbus.simulation.model.words import unknown
 
 
@@ -40,6 +41,9 @@ def _several(multiple: int, within: str | timedelta) -> Acknowledge:
     if not waited:
         raise UnitError('within: not a positive time; write for example "1s"')
     return Acknowledge(multiple=units.count(multiple, "multiple"), within=waited)
+
+
+ACKNOWLEDGE = either(one_of(["manual", "auto"]), parameters(_several))
 
 
 def parse_acknowledge(spec: object, place: str) -> Acknowledge:

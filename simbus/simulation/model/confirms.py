@@ -10,9 +10,13 @@ from simbus import units
 from simbus.errors import ScenarioError, UnitError
 from simbus.simulation.model.failures import BACKOFFS, Backoff
 from simbus.simulation.model.grammar import parse
+from simbus.simulation.model.shapes import BACKOFFS as BACKOFF
+from simbus.simulation.model.shapes import COUNT, FLAG, TIME, either, table
 from simbus.simulation.model.words import unknown
 
-_KEYS = ("timeout", "attempts", "backoff", "window")
+_SHAPES = {"timeout": TIME, "attempts": COUNT, "backoff": BACKOFF, "window": COUNT}
+_KEYS = tuple(_SHAPES)
+CONFIRMS = either(FLAG, table(_SHAPES))
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from typing import Annotated
 from simbus import units
 from simbus.errors import UnitError
 from simbus.simulation.model.parts import Part, Text, Times, reader
+from simbus.simulation.model.shapes import SHARE
 
 _MOST_LOSS = 0.9
 
@@ -32,4 +33,4 @@ class NetworkSpec(Part):
 
     name: Text
     latency: Times | None = None
-    loss: Annotated[float, reader(_loss)] = 0.0
+    loss: Annotated[float, reader(_loss, SHARE)] = 0.0

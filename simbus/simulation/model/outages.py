@@ -16,6 +16,7 @@ from pydantic import ValidationInfo, model_validator
 from simbus import units
 from simbus.errors import ScenarioError, UnitError
 from simbus.simulation.model.parts import Part, Text, Times, flag, reader
+from simbus.simulation.model.shapes import FLAG, NUMBER, SHARE, TEXT, TIME, either, listed, one_of
 from simbus.simulation.model.words import unknown
 from simbus.units import SECOND, duration_text
 
@@ -77,8 +78,8 @@ def _factor(value: object, what: str) -> float:
     return factor
 
 
-Time = Annotated[int | None, reader(units.duration)]
-Share = Annotated[float, reader(units.share)]
+Time = Annotated[int | None, reader(units.duration, TIME)]
+Share = Annotated[float, reader(units.share, SHARE)]
 
 
 class OutageSpec(Part):
@@ -101,19 +102,19 @@ class OutageSpec(Part):
     """
 
     name: Text
-    what: Annotated[str, reader(_kind)]
-    whom: Annotated[tuple[str, ...], reader(_names)] = ()
+    what: Annotated[str, reader(_kind, one_of(KINDS))]
+    whom: Annotated[tuple[str, ...], reader(_names, either(TEXT, listed(TEXT)))] = ()
     at: Time = None
-    every: Annotated[int | None, reader(_positive)] = None
-    lasting: Annotated[int | None, reader(_positive)] = None
+    every: Annotated[int | None, reader(_positive, TIME)] = None
+    lasting: Annotated[int | None, reader(_positive, TIME)] = None
     mtbf: Times | None = None
     mttr: Times | None = None
-    clock: Annotated[str, reader(_clock)] = "always"
-    each: Annotated[bool, reader(flag)] = False
-    factor: Annotated[float, reader(_factor)] = 2.0
+    clock: Annotated[str, reader(_clock, one_of(["always", "busy"]))] = "always"
+    each: Annotated[bool, reader(flag, FLAG)] = False
+    factor: Annotated[float, reader(_factor, NUMBER)] = 2.0
     applied: Share = 0.0
     share: Share = 0.0
-    heartbeat: Annotated[int, reader(_positive)] = HEARTBEAT
+    heartbeat: Annotated[int, reader(_positive, TIME)] = HEARTBEAT
 
     @model_validator(mode="after")
     def _fits_together(self, info: ValidationInfo) -> Self:

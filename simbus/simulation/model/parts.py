@@ -5,30 +5,64 @@ Each part is a pydantic model that knows its own keys and reads human units. The
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated, Any, NoReturn, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, PlainValidator, ValidationError, ValidationInfo
+from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, PlainValidator, ValidationError, ValidationInfo
 
 from simbus import units
 from simbus.errors import ScenarioError, UnitError
 from simbus.simulation.model.distributions import SERVICES, Distribution
 from simbus.simulation.model.grammar import parse
+from simbus.simulation.model.shapes import COUNT, TABLE, TEXT, TIMES, Shape, table
 from simbus.simulation.model.words import unknown
 
 M = TypeVar("M", bound=BaseModel)
 
 
-def reader(read: Callable[[Any, str], Any]) -> PlainValidator:
+@dataclass(frozen=True, eq=False)  # annotations are hashed, and a shape has no hash
+class Reading:
+    """How a key's value is read, and the shape of what is taken; pydantic asks for the first, ``schema`` for the second."""
+
+    validator: PlainValidator
+    shape: Shape
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> Any:
+        """That of the validator."""
+        return self.validator.__get_pydantic_core_schema__(source, handler)
+
+
+def reader(read: Callable[[Any, str], Any], shape: Shape) -> Reading:
     """A validator from one of the readers of ``units``: value and the key's name in, checked value out."""
-    return PlainValidator(lambda value, info: read(value, info.field_name))
+    return Reading(PlainValidator(lambda value, info: read(value, info.field_name)), shape)
 
 
-def parser(read: Callable[[Any, str, Path | None], Any]) -> PlainValidator:
+def parser(read: Callable[[Any, str, Path | None], Any], shape: Shape) -> Reading:
     """A validator from a reader that wants the whole place and the folder of relative files."""
-    return PlainValidator(lambda value, info: read(value, _place(info), info.context["folder"]))
+    return Reading(PlainValidator(lambda value, info: read(value, _place(info), info.context["folder"])), shape)
+
+
+def shapes(model: type[BaseModel]) -> dict[str, Shape]:
+    """What the values of a part's keys look like, by key."""
+    fields = model.model_fields
+    return {key: _shape((fields[key].annotation, *fields[key].metadata)) for key in keys(model)}
+
+
+def part_shape(model: type[BaseModel]) -> Shape:
+    """What a part looks like: a table with its keys."""
+    return table(shapes(model), _required(model))
+
+
+def _shape(annotations: Iterable[Any]) -> Shape:
+    """That of the reading among some annotations, or inside one: ``Text | None``."""
+    for each in annotations:
+        found = each.shape if isinstance(each, Reading) else _shape(get_args(each))
+        if found:
+            return found
+    return {}
 
 
 def _place(info: ValidationInfo) -> str:
@@ -60,10 +94,10 @@ def times(value: object, place: str, folder: Path | None) -> Distribution:
     return parse(value, SERVICES, place, folder, Distribution)
 
 
-Text = Annotated[str, reader(text)]
-Table = Annotated[dict[str, Any], reader(_table)]
-Count = Annotated[int, reader(units.count)]
-Times = Annotated[Distribution, parser(times)]
+Text = Annotated[str, reader(text, TEXT)]
+Table = Annotated[dict[str, Any], reader(_table, TABLE)]
+Count = Annotated[int, reader(units.count, COUNT)]
+Times = Annotated[Distribution, parser(times, TIMES)]
 
 
 class Part(BaseModel):

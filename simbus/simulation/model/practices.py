@@ -17,6 +17,7 @@ from simbus.errors import ScenarioError, UnitError
 from simbus.simulation.model.distributions import SERVICES, Distribution
 from simbus.simulation.model.failures import Failure, parse_failure
 from simbus.simulation.model.grammar import fill, parse
+from simbus.simulation.model.shapes import either, one_of, parameters, tables
 from simbus.simulation.model.words import unknown
 from simbus.units import SECOND
 
@@ -41,6 +42,9 @@ class Batch:
 def _batch(size: int, within: Time = "0s", each: object = None, folder: Path | None = None) -> Batch:
     law = None if each is None else parse(each, SERVICES, "each", folder, Distribution)
     return Batch(units.count(size, "size"), units.duration(within, "within"), law)
+
+
+BATCH = parameters(_batch)
 
 
 def parse_batch(spec: object, place: str, folder: Path | None = None) -> Batch | None:
@@ -173,6 +177,9 @@ def _autoscale(
     return Autoscale(by, aim, least, max, rhythm, units.duration(cooldown, "cooldown"), units.duration(startup, "startup"))  # type: ignore[arg-type]
 
 
+AUTOSCALE = parameters(_autoscale)
+
+
 def parse_autoscale(spec: object, place: str) -> Autoscale | None:
     """A rule from ``{by = "depth", target = 100, min = 1, max = 20, every = "30s", cooldown = "5min"}``, an Autoscale or None.
 
@@ -204,6 +211,9 @@ def _deduplication(window: Time | None = None, size: int | None = None, lookup: 
     return Deduplication(kept, None if size is None else units.count(size, "size"), units.duration(lookup, "lookup"))
 
 
+DEDUPLICATION = either(one_of(["idempotent"]), parameters(_deduplication))
+
+
 def parse_deduplication(spec: object, place: str) -> Deduplication | None:
     """It from ``{window = "10min", size = 100_000, lookup = "1ms"}``, ``"idempotent"``, a Deduplication or None.
 
@@ -228,6 +238,9 @@ class ClassRule:
 def _class(service: object = None, failure: object = None, folder: Path | None = None) -> ClassRule:
     law = None if service is None else parse(service, SERVICES, "service", folder, Distribution)
     return ClassRule(law, None if failure is None else parse_failure(failure, "failure"))
+
+
+CLASSES = tables(parameters(_class))
 
 
 def parse_classes(spec: object, place: str, folder: Path | None = None) -> Mapping[str, ClassRule]:

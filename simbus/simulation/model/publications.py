@@ -12,13 +12,15 @@ from pydantic import Field, ValidationInfo, model_validator
 
 from simbus import units
 from simbus.errors import ScenarioError, UnitError
-from simbus.simulation.model.confirms import Confirms, parse_confirms
+from simbus.simulation.model import shapes
+from simbus.simulation.model.confirms import CONFIRMS, Confirms, parse_confirms
 from simbus.simulation.model.distributions import Distribution
 from simbus.simulation.model.grammar import parse
 from simbus.simulation.model.messages import Class, Kind, Mark, kinds
 from simbus.simulation.model.mistakes import Mistakes
-from simbus.simulation.model.parts import Part, Table, Text, dotted, flag, parser, read, reader, text, times
+from simbus.simulation.model.parts import Part, Table, Text, dotted, flag, parser, part_shape, read, reader, text, times
 from simbus.simulation.model.replays import Replay
+from simbus.simulation.model.shapes import FLAG, FROM_0, SHARE, SIZE, SIZES, TEXT, TIME, TIMES, either, tables
 from simbus.simulation.model.sizes import Sizes, parse_size
 from simbus.simulation.model.workloads import ARRIVALS, Workload
 from simbus.units import number_text
@@ -68,6 +70,10 @@ def _priority(value: object, what: str) -> int:
     return value
 
 
+def _arrivals(value: object, place: str, folder: Path | None) -> Workload:
+    return parse(value, ARRIVALS, place, folder, Workload)
+
+
 def _expiration(value: object, place: str, folder: Path | None) -> int | Distribution:
     """A time, or a distribution of times, whose text begins with its name."""
     if isinstance(value, timedelta) or (isinstance(value, str) and not value.strip()[:1].isalpha()):
@@ -75,7 +81,9 @@ def _expiration(value: object, place: str, folder: Path | None) -> int | Distrib
     return times(value, place, folder)
 
 
-RoutingKey = Annotated[dict[str, float] | None, reader(_routing_key)]
+RoutingKey = Annotated[dict[str, float] | None, reader(_routing_key, either(TEXT, tables(SHARE)))]
+Priority = Annotated[int | None, reader(_priority, {**FROM_0, "maximum": _HIGHEST_PRIORITY})]
+Expiration = Annotated[int | Distribution | None, parser(_expiration, either(TIME, TIMES))]
 
 
 class MessageSpec(Part):
@@ -84,30 +92,30 @@ class MessageSpec(Part):
     ``routing_key`` has shares by key; ``size`` in bytes and ``expiration`` in nanoseconds are always the same, or drawn.
     """
 
-    share: Annotated[float | None, reader(units.share)] = None
+    share: Annotated[float | None, reader(units.share, SHARE)] = None
     routing_key: RoutingKey = None
-    size: Annotated[int | Sizes | None, parser(parse_size)] = None
-    priority: Annotated[int | None, reader(_priority)] = None
-    expiration: Annotated[int | Distribution | None, parser(_expiration)] = None
+    size: Annotated[int | Sizes | None, parser(parse_size, either(SIZE, SIZES))] = None
+    priority: Priority = None
+    expiration: Expiration = None
     headers: Table | None = None
-    persistent: Annotated[bool | None, reader(flag)] = None
+    persistent: Annotated[bool | None, reader(flag, FLAG)] = None
 
 
 class PublisherSpec(Part):
     """A publisher: where its messages go, when, and what they are like, by class where there are ``messages``."""
 
     name: Text
-    arrivals: Annotated[Workload, parser(lambda spec, place, folder: parse(spec, ARRIVALS, place, folder, Workload))]
+    arrivals: Annotated[Workload, parser(_arrivals, shapes.ARRIVALS)]
     exchange: Text | None = None
     routing_key: RoutingKey = None
     to: Text | None = None
-    size: Annotated[int | Sizes, parser(parse_size)] = 1_000
-    priority: Annotated[int | None, reader(_priority)] = None
-    expiration: Annotated[int | Distribution | None, parser(_expiration)] = None
+    size: Annotated[int | Sizes, parser(parse_size, either(SIZE, SIZES))] = 1_000
+    priority: Priority = None
+    expiration: Expiration = None
     headers: Table | None = None
-    persistent: Annotated[bool, reader(flag)] = True
-    messages: Annotated[dict[str, MessageSpec], parser(_messages)] = Field(default_factory=dict)
-    confirms: Annotated[Confirms | None, parser(lambda spec, place, _: parse_confirms(spec, place))] = None
+    persistent: Annotated[bool, reader(flag, FLAG)] = True
+    messages: Annotated[dict[str, MessageSpec], parser(_messages, tables(part_shape(MessageSpec)))] = Field(default_factory=dict)
+    confirms: Annotated[Confirms | None, parser(lambda spec, place, _: parse_confirms(spec, place), CONFIRMS)] = None
 
     @model_validator(mode="after")
     def _fits_together(self, info: ValidationInfo) -> Self:

@@ -10,11 +10,15 @@ from pydantic import Field, PrivateAttr, ValidationInfo, model_validator
 
 from simbus import units
 from simbus.errors import ScenarioError, UnitError
-from simbus.simulation.model.acknowledgements import MANUAL, Acknowledge, parse_acknowledge
+from simbus.simulation.model.acknowledgements import ACKNOWLEDGE, MANUAL, Acknowledge, parse_acknowledge
 from simbus.simulation.model.distributions import Distribution
 from simbus.simulation.model.failures import Failure, Retry, parse_failure, parse_retry
 from simbus.simulation.model.parts import Count, Part, Table, Text, Times, dotted, flag, keys, parser, read, reader
 from simbus.simulation.model.practices import (
+    AUTOSCALE,
+    BATCH,
+    CLASSES,
+    DEDUPLICATION,
     Autoscale,
     Batch,
     ClassRule,
@@ -27,6 +31,21 @@ from simbus.simulation.model.practices import (
     parse_shifts,
 )
 from simbus.simulation.model.publications import MessageSpec, PublisherSpec
+from simbus.simulation.model.shapes import (
+    BANDWIDTH,
+    COUNT,
+    FAILURE,
+    FLAG,
+    FROM_0,
+    LIST,
+    RETRIES,
+    SHARE,
+    TIME,
+    WHOLE,
+    either,
+    one_of,
+    tables,
+)
 
 __all__ = [
     "Binding",
@@ -112,18 +131,20 @@ class ConsumerSpec(Part):
     service: Times
     count: Count = 1
     concurrency: Count = 1
-    prefetch: Annotated[int | None, reader(_prefetch)] = None
-    failure: Annotated[Failure, parser(lambda spec, place, _: parse_failure(spec, place))] = Failure()
-    retry: Annotated[Retry, parser(lambda spec, place, _: parse_retry(spec, place))] = Retry()
-    acknowledge: Annotated[Acknowledge, parser(lambda spec, place, _: parse_acknowledge(spec, place))] = MANUAL
-    priority: Annotated[int, reader(_rank)] = 0
+    prefetch: Annotated[int | None, reader(_prefetch, either(COUNT, one_of(["unlimited"])))] = None
+    failure: Annotated[Failure, parser(lambda spec, place, _: parse_failure(spec, place), FAILURE)] = Failure()
+    retry: Annotated[Retry, parser(lambda spec, place, _: parse_retry(spec, place), RETRIES)] = Retry()
+    acknowledge: Annotated[Acknowledge, parser(lambda spec, place, _: parse_acknowledge(spec, place), ACKNOWLEDGE)] = MANUAL
+    priority: Annotated[int, reader(_rank, WHOLE)] = 0
 
-    batch: Annotated[Batch | None, parser(parse_batch)] = None
-    shifts: Annotated[Shifts | None, parser(lambda spec, place, _: parse_shifts(spec, place))] = None
-    autoscale: Annotated[Autoscale | None, parser(lambda spec, place, _: parse_autoscale(spec, place))] = None
-    classes: Annotated[Mapping[str, ClassRule], parser(parse_classes)] = Field(default_factory=dict)
-    bandwidth: Annotated[float | None, reader(units.bandwidth)] = None
-    deduplication: Annotated[Deduplication | None, parser(lambda spec, place, _: parse_deduplication(spec, place))] = None
+    batch: Annotated[Batch | None, parser(parse_batch, BATCH)] = None
+    shifts: Annotated[Shifts | None, parser(lambda spec, place, _: parse_shifts(spec, place), LIST)] = None
+    autoscale: Annotated[Autoscale | None, parser(lambda spec, place, _: parse_autoscale(spec, place), AUTOSCALE)] = None
+    classes: Annotated[Mapping[str, ClassRule], parser(parse_classes, CLASSES)] = Field(default_factory=dict)
+    bandwidth: Annotated[float | None, reader(units.bandwidth, BANDWIDTH)] = None
+    deduplication: Annotated[
+        Deduplication | None, parser(lambda spec, place, _: parse_deduplication(spec, place), DEDUPLICATION)
+    ] = None
 
     _alone: bool = PrivateAttr(default=False)
     _mix: tuple[tuple[float, str, float], ...] = PrivateAttr(default=())
@@ -213,14 +234,14 @@ class RunSpec(Part):
     With a ``precision`` the replications are only the first ones: see ``stopping``; ``auto`` as ``warmup`` means a ``pilot``.
     """
 
-    duration: Annotated[int | None, reader(_length)] = None
-    warmup: Annotated[int | Literal["auto"], reader(_warmup)] = 0
+    duration: Annotated[int | None, reader(_length, TIME)] = None
+    warmup: Annotated[int | Literal["auto"], reader(_warmup, either(one_of(["auto"]), TIME))] = 0
     replications: Count = 10
-    seed: Annotated[int, reader(_seed)] = 1
-    confidence: Annotated[float, reader(_confidence)] = 0.95
-    precision: Annotated[float | dict[str, float] | None, reader(_precision)] = None
+    seed: Annotated[int, reader(_seed, FROM_0)] = 1
+    confidence: Annotated[float, reader(_confidence, SHARE)] = 0.95
+    precision: Annotated[float | dict[str, float] | None, reader(_precision, either(SHARE, tables(SHARE)))] = None
     max_replications: Count = 200
-    antithetic: Annotated[bool, reader(flag)] = False
+    antithetic: Annotated[bool, reader(flag, FLAG)] = False
 
     @property
     def cut(self) -> int:
