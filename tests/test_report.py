@@ -57,7 +57,7 @@ def test_the_page_is_the_same_each_time(result, page):
 
 
 def test_every_verdict_stands_before_the_tables(page):
-    head = Elements(page[page.index("<body>") : page.index("<h2>")]).text
+    head = Elements(page[page.index("<body>") : page.index('<h2 id="why">')]).text
     assert "3 of 4 expectations hold, 1 fails." in head
     for text in EXPECTATIONS:
         assert text in head
@@ -71,7 +71,7 @@ def test_every_queue_every_metric_and_every_plot_is_shown(page):
         assert queue in text
     for word in ("throughput", "utilisation", "Wait", "Residence", "p50", "p95", "p99", "depth", "duplicates", "unconsumed"):
         assert word in text
-    assert page.count("<svg") == 3 + len(QUEUES)
+    assert page.count('role="img"') == 3 + len(QUEUES)
     for described in re.findall(r'role="img" aria-label="([^"]*)"', page):
         assert described
 
@@ -84,7 +84,7 @@ def test_scenario_seed_and_versions_close_the_page(page):
 
 def test_the_page_begins_with_the_question_and_what_the_scenario_says_to_it(result):
     page = render(replace(result, question="How many <clerks>?", answer="Two."))
-    asked, answered = page.index("<p>How many &lt;clerks&gt;?</p>"), page.index("<p>Two.</p>")
+    asked, answered = page.index(">How many &lt;clerks&gt;?</p>"), page.index(">Two.</p>")
     assert page.index("<h1>") < asked < answered < page.index("<table")
 
 

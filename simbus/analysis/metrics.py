@@ -124,6 +124,15 @@ WINDOW = {
     "open": Metric("share", "Share of windows that are still open at the end of the run.", "n"),
     "seen(500ms)": Metric("share", "Probability that a read so long after the publish sees it applied by every subscriber.", "n"),
 }
+GLOSSARY = {  # all statistics of a time are explained together
+    **TIMES,
+    **{name: metric.meaning for name, metric in QUEUE.items() if name.partition(".")[0] not in TIMES},
+    **{f"consumers.{name}": metric.meaning for name, metric in CONSUMER.items()},
+    **{f"messages.{name}": metric.meaning for name, metric in MESSAGES.items()},
+    "window": WINDOW_MEANING,
+    **{f"window.{name}": WINDOW[name].meaning for name in ("n", "never", "open")},
+    "window.seen": WINDOW["seen(500ms)"].meaning,
+}
 
 
 def quantile(name: str) -> float | None:
@@ -158,3 +167,10 @@ def find(table: dict[str, Metric], name: str) -> Metric | None:
         return table.get("seen(500ms)")
     known = _QUANTILE.sub("p50", name)
     return table.get(name) or (table.get(known) if known.rpartition(".")[2] == "p50" else None)
+
+
+def term(entity: str, name: str) -> str:
+    """Under which word of ``GLOSSARY`` a metric is explained: ``wait`` for ``wait.p99`` of any queue."""
+    head, base = entity.partition(".")[0], name.partition(".")[0]
+    words = (f"{head}.{name.partition('(')[0]}", base if base in TIMES else name, head)
+    return next(word for word in words if word in GLOSSARY)

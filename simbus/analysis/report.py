@@ -1,114 +1,158 @@
-"""One page that says it all: verdicts, tables, plots and how to get them again.
+"""One page that says it all, in the order in which a reader asks: verdicts, why, detail, and how to get them again.
 
-The page needs nothing but itself: no network, no script; a content security policy says so to the
-browser. Plots are inline drawings that take the page's colours, light or dark. Words and numbers
-come from ``tables`` and ``metrics``; the look lives in ``templates``.
+The page needs nothing but itself: no network, no script; a content security policy says so to the browser. Words and numbers
+come from ``tables``, ``reasons`` and ``metrics``, plots from ``drawings``; the look lives in ``templates``.
 """
 
 from __future__ import annotations
 
-import io
 import re
-import warnings
-from collections.abc import Callable
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from simbus.analysis import metrics
+from simbus.analysis import formats, metrics
 from simbus.analysis.cautions import cautions
+from simbus.analysis.drawings import Drawing, draw, gauge
 from simbus.analysis.findings import Findings
-from simbus.analysis.formats import value
 from simbus.analysis.plots import Plots
-from simbus.analysis.tables import expectations, headline, overall, setting, tables, to_decide
+from simbus.analysis.reasons import reasons
+from simbus.analysis.tables import Cell, Table, expectations, headline, introduction, overall, setting, tables, to_decide
+from simbus.errors import printable
+from simbus.units import duration_text
 
 if TYPE_CHECKING:
-    from jinja2 import Template
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
-
-
-_INK = "#010203"  # drawn in this colour, shown in the page's own
-_SIZE = (5.6, 3.4)
+    from jinja2 import Environment, Template
 
 
 def render(result: Findings) -> str:
     """The whole report as one HTML page."""
-    facts = _facts(result) | {"figures": _figures(result), "meanings": _meanings(), "result": result}
-    return _template("report.html.j2").render(facts)
+    return template("report.html.j2").render(
+        facts(result)
+        | {
+            "contents": _contents(result),
+            "reasons": reasons(result),
+            "explaining": list(_explaining(result)),
+            "depths": list(_depths(result)),
+            "again": again(result),
+            "result": result,
+        }
+    )
 
 
 def fragment(result: Findings) -> str:
     """Verdicts and tables alone, for a notebook."""
-    return _template("tables.html.j2").render(_facts(result))
+    return template("fragment.html.j2").render(facts(result))
 
 
-def _template(name: str) -> Template:
+def template(name: str) -> Template:
+    """A template of the folder ``templates``; what it shows is escaped, and what cannot be printed is written as an escape."""
+    return _environment().get_template(name)
+
+
+def _environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    loader = PackageLoader("simbus.analysis", "templates")
-    page = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    return page.get_template(name)
+    found = Environment(
+        loader=PackageLoader("simbus.analysis", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    found.filters |= {"slug": slug, "css": _css, "lines": _lines}
+    return found
 
 
-def _facts(result: Findings) -> dict[str, Any]:
+def facts(result: Findings) -> dict[str, Any]:
+    """What the page and the notebook show of a result."""
+    verdicts = result.verdicts()
+    shown = [expectations(result), *tables(result)]
     return {
-        "scenario": result.scenario,
+        "scenario": printable(result.scenario),
+        "introduction": introduction(result),
         "setting": setting(result),
         "headline": headline(result),
         "to_decide": to_decide(result),
         "outcome": overall(result),
-        "expectations": expectations(result),
-        "tables": tables(result),
-        "cautions": cautions(result),
-        "confidence": value(result.settings.confidence, "share"),
+        "expectations": shown[0],
+        "gauges": [gauge(each.estimate, each.expectation.limit, below="<" in each.expectation.operator) for each in verdicts],
+        "tables": shown[1:],
+        "cautions": [printable(caution) for caution in cautions(result)],
+        "confidence": formats.value(result.settings.confidence, "share"),
+        "glossary": glossary(shown, *(each.parts for each in reasons(result))),
     }
 
 
-def _meanings() -> list[tuple[str, str]]:
-    """Every metric and its meaning; a time's statistics share one."""
-    causes = [(f"loss, {cause.replace('_', ' ')}", metrics.QUEUE[f"loss.{cause}"].meaning) for cause in metrics.CAUSES]
-    plain = [
-        (name.replace(".", ", ").replace("_", " "), metric.meaning)
-        for name, metric in metrics.QUEUE.items()
-        if metric.unit != "time"
-    ]
-    kept = [(name, text) for name, text in plain if "loss, " not in name and not name.endswith(", n")]
-    times = [(name.replace("_", " "), text) for name, text in metrics.TIMES.items()]
-    return [*times, *kept, *causes, ("consistency window", metrics.WINDOW_MEANING)]
+def _contents(result: Findings) -> dict[str, list[str]]:
+    """The headings of the page, and below each those that can be jumped to."""
+    end = {"What the numbers mean": [], "How to get it again": ["The scenario"] if result.text else []}
+    doubt = ["What to doubt"] if cautions(result) else []
+    return {"Verdicts": doubt, "Why": [], "In detail": [table.title for table in tables(result)], **end}
 
 
-def _figures(result: Findings) -> list[dict[str, str]]:
-    """Plots with a title, a caption and a text for those who cannot see them."""
+def again(result: Findings) -> str:
+    """What to type for the same numbers; the scenario in its file, or in Python where it never was in one."""
+    settings, n = result.settings, len(result.replications)
+    if result.text:
+        return f"simbus run scenario.toml --seed {settings.seed} --replications {n}"
+    times = {"duration": settings.duration, "warmup": settings.warmup}
+    written = "".join(f', {name}="{duration_text(time)}"' for name, time in times.items() if time)
+    return f"simulate(scenario{written}, replications={n}, seed={settings.seed})"
+
+
+def glossary(shown: Iterable[Table], *others: Iterable[Cell]) -> dict[str, str]:
+    """The words that explain the numbers of these tables and cells, and their meanings, in the order of ``metrics``."""
+    cells = [each for table in shown for row in table.rows for each in row]
+    used = {each.term for each in (*cells, *(each for cells in others for each in cells))}
+    return {word: meaning for word, meaning in metrics.GLOSSARY.items() if word in used}
+
+
+def slug(text: str) -> str:
+    """A text as a name for the page's own use: of an anchor, of a class."""
+    return re.sub(r"[^a-z0-9]+", "-", text.lower()).strip("-")
+
+
+def _css(text: str) -> str:
+    """A text as the inside of a string in a style sheet."""
+    return re.sub(r"[^\w .,;:()×’“”+-]", lambda found: f"\\{ord(found[0]):x} ", text)
+
+
+def _lines(text: str) -> str:
+    return "\n".join(printable(line.replace("\t", "    ")) for line in text.split("\n"))
+
+
+def _explaining(result: Findings) -> Iterator[Drawing]:
+    """The plots that answer why: how long is waited, how long messages are on their way, and what is lost."""
+    plot = Plots(result)
+    yield draw("Wait", "Share of attempts that wait longer than t; diamonds are limits.", _told(result, "wait.p99"), plot.latency)
+    yield draw(
+        "Consistency window",
+        "Share of messages that every subscriber has applied by then.",
+        f"99 % of the windows close within {_said(result, 'window.p99')}.",
+        plot.window,
+    )
+    yield draw("Loss by cause", "Share of delivery obligations that end lost.", _told(result, "loss"), plot.loss)
+
+
+def _depths(result: Findings) -> Iterator[Drawing]:
+    """The depth of each queue over time."""
     plot = Plots(result)
     queues = plot.deepest()
-    over_time = "Copies in the queue over time."
+    caption = "Copies in the queue over time."
     if len(queues) < len(result.queues):
-        over_time += f" The {len(queues)} deepest of {len(result.queues)} queues are drawn."
-    return [
-        _figure("Wait", "Share of attempts that wait longer than t; diamonds are limits.", plot.latency),
-        _figure("Consistency window", "Share of messages that every subscriber has applied by then.", plot.window),
-        _figure("Loss by cause", "Share of delivery obligations that end lost.", plot.loss),
-        *(_figure(f"Depth of {queue}", over_time, partial(plot.depth, queue)) for queue in queues),
-    ]
+        caption += f" The {len(queues)} deepest of {len(result.queues)} queues are drawn."
+    for queue in queues:
+        mean, most = (_said(result, f"queues.{queue}.depth.{name}") for name in ("mean", "max"))
+        yield draw(f"Depth of {queue}", caption, f"On average {mean} copies, at most {most}.", partial(plot.depth, queue))
 
 
-def _figure(title: str, caption: str, draw: Callable[..., Axes]) -> dict[str, str]:
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure as Canvas
-
-    style: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": title, "font.size": 10}
-    style |= dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK)
-    with rc_context(style), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Glyph .* missing")  # the browser has the fonts
-        figure = Canvas(figsize=_SIZE, layout="constrained")
-        draw(ax=figure.subplots()).set_title("")
-        return {"title": title, "caption": caption, "svg": _svg(figure)}
+def _told(result: Findings, name: str) -> str:
+    """One number of each queue, for those who cannot see a plot."""
+    known = {queue: _said(result, f"queues.{queue}.{name}") for queue in result.queues}
+    told = "; ".join(f"{queue} {number}" for queue, number in known.items() if number != formats.NOTHING)
+    return f"{name} of the queues: {told or 'nothing observed'}."
 
 
-def _svg(figure: Figure) -> str:
-    """The drawing to stand inside a page: no prologue, no metadata, ink in the page's colour."""
-    out = io.StringIO()
-    figure.savefig(out, format="svg", transparent=True, metadata={"Date": None})
-    text = re.sub(r"<metadata>.*?</metadata>", "", out.getvalue()[out.getvalue().index("<svg") :], flags=re.DOTALL)
-    text = re.sub(r'<svg [^>]*?viewBox="([^"]*)"[^>]*>', r'<svg viewBox="\1" aria-hidden="true">', text, count=1)
-    return text.replace(_INK, "currentColor")
+def _said(result: Findings, path: str) -> str:
+    return formats.interval(result.estimate(path), result.resolve(path).metric.unit)

@@ -16,7 +16,7 @@ from simbus.analysis.cautions import cautions
 from simbus.analysis.estimates import Estimate
 from simbus.analysis.expectations import Target
 from simbus.analysis.findings import Findings
-from simbus.analysis.metrics import CAUSES
+from simbus.analysis.metrics import CAUSES, term
 from simbus.errors import printable
 from simbus.units import format_duration
 
@@ -40,11 +40,13 @@ class Cell:
     Args:
         text: a name, a word, or a number as people read it.
         metric: the name of the metric that it is a number of, such as ``wait.p99``.
+        term: the word of ``metrics.GLOSSARY`` that explains it.
         limits: the interval from end to end, and what it rests on.
     """
 
     text: str
     metric: str = ""
+    term: str = ""
     limits: str = ""
 
 
@@ -65,7 +67,7 @@ class Table:
     @property
     def texts(self) -> list[tuple[str, ...]]:
         """The rows as mere text."""
-        return [tuple(cell.text for cell in row) for row in self.rows]
+        return [tuple(each.text for each in row) for row in self.rows]
 
 
 def tables(result: Findings) -> list[Table]:
@@ -91,7 +93,7 @@ def expectations(result: Findings) -> Table:
         (
             Cell(f"{MARKS[verdict.outcome]} {verdict.outcome}"),
             Cell(printable(verdict.expectation.text)),
-            _number(verdict.estimate, verdict.expectation.target),
+            number(verdict.estimate, verdict.expectation.target),
         )
         for verdict in result.verdicts()
     )
@@ -170,22 +172,27 @@ def _times(result: Findings, title: str, name: str) -> Table:
 
 
 def _per_queue(result: Findings, title: str, columns: Sequence[tuple[str, str]]) -> Table:
-    rows = tuple((_name(queue), *(_cell(result, f"queues.{queue}.{name}") for _, name in columns)) for queue in result.queues)
-    return Table(title, ("queue", *(heading for heading, _ in columns)), rows)
+    """A row for each queue of which at least one number was observed."""
+    rows = ((_name(queue), *(cell(result, f"queues.{queue}.{name}") for _, name in columns)) for queue in result.queues)
+    return Table(title, ("queue", *(heading for heading, _ in columns)), _observed(rows))
 
 
 def _by_cause(result: Findings) -> Table:
     """A column for each cause that was seen at least once in any queue; a zero's limit is that of the total."""
     seen = [cause for cause in CAUSES if any(result.estimate(f"queues.{q}.loss.{cause}").mean > 0 for q in result.queues)]
-    rows = tuple((_name(queue), *(_cause(result, queue, cause) for cause in seen)) for queue in result.queues)
-    return Table("Loss by cause", ("queue", *(cause.replace("_", " ") for cause in seen)), rows if seen else ())
+    rows = ((_name(queue), *(_cause(result, queue, cause) for cause in seen)) for queue in result.queues)
+    return Table("Loss by cause", ("queue", *(cause.replace("_", " ") for cause in seen)), _observed(rows))
+
+
+def _observed(rows: Iterable[tuple[Cell, ...]]) -> tuple[tuple[Cell, ...], ...]:
+    return tuple(row for row in rows if any(each.text != formats.NOTHING for each in row[1:]))
 
 
 def _by_class(result: Findings) -> Table:
     """A row for each class of messages in each queue that has seen it."""
     columns = {"wait, p50": "wait.p50", "wait, p99": "wait.p99", "residence, p99": "residence.p99", "lost": "loss"}
     seen = [each for each in result.classes if result.mean(f"{each}.loss.n") > 0 or result.mean(f"{each}.wait.n") > 0]
-    rows = tuple((_name(each), *(_cell(result, f"queues.{each}.{name}") for name in columns.values())) for each in seen)
+    rows = tuple((_name(each), *(cell(result, f"queues.{each}.{name}") for name in columns.values())) for each in seen)
     return Table("Classes of messages", ("queue[class]", *columns), rows)
 
 
@@ -200,7 +207,7 @@ def _precision(result: Findings) -> Table:
 
 def _window(result: Findings) -> Table:
     columns = {"p50": "p50", "p95": "p95", "p99": "p99", "never": "never closes", "open": "still open"}
-    row = tuple(_cell(result, f"window.{name}") for name in columns)
+    row = tuple(cell(result, f"window.{name}") for name in columns)
     return Table("Consistency window of a message", tuple(columns.values()), (row,), named=False)
 
 
@@ -208,18 +215,21 @@ def _name(text: str) -> Cell:
     return Cell(printable(text))
 
 
-def _cell(result: Findings, path: str) -> Cell:
-    return _number(result.estimate(path), result.resolve(path))
+def cell(result: Findings, path: str) -> Cell:
+    """The cell of the metric with that path."""
+    return number(result.estimate(path), result.resolve(path))
 
 
 def _cause(result: Findings, queue: str, cause: str) -> Cell:
     """The share lost for a cause; the limit of a zero is that of the total, and not said again."""
-    cell = _cell(result, f"queues.{queue}.loss.{cause}")
-    return replace(cell, text=cell.text.split(" (<")[0])
+    found = cell(result, f"queues.{queue}.loss.{cause}")
+    return replace(found, text=found.text.split(" (<")[0])
 
 
-def _number(estimate: Estimate, target: Target) -> Cell:
-    return Cell(formats.interval(estimate, target.metric.unit), target.name, formats.limits(estimate, target.metric.unit))
+def number(estimate: Estimate, target: Target) -> Cell:
+    """The cell of a metric's estimate."""
+    unit = target.metric.unit
+    return Cell(formats.interval(estimate, unit), target.name, term(target.entity, target.name), formats.limits(estimate, unit))
 
 
 def as_grid(table: Table) -> RichTable:
@@ -236,5 +246,5 @@ def as_grid(table: Table) -> RichTable:
         grid.add_column(Text(heading), justify="left" if left else "right", overflow="fold")
     for row in table.rows:
         style = _COLOURS.get(row[0].text.rpartition(" ")[2], "") if table.title == "Expectations" else ""
-        grid.add_row(Text(row[0].text, style=style), *(Text(cell.text) for cell in row[1:]))
+        grid.add_row(Text(row[0].text, style=style), *(Text(each.text) for each in row[1:]))
     return grid
