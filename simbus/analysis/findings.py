@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from simbus.analysis.batches import batch_means
+from simbus.analysis.chart import Chart
 from simbus.analysis.controls import controlled
 from simbus.analysis.estimates import Estimate, share, student_t
 from simbus.analysis.exact import Exact
@@ -106,6 +107,7 @@ class Findings:
         question: what the scenario was made to answer.
         answer: what it says to that.
         delays: by queue, those in which its messages wait to be tried again.
+        chart: the scenario's topology, with what goes where by arithmetic.
         lister: runs a replication again and lists what happened in it; left behind when a result is pickled or saved.
     """
 
@@ -124,6 +126,7 @@ class Findings:
     question: str = ""
     answer: str = ""
     delays: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    chart: Chart = field(default_factory=Chart)
     lister: Callable[[int], Listed] | None = field(default=None, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:

@@ -70,6 +70,7 @@ def _times(name: str, meaning: str) -> dict[str, Metric]:
 QUEUE = {
     "arrival_rate": Metric("rate", "Copies that enter the queue."),
     "throughput": Metric("rate", "Copies that consumers finish with."),
+    "handed_on": Metric("rate", "Copies that it hands on as dead letters, each counted once, however many queues get it."),
     "utilisation": Metric(
         "share",
         "Share of its servers’ time (consumers on duty × concurrency) that is busy, also "

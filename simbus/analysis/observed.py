@@ -101,6 +101,7 @@ class QueueObserved:
     residences: Column = field(default_factory=Column)
     enqueued: int = 0
     acked: int = 0
+    handed_on: int = 0
     attempts: int = 0
     deliveries: int = 0
     applied: int = 0

@@ -257,6 +257,8 @@ class Recorder(Telling):
             first = _Copy(self._queues[effect.queue], effect.message_id, effect.at)
             self._begin(first, effect.at)
             first = first.first or first
+        if effect.children and self._counts:
+            self._queues[effect.queue].handed_on += 1
         self._leave(first, effect.children, "maxlen" if effect.children else "refused")
 
     def _take_delivered(self, effect: Delivered) -> None:
@@ -327,6 +329,8 @@ class Recorder(Telling):
             depth.ready_moment -= at
         if copy.deliveries and copy.enqueued_at >= self._warmup:
             self._record_end(copy, at)
+        if effect.children and self._counts:
+            copy.queue.handed_on += 1
         self._leave(copy.first or copy, effect.children, effect.cause)
 
     def _record_end(self, copy: _Copy, at: int) -> None:

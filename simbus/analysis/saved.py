@@ -23,6 +23,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import ConfigDict, TypeAdapter
 
+from simbus.analysis.chart import Chart
 from simbus.analysis.exact import Exact
 from simbus.analysis.expectations import parse
 from simbus.analysis.findings import Findings, Offered, Settings
@@ -56,6 +57,7 @@ class About:
     question: str
     answer: str
     delays: dict[str, tuple[str, ...]]
+    chart: Chart
 
     expectations: tuple[str, ...]
     indices: tuple[int, ...]

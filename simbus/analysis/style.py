@@ -43,6 +43,7 @@ def short(name: str) -> str:
 def legend(axes: Axes, handles: Mapping[str, Any], **where: Any) -> None:
     """The names as they are: a dollar sign starts no formula, an underscore hides nothing."""
     if handles:
-        drawn = axes.legend(list(handles.values()), [short(name) for name in handles], frameon=False, fontsize="small", **where)
+        look = {"frameon": False, "fontsize": "small", **where}
+        drawn = axes.legend(list(handles.values()), [short(name) for name in handles], **look)
         for text in drawn.get_texts():
             text.set_parse_math(False)

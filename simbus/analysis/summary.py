@@ -83,6 +83,7 @@ def _of_queue(seen: Observed, queue: QueueObserved, wanted: Sequence[float]) -> 
     values = {
         "arrival_rate": queue.enqueued / seconds,
         "throughput": queue.acked / seconds,
+        "handed_on": queue.handed_on / seconds,
         "utilisation": _utilisation(seen, [group for group in seen.groups.values() if group.queue == queue.name]),
         "depth.mean": ready + unacked,
         "depth.max": float(max(queue.depth.most, queue.depth.ready + queue.depth.unacked)),

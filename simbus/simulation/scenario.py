@@ -24,6 +24,7 @@ from simbus import dialect as dialects
 from simbus.dialect import Broker, Dialect, Topology
 from simbus.documents import read_document
 from simbus.errors import ScenarioError, SimbusError
+from simbus.simulation.forecast.pictures import Pictures
 from simbus.simulation.forecast.planning import Check, check
 from simbus.simulation.model.acknowledgements import MANUAL
 from simbus.simulation.model.delay_queues import delay_queues, with_keepers
@@ -545,6 +546,11 @@ class Scenario:
             ScenarioError: as :meth:`validate`, and for an expectation that cannot be.
         """
         return check(self)
+
+    @property
+    def plot(self) -> Pictures:
+        """Pictures of the scenario: ``topology()`` is its graph, with the flows that arithmetic tells."""
+        return Pictures(self)
 
     def _build(self) -> Broker:
         try:

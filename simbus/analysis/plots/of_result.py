@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simbus.analysis.findings import Findings
-from simbus.analysis.plots import bars, over_time, tails
+from simbus.analysis.flows import flows
+from simbus.analysis.plots import bars, over_time, tails, topology
 from simbus.analysis.style import COLOURS, new_axes
 from simbus.errors import ScenarioError
 
@@ -102,6 +103,15 @@ class Plots:
         """How busy the servers of each group of consumers are, with intervals; ticks are what arithmetic says."""
         axes = new_axes(ax)
         bars.draw_utilisation(axes, self.result)
+        return axes
+
+    def topology(self, ax: Axes | None = None) -> Axes:
+        """Publishers, exchanges, queues and consumers as a graph, and the messages a second along each way as they were measured.
+
+        From a queue to its consumers these are attempts. Nothing stands where several ways could have brought what was counted.
+        """
+        axes = topology.new_graph(ax, self.result.chart)
+        topology.draw_topology(axes, self.result.chart, *topology.measured(flows(self.result)))
         return axes
 
     def deepest(self) -> list[str]:

@@ -23,6 +23,7 @@ from simbus.simulation.experiment.pilot import warmed_up
 from simbus.simulation.experiment.progress import Progress, telling
 from simbus.simulation.experiment.runners import Task, run_waves
 from simbus.simulation.experiment.tracing import listed
+from simbus.simulation.forecast.charting import chart
 from simbus.simulation.forecast.check import offered_loads
 from simbus.simulation.forecast.exact import exact_values
 from simbus.simulation.forecast.load import waiting_places
@@ -122,5 +123,6 @@ def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
         offered=offered_loads(scenario),
         parties=related(scenario),
         delays=waiting_places(scenario),
+        chart=chart(scenario),
         lister=partial(listed, scenario.with_("run.seed", run.seed)),  # a copy, which nobody changes
     )
