@@ -113,6 +113,62 @@ def test_a_precision_adds_replications_up_to_a_maximum_and_says_what_it_came_to(
     assert "work.wait.p99: not within 0.1 % of its mean, as was asked: ±" in out
 
 
+@pytest.fixture
+def files(shop):
+    """Files by the name of what becomes of them."""
+    texts = {
+        "holds": QUICK % HOLDS,
+        "fails": QUICK % FAILS,
+        "undecided": QUICK % UNDECIDED,
+        "silent": QUICK % "",
+        "bad": 'name = "Bad"',
+    }
+    for name, text in texts.items():
+        Path(shop(text=text)).rename(f"{name}.toml")
+    return lambda *names: [f"{name}.toml" for name in names]
+
+
+@pytest.mark.parametrize(
+    ("names", "code", "total"),
+    [
+        (("holds", "holds"), 0, "All 2 scenarios hold."),
+        (("holds", "silent"), 0, "1 of 2 scenarios hold, 1 states no expectation."),
+        (("undecided", "holds"), 3, "1 of 2 scenarios hold, 1 is undecided."),
+        (("undecided", "fails", "holds"), 1, "1 of 3 scenarios hold, 1 fails, 1 is undecided."),
+        (("bad", "fails", "holds"), 2, "1 of 3 scenarios hold, 1 is bad input, 1 fails."),
+        (("bad", "missing"), 2, "0 of 2 scenarios hold, 2 are bad input."),
+    ],
+)
+def test_several_files_have_one_summary_and_the_exit_code_of_the_worst(run, files, names, code, total):
+    found, out, _ = run("run", *files(*names), "--jobs=1", "--replications", 5)
+    assert (found, out.splitlines()[-1]) == (code, total)
+
+
+def test_a_bad_file_does_not_stop_the_others_and_each_has_its_row(run, files):
+    _, out, err = run("run", *files("bad", "fails", "holds"), "--jobs=1")
+    rows = [line.split() for line in out.splitlines() if ".toml" in line]
+    assert [(row[1], row[2]) for row in rows[1:3]] == [("fails", "fails.toml"), ("holds", "holds.toml")]
+    assert rows[0][:4] == ["✗", "bad", "input", "bad.toml"]
+    assert rows[3][1:6] == ["fails", "fails.toml", "messages.rate", "<", "1/s"]  # and why
+    assert re.fullmatch(
+        r"simbus: bad\.toml:.*publishes.*\nsimbus: fails\.toml: .*\nsimbus: holds\.toml: The expectation holds\.\n", err
+    )
+
+
+def test_the_outputs_of_several_files_hold_them_all(run, files):
+    code, _, _ = run("run", *files("holds", "bad", "silent"), "--jobs=1", "--json", "all.json", "--markdown", "all.md")
+    assert code == 2
+    assert [each["scenario"] for each in json.loads(Path("all.json").read_text("utf-8"))] == ["Quick", "Quick"]
+    assert Path("all.md").read_text("utf-8").count("### ") == 2
+
+
+@pytest.mark.usefixtures("no_simulation")
+def test_a_report_is_of_one_file(run, files):
+    code, out, err = run("run", *files("holds", "holds"), "--html", "all.html")
+    assert (code, out) == (2, "")
+    assert err == "simbus: all.html: a report shows one scenario, not 2; run each for its report\n"
+
+
 def test_the_number_of_processes_changes_nothing(run, shop):
     tables = [run("run", shop(HOLDS), "--jobs", jobs)[1] for jobs in (1, 2)]
     assert tables[0] == tables[1]

@@ -29,7 +29,7 @@ _QUANTILES = (("p50", "p50"), ("p95", "p95"), ("p99", "p99"))
 _LOAD = (("throughput", "throughput"), ("utilisation", "utilisation"), ("depth, mean", "depth.mean"), ("deepest", "depth.max"))
 _LOSS = (("lost", "loss"), ("still waiting", "waiting"), ("duplicates", "duplicates"))
 _HOPELESS = 1_000  # times the replications that were run
-_COLOURS = {"holds": "green", "fails": "red", "undecided": "yellow"}
+_COLOURS = {"holds": "green", "fails": "red", "undecided": "yellow", "input": "red"}
 MARKS = {"holds": "✓", "fails": "✗", "undecided": "?"}
 
 
@@ -52,12 +52,13 @@ class Cell:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Cells under headings; the first column names the row, unless it is not ``named``."""
+    """Cells under headings; the first column names the row, unless it is not ``named``; of ``verdicts`` it is the outcome."""
 
     title: str
     headings: tuple[str, ...]
     rows: tuple[tuple[Cell, ...], ...]
     named: bool = True
+    verdicts: bool = False
 
     @classmethod
     def of_text(cls, title: str, headings: Sequence[str], rows: Iterable[Sequence[str]]) -> Table:
@@ -97,7 +98,8 @@ def expectations(result: Findings) -> Table:
         )
         for verdict in result.verdicts()
     )
-    return Table("Expectations", ("", "expected", f"found, {formats.value(result.settings.confidence, 'share')} interval"), rows)
+    found = f"found, {formats.value(result.settings.confidence, 'share')} interval"
+    return Table("Expectations", ("", "expected", found), rows, verdicts=True)
 
 
 def to_decide(result: Findings) -> str:
@@ -242,9 +244,9 @@ def as_grid(table: Table) -> RichTable:
         title=table.title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, show_edge=False, padding=(0, 1, 0, 0)
     )
     for column, heading in enumerate(table.headings):
-        left = column == 0 or table.title == "Expectations"
+        left = column == 0 or table.verdicts
         grid.add_column(Text(heading), justify="left" if left else "right", overflow="fold")
     for row in table.rows:
-        style = _COLOURS.get(row[0].text.rpartition(" ")[2], "") if table.title == "Expectations" else ""
+        style = _COLOURS.get(row[0].text.rpartition(" ")[2], "") if table.verdicts else ""
         grid.add_row(Text(row[0].text, style=style), *(Text(each.text) for each in row[1:]))
     return grid

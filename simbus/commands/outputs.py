@@ -4,7 +4,7 @@ A new one is a line in ``OUTPUTS`` and a method of the result that writes it.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -34,9 +34,11 @@ def output_options(command: Command) -> Command:
     return command
 
 
-def check_outputs(paths: Mapping[str, Path | None], inputs: Iterable[Path]) -> None:
+def check_outputs(paths: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
     """Find out before an hour of simulation what could not be written; BadInput."""
-    inputs, seen = tuple(inputs), dict[Path, str]()
+    if paths["html"] and len(inputs) > 1:
+        raise BadInput(f"{paths['html']}: a report shows one scenario, not {len(inputs)}; run each for its report")
+    seen = dict[Path, str]()
     for key, path in paths.items():
         if path is None:
             continue
@@ -47,15 +49,22 @@ def check_outputs(paths: Mapping[str, Path | None], inputs: Iterable[Path]) -> N
             check_writable(path, each)
 
 
-def write_outputs(paths: Mapping[str, Path | None], result: "Result", undecided: str | None) -> None:
-    """Write what was asked for, and say so on the standard error."""
+def write_outputs(paths: Mapping[str, Path | None], results: Sequence["Result"], undecided: str | None) -> None:
+    """Write what was asked for, and say so on the standard error; of several results the estimates are a list."""
+    from simbus.analysis.junit import junit
+    from simbus.analysis.markdown import markdown
+
     writers: dict[str, Callable[[], str]] = {
-        "html": result.to_html,
-        "json": lambda: json.dumps(result.to_json(), indent=2, ensure_ascii=False) + "\n",
-        "markdown": result.to_markdown,
-        "junit": lambda: result.to_junit("fail" if undecided == "fail" else "skip"),
+        "html": results[0].to_html,
+        "json": lambda: _json([each.to_json() for each in results]),
+        "markdown": lambda: markdown(results),
+        "junit": lambda: junit(results, "fail" if undecided == "fail" else "skip"),
     }
     for key, path in paths.items():
         if path is not None:
             write(path, writers[key]())
             click.echo(f"simbus: wrote {path}", err=True)
+
+
+def _json(documents: list[dict[str, Any]]) -> str:
+    return json.dumps(documents[0] if len(documents) == 1 else documents, indent=2, ensure_ascii=False) + "\n"

@@ -1,17 +1,34 @@
 """``simbus run``: simulate, show, report, and a code that tells whether the expectations hold."""
 
 import os
-from collections import Counter
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from simbus.commands.outputs import check_outputs, output_options, write_outputs
-from simbus.commands.shared import FAILS, FILE, HOLDS, UNDECIDED, complaints, complaints_about, console, scenario_in, warn
+from simbus.commands.shared import (
+    BAD_INPUT,
+    FAILS,
+    FILE,
+    HOLDS,
+    UNDECIDED,
+    BadInput,
+    complaints,
+    complaints_about,
+    console,
+    one_line,
+    print_table,
+    say,
+    scenario_in,
+    warn,
+)
 
 if TYPE_CHECKING:
+    from simbus.analysis.overview import Run
     from simbus.analysis.results import Result
     from simbus.simulation.scenario import Scenario
 
@@ -21,6 +38,7 @@ Exit code:
   1  one fails
   2  bad input; one line names the file, the place and the remedy
   3  none fails, but one is undecided; --undecided decides
+Of several files: 2 if one of them is bad input, else as if their expectations stood in one.
 
 \b
 Examples:
@@ -29,11 +47,12 @@ Examples:
   simbus run shop.toml --precision 5%
   simbus run shop.toml --json shop.json --undecided=fail
   simbus run shop.toml --markdown comment.md --junit shop.xml
+  simbus run scenarios/*.toml --junit scenarios.xml
 """
 
 
 @click.command(epilog=_EPILOG)
-@click.argument("file", type=FILE)
+@click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", help="What all random numbers derive from, instead of the file's."
 )
@@ -62,7 +81,7 @@ Examples:
 def run(
     context: click.Context,
     /,
-    file: Path,
+    files: tuple[Path, ...],
     seed: int | None,
     replications: int | None,
     precision: str | None,
@@ -71,22 +90,49 @@ def run(
     undecided: str | None,
     **outputs: Path | None,
 ) -> None:
-    """Simulate the scenario in FILE and hold its expectations.
+    """Simulate the scenario in each FILE and hold its expectations.
 
     Prints tables of load, waits, losses and the consistency window of a message, each number with its confidence interval, and
-    one line for each expectation.
+    one line for each expectation. Of several files it prints one table, a row for each: whether its expectations hold, and
+    how long it took; a file that cannot be run does not stop the others.
     """
+    check_outputs(outputs, files)
+    given = {"seed": seed, "replications": replications, "precision": precision, "max_replications": max_replications}
+    if len(files) == 1:
+        results = [_result(files[0], given, jobs)]
+        write_outputs(outputs, results, undecided)
+        _show(results[0])
+        context.exit(_exit_code(results, undecided))
+    runs = [_attempt(file, given, jobs) for file in files]
+    results = [run.result for run in runs if run.result]
+    if results:
+        write_outputs(outputs, results, undecided)
+    _show_all(runs)
+    context.exit(_exit_code(results, undecided) if len(results) == len(files) else BAD_INPUT)
+
+
+def _attempt(file: Path, given: dict[str, Any], jobs: int) -> "Run":
+    """Run one of several files, and tell how it went; one that cannot be run is told of, and that is all."""
+    from simbus.analysis.overview import Run
+    from simbus.analysis.tables import headline
+
+    began = perf_counter()
+    try:
+        result = _result(file, given, jobs)
+    except BadInput as error:
+        error.show()
+        return Run(str(file), None, perf_counter() - began)
+    say(f"simbus: {one_line(str(file))}: {headline(result)}")
+    return Run(str(file), result, perf_counter() - began)
+
+
+def _result(file: Path, given: dict[str, Any], jobs: int) -> "Result":
     with complaints():
         scenario = scenario_in(file)
-    check_outputs(outputs, [file])
     with complaints_about(file):
         scenario.validate()
         warn(file, scenario.check().warnings)
-        given = {"seed": seed, "replications": replications, "precision": precision, "max_replications": max_replications}
-        result = _simulated(scenario, given, jobs)
-    write_outputs(outputs, result, undecided)
-    _show(result)
-    context.exit(_exit_code(result, undecided))
+        return _simulated(scenario, given, jobs)
 
 
 def _simulated(scenario: "Scenario", given: dict[str, Any], jobs: int) -> "Result":
@@ -102,10 +148,21 @@ def _show(result: "Result") -> None:
         show(result, console())
 
 
-def _exit_code(result: "Result", undecided: str | None) -> int:
-    outcomes = Counter(verdict.outcome for verdict in result.verdicts())
-    if outcomes["fails"]:
+def _show_all(runs: "Sequence[Run]") -> None:
+    from simbus.analysis.overview import overview, total, unmet
+
+    tables = [overview(runs), unmet(runs)]
+    for table in tables:
+        if table.rows:
+            print_table(table)
+            click.echo()
+    click.echo(total(runs))
+
+
+def _exit_code(results: "Sequence[Result]", undecided: str | None) -> int:
+    outcomes = {verdict.outcome for result in results for verdict in result.verdicts()}
+    if "fails" in outcomes:
         return FAILS
-    if outcomes["undecided"]:
+    if "undecided" in outcomes:
         return {"fail": FAILS, "pass": HOLDS, None: UNDECIDED}[undecided]
     return HOLDS

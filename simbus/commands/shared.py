@@ -119,7 +119,7 @@ def console() -> "Console":
 
 def check_writable(path: Path, scenario: Path) -> None:
     """Find out before an hour of simulation that its report could not be written."""
-    if path.exists() and path.samefile(scenario):
+    if path.exists() and scenario.exists() and path.samefile(scenario):
         raise BadInput(f"{path}: is the scenario itself; name another file")
     if path.is_dir():
         raise BadInput(f"{path}: is a folder; name a file in it")
