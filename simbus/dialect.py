@@ -5,7 +5,7 @@ The simulation and the scenario file drive every dialect through the protocols b
 name only as data: this table is the single place outside a dialect's package that names it.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, NamedTuple, Protocol, cast
@@ -191,6 +191,37 @@ class Word(NamedTuple):
     meaning: str
 
 
+@dataclass(frozen=True, slots=True)
+class Outline:
+    """What a broker's export holds, for someone who is to say who publishes and consumes there.
+
+    Args:
+        broker: its name and version.
+        place: which part of the export it is, in words.
+        reading: what :meth:`Dialect.read_definitions` has to be told beside the document to read that part.
+        version: the version that stands in for it, as in :class:`Topology`.
+        notes: what a simulation does without, a sentence each.
+        left_out: by name, what cannot be modelled, and why; ``reading`` is to be told of that too, as ``without``.
+        exchanges: what is to be known of each.
+        queues: the same, with what policies set.
+        sources: exchanges that nothing but publishers can publish to, each with its type and the keys that lead on from it.
+        direct: queues that no exchange and no dead letter leads to, so that publishers must name them.
+        resting: queues that only dead letters reach.
+    """
+
+    broker: str
+    place: str
+    reading: Mapping[str, str]
+    version: str
+    notes: Sequence[str]
+    left_out: Mapping[str, str]
+    exchanges: Mapping[str, str]
+    queues: Mapping[str, str]
+    sources: Mapping[str, tuple[str, Sequence[str]]]
+    direct: Sequence[str]
+    resting: Sequence[str]
+
+
 class Dialect(Protocol):
     """How the simulation builds and drives a broker of one kind."""
 
@@ -247,8 +278,14 @@ class Dialect(Protocol):
     def discipline(self, broker: Broker, queue: str) -> Discipline:
         """How a queue treats what waits."""
 
-    def read_definitions(self, document: Mapping[str, Any]) -> Topology:
-        """The topology in the broker's own export format; ScenarioError names the entry at fault."""
+    def read_definitions(self, document: Mapping[str, Any], vhost: str = "/", *, without: Collection[str] = ()) -> Topology:
+        """The topology in the broker's own export format; ScenarioError names the entry at fault.
+
+        ``vhost`` is the part of the export to take, and ``without`` what to leave out, such as ``queues.events``.
+        """
+
+    def outline(self, document: Mapping[str, Any], vhost: str = "") -> Outline:
+        """What is in an export, or in one part of it; ScenarioError when it is none."""
 
 
 class Process(Protocol):

@@ -95,7 +95,7 @@ ROOMS = {
     ),
     "cli": Room(
         ("simbus.cli", "simbus.commands", "simbus.commands.*"),
-        below=(*SHARED, "serve", "analysis", "forecast", "scenario", "experiment", "schema"),
+        below=(*SHARED, "serve", "analysis", "forecast", "files", "scenario", "experiment", "schema"),
         names_dialects=True,
     ),
     "facade": Room(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from simbus.commands import check, fit, run, schema, serve
+from simbus.commands import check, fit, import_, run, schema, serve
 from simbus.commands.shared import BAD_INPUT, HOLDS, BadInput
 
 COMMANDS = (
@@ -15,6 +15,7 @@ COMMANDS = (
     check.check,
     fit.fit,
     schema.schema,
+    import_.import_,
     serve.serve,
 )
 

@@ -6,7 +6,7 @@ checked here, and what would change the broker's behaviour without being modelle
 argument's value may be is checked where a queue is declared; reading the file from a disk is the caller's part.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Any, TypeVar
 
 from simbus.dialect import Topology
@@ -18,6 +18,7 @@ T = TypeVar("T")
 
 _TOPOLOGY = ("exchanges", "queues", "bindings")
 _SECTIONS = (*_TOPOLOGY, "policies", "parameters", "vhosts", "users", "permissions", "topic_permissions", "global_parameters")
+LEAVABLE = ("exchanges", "queues", "policies", "parameters")  # what may be left out of what is read
 _TYPE_ARGUMENT = "x-queue-type"
 _DESTINATIONS = {"queue": "queue", "exchange": "to_exchange"}  # as a binding of a topology calls them
 OPERATOR_POLICY = "operator_policy"  # a component of the section `parameters`
@@ -26,7 +27,9 @@ _ACTIVE_PARAMETERS = {"shovel": "shovels", "federation-upstream": "federations",
 _KINDS = {str: "a text", bool: "true or false", dict: "an object", list: "a list", int: "a whole number"}
 
 
-def read_definitions(document: Mapping[str, Any], vhost: str = "/", *, fill_types: bool = True) -> Topology:
+def read_definitions(
+    document: Mapping[str, Any], vhost: str = "/", *, without: Collection[str] = (), fill_types: bool = True
+) -> Topology:
     """The exchanges, queues, bindings and policies of one virtual host.
 
     Arguments stay as they are in AMQP (``x-message-ttl`` in milliseconds). As in RabbitMQ's own import,
@@ -37,6 +40,7 @@ def read_definitions(document: Mapping[str, Any], vhost: str = "/", *, fill_type
     Args:
         document: the parsed JSON.
         vhost: the virtual host to take; entries that name none belong to it.
+        without: what to leave out, with its bindings: ``queues.events``, ``parameters.my-shovel``.
         fill_types: False where the broker itself knows the virtual host's default type.
 
     Raises:
@@ -44,8 +48,9 @@ def read_definitions(document: Mapping[str, Any], vhost: str = "/", *, fill_type
             have, and what is not modelled yet: shovels, and other types of exchange or queue. The place is
             the entry's, the text names the remedy.
     """
-    _check_document(document)
+    check_document(document)
     _check_vhost(document, vhost)
+    document = _left(document, vhost, without) if without else document
     _refuse_what_is_not_modelled(document, vhost)
     default_type = _default_queue_type(document, vhost) if fill_types else "classic"
     return Topology(
@@ -148,7 +153,8 @@ def objects(document: Mapping[str, Any], section: str) -> Iterator[tuple[str, Ma
         yield place, entry
 
 
-def _check_document(document: object) -> None:
+def check_document(document: object) -> None:
+    """ScenarioError for what is no export at all."""
     if not isinstance(document, Mapping) or not any(section in document for section in _SECTIONS):
         remedy = "write one with `rabbitmqctl export_definitions FILE`"
         raise ScenarioError("", f"not a RabbitMQ definitions file, which has {', '.join(_TOPOLOGY)}; {remedy}")
@@ -160,8 +166,24 @@ def _check_vhost(document: Mapping[str, Any], vhost: str) -> None:
     known = {repr(entry.get("name")) for entry in vhosts if isinstance(entry, dict)}
     known |= {repr(entry.get("vhost", vhost)) for entry in entries if isinstance(entry, dict)}
     if known and repr(vhost) not in known:
-        remedy = "export the one to model by itself, GET /api/definitions/<vhost>"
+        remedy = "name the one to model, or export it by itself, GET /api/definitions/<vhost>"
         raise ScenarioError("vhosts", f"there is no virtual host {vhost!r}, only {', '.join(sorted(known))}; {remedy}")
+
+
+def _left(document: Mapping[str, Any], vhost: str, without: Collection[str]) -> dict[str, Any]:
+    """A document without some entries of a virtual host, and without the bindings of exchanges and queues among them."""
+    named = {f"{section}.{entry.get('name')}": entry for section in LEAVABLE for _, entry in _entries(document, section, vhost)}
+    for name in without:
+        if name not in named:
+            remedy = f"name an entry with its section, which is one of {', '.join(LEAVABLE)}: queues.events"
+            raise ScenarioError("without", f"there is no {name!r} in virtual host {vhost!r}; {remedy}")
+    gone = {id(named[name]) for name in without}
+    for _, entry in _entries(document, "bindings", vhost):
+        to = f"{entry.get('destination_type', 'queue')}s.{entry.get('destination')}"
+        if to in without or f"exchanges.{entry.get('source')}" in without:
+            gone.add(id(entry))
+    sections = (*LEAVABLE, "bindings")
+    return {**document, **{each: [entry for entry in document.get(each, ()) if id(entry) not in gone] for each in sections}}
 
 
 def _refuse_what_is_not_modelled(document: Mapping[str, Any], vhost: str) -> None:

@@ -20,6 +20,7 @@ from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.imported import set_policies
 from simbus.rabbitmq.messages import LONGEST_TTL_MS, Message, Properties
 from simbus.rabbitmq.options import declare_topology, words
+from simbus.rabbitmq.outline import outline as outlined
 from simbus.rabbitmq.timeouts import NEVER, found_overdue
 from simbus.rabbitmq.versions import V4_0
 from simbus.units import MILLISECOND, duration_text
@@ -34,6 +35,7 @@ __all__ = [
     "destinations",
     "discipline",
     "levels",
+    "outline",
     "publisher",
     "read_definitions",
     "restart",
@@ -201,6 +203,11 @@ def levels(broker: dialect.Broker, queue: str) -> dialect.Levels:
     """What the management API would tell."""
     found = cast(Broker, broker).vhost().queues[queue]
     return dialect.Levels(found.message_count, found.unsettled, found.ledger.acked)
+
+
+def outline(document: Mapping[str, Any], vhost: str = "") -> dialect.Outline:
+    """See :mod:`simbus.rabbitmq.outline`."""
+    return outlined(document, vhost, build)
 
 
 def restart(broker: dialect.Broker) -> None:

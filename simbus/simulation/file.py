@@ -45,6 +45,11 @@ _TEXTS = {  # with an example
     "version": "3.10",
 }
 _CODE = {"consumers": ("handler", "service"), "publishers": ("source", "arrivals")}  # and what a file has instead
+_OF_DEFINITIONS: dict[str, tuple[type, str]] = {
+    "file": (str, 'the name of a file; write for example "bookstore.definitions.json"'),
+    "vhost": (str, 'the name of a virtual host; write for example "/"'),
+    "without": (list, 'a list of what to leave out; write for example ["queues.events"]'),
+}
 _BY_DIALECT = ("exchanges", "queues")
 _QUOTED = re.compile(r"'([^']+)'")
 _OF_PARTIES = ("unknown publisher", "unknown group", "unknown class")
@@ -123,7 +128,7 @@ def _begun(document: Mapping[str, Any], folder: Path, mistakes: Mistakes) -> Sce
     scenario = Scenario(**sound)
     with mistakes.noted():
         if "definitions" in document:
-            scenario.definitions(_text(document["definitions"], "definitions"))
+            scenario.definitions(**_definitions(document["definitions"]))
     return scenario
 
 
@@ -183,10 +188,17 @@ def _list(document: Mapping[str, Any], key: str, remedy: str) -> list[Any]:
     return value
 
 
-def _text(value: object, at: str) -> str:
-    if not isinstance(value, str):
-        raise ScenarioError(at, f'{value!r} is not the name of a file; write for example "bookstore.definitions.json"')
-    return value
+def _definitions(value: object) -> dict[str, Any]:
+    """A file's name, or a table of what ``Scenario.definitions`` takes, whose source is called ``file``."""
+    table = value if isinstance(value, dict) else {"file": value}
+    for key in table:
+        if key not in _OF_DEFINITIONS:
+            raise ScenarioError(f"definitions.{key}", unknown("key", key, _OF_DEFINITIONS))
+    for key, (kind, example) in _OF_DEFINITIONS.items():
+        if not isinstance(table.get(key, kind()), kind) or (key == "file" and key not in table):
+            at = "definitions" if table is not value else f"definitions.{key}"
+            raise ScenarioError(at, f"{table.get(key)!r} is not {example}")
+    return {"source" if key == "file" else key: each for key, each in table.items()}
 
 
 def _check_code(section: str, name: str, table: object) -> None:

@@ -147,14 +147,21 @@ class Scenario:
         binding = read(Binding, f"bindings[{len(self._declared.bindings)}]", table)
         self._declared.bindings.append(binding.model_dump(exclude_none=True))
 
-    def definitions(self, source: str | PathLike[str] | Mapping[str, Any]) -> None:
+    def definitions(
+        self, source: str | PathLike[str] | Mapping[str, Any], *, vhost: str = "/", without: Collection[str] = ()
+    ) -> None:
         """Add the exchanges, queues, bindings and policies of a broker's own export, a JSON file or its content.
+
+        Args:
+            source: the file, or the parsed JSON.
+            vhost: the virtual host to take.
+            without: what to leave out because it cannot be modelled, or should not be: ``["queues.events"]``.
 
         Raises:
             ScenarioError: the file cannot be read, an entry in it cannot be, or it declares what is declared already.
         """
         try:
-            added = self._model().read_definitions(self._document(source))
+            added = self._model().read_definitions(self._document(source), vhost, without=without)
             self._model().build(replace(added, version=self._declared.version))
         except ScenarioError as error:
             shown = f"{source}: " if isinstance(source, str | PathLike) else ""

@@ -35,7 +35,7 @@ TOP = {
     "include": "Files with the same keys, above which this one stands: [Several files](scenario-file.md#several-files).",
     "dialect": "The kind of broker, in small letters; may be left out, since only one is known so far.",
     "version": "Which of them: `4.0`, which is assumed, or `3.10`.",
-    "definitions": "A JSON file as the broker exports it, beside the scenario file.",
+    "definitions": "A JSON file as the broker exports it, beside the scenario file; or a table: `file`, `vhost`, `without`.",
     "run": "How long and how often, below.",
     "expect": "A list of expectations, such as `payments.wait.p99 < 5s`.",
     "exchanges": "By name: their options, below.",
@@ -52,6 +52,12 @@ BINDING = {
     "routing_key": "Which messages it gets: a key, or a pattern.",
     "arguments": "For exchanges that look at headers.",
 }
+EXPORT = {
+    "file": "The JSON file.",
+    "vhost": "The virtual host to take, by default `/`.",
+    "without": "What to leave out: `queues.events`.",
+}
+EXPORT_SHAPES = {"file": shapes.TEXT, "vhost": shapes.TEXT, "without": shapes.listed(shapes.TEXT)}
 SHARE = {"share": "Of the publisher's messages; one class may leave it out, and gets what the others leave."}
 
 _KINDS: Mapping[str, Shape] = {
@@ -72,13 +78,14 @@ def schema() -> dict[str, Any]:
 
 
 def _top() -> dict[str, Shape]:
-    texts = dict.fromkeys(("name", "question", "answer", "version", "definitions"), shapes.TEXT)
+    texts = dict.fromkeys(("name", "question", "answer", "version"), shapes.TEXT)
     told = told_of(Scenario.publisher)
     publisher = part_shape(PublisherSpec)
     messages = shapes.tables(_described(part_shape(MessageSpec), told | SHARE))
     publisher = {**publisher, "properties": {**publisher["properties"], "messages": messages}}
     return {
         **texts,
+        "definitions": shapes.either(shapes.TEXT, _described(shapes.table(EXPORT_SHAPES, ["file"]), EXPORT)),
         "include": shapes.listed(shapes.TEXT),
         "dialect": shapes.one_of(dialects.known()),
         "run": _described(part_shape(RunSpec), told_of(simulate)),
