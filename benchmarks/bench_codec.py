@@ -30,7 +30,7 @@ from simbus.rabbitmq.amqp.codec import (
     encode_properties,
 )
 from simbus.rabbitmq.amqp.methods import BY_NAME
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 
 FRAME_MAX = 131_072
 CALLS = 2_000

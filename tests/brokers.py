@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from simbus.effects import Delivered, Refused, Removed
 from simbus.rabbitmq.broker import Broker
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from simbus.units import MILLISECOND
 
 TYPES = ("classic", "quorum")

@@ -25,7 +25,7 @@ from simbus.rabbitmq.amqp.codec import (
 from simbus.rabbitmq.amqp.methods import BY_NAME, METHODS, SERVER
 from simbus.rabbitmq.amqp.tables import DEEPEST, encode_table
 from simbus.rabbitmq.fields import Byte, Float, Long, LongString, Short, Timestamp, UnsignedByte, UnsignedInt, UnsignedShort
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from tests.wire import PROTOCOL_HEADER
 
 FRAME_MAX = 131_072

@@ -179,8 +179,8 @@ def watched(message_ttl: Mapping[str, int] | None = None) -> Iterator[list[Run]]
 
 def _wake_ups(driver: Driver) -> list[int]:
     """When the wake-ups for the broker that are in the calendar will come."""
-    entries = ((at, entry.callbacks) for at, _, _, entry in driver.env._queue)
-    return [at for at, callbacks in entries if callbacks and getattr(callbacks[0], "__func__", None) is Driver._wake]
+    entries = ((at, getattr(entry, "callback", None)) for at, _, _, entry in driver.env._queue)
+    return [at for at, callback in entries if getattr(callback, "__func__", None) is Driver._wake]
 
 
 class Naive:

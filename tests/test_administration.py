@@ -8,7 +8,7 @@ from pamqp.commands import Channel
 
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.errors import ChannelError, ConnectionError, NoSuch, ValidationFailed  # noqa: A004 - AMQP's word
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from simbus.rabbitmq.versions import VERSIONS
 from tests.brokers import steps
 from tests.versions import on_both

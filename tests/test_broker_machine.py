@@ -18,7 +18,7 @@ from simbus.effects import Delivered
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.errors import ChannelError, ValidationFailed
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from simbus.units import MILLISECOND
 from tests.brokers import snapshot
 from tests.ledger import MAY_BE_LATE, Ledger

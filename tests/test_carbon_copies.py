@@ -7,7 +7,7 @@ from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.errors import ChannelError
 from simbus.rabbitmq.fields import LongString
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from simbus.rabbitmq.versions import VERSIONS
 from tests.brokers import declare, get, ready
 

@@ -8,7 +8,7 @@ from simbus.effects import Requeued, Settled
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.effects import ConsumerCancelled
 from simbus.rabbitmq.errors import ChannelError, ConnectionError, RabbitMQError  # noqa: A004 - AMQP's word
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from simbus.rabbitmq.unacked import Unacked
 from simbus.rabbitmq.versions import V4_0
 from tests.brokers import TYPES, consumer, declare, delivered, get, new_channel, publish, ready, removed, snapshot, tags_of, walk

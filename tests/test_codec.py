@@ -47,7 +47,7 @@ from simbus.rabbitmq.amqp.methods import BY_NAME, CLIENT, EITHER, METHODS, SERVE
 from simbus.rabbitmq.amqp.refusals import as_said
 from simbus.rabbitmq.amqp.tables import DEEPEST, decode_table, encode_table
 from simbus.rabbitmq.fields import Byte, Float, Long, LongString, Short, Timestamp, UnsignedByte, UnsignedInt, UnsignedShort
-from simbus.rabbitmq.messages import NO_PROPERTIES, Properties
+from simbus.rabbitmq.properties import NO_PROPERTIES, Properties
 from simbus.rabbitmq.versions import V4_0
 
 FRAME_MAX = 131_072

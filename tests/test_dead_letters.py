@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from simbus.effects import Enqueued, Refused, Removed
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from simbus.units import SECOND
 from tests.brokers import TYPES, consumer, declare, get, new_channel, publish, ready, removed, walk
 from tests.ledger import Ledger

@@ -7,7 +7,7 @@ from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.effects import Delayed, Returned
 from simbus.rabbitmq.errors import RabbitMQError
 from simbus.rabbitmq.fields import Byte, Long
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from simbus.units import MILLISECOND
 from tests.brokers import declare, new_channel, ready, walk
 

@@ -5,7 +5,7 @@ import pytest
 from simbus.effects import Delivered
 from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.errors import RabbitMQError
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from tests.brokers import declare, new_channel
 
 COMMON = "amq.rabbitmq.reply-to"

@@ -14,7 +14,7 @@ from simbus.rabbitmq.effects import (
     QueueDeleted,
     Returned,
 )
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from simbus.units import MILLISECOND
 from tests.brokers import declare, new_channel
 

@@ -11,8 +11,8 @@ from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.errors import ChannelError, ConnectionError, RabbitMQError  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.fields import Long
-from simbus.rabbitmq.messages import Properties
 from simbus.rabbitmq.plugin_routers import jump_hash
+from simbus.rabbitmq.properties import Properties
 from simbus.rabbitmq.versions import VERSIONS
 from tests.brokers import declare, get, new_channel, ready
 from tests.versions import on_both

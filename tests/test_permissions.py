@@ -4,7 +4,7 @@ import pytest
 
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.errors import ConnectionError, RabbitMQError  # noqa: A004 - AMQP's word
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from tests.brokers import new_channel, ready, snapshot
 
 

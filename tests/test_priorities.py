@@ -9,7 +9,7 @@ import pytest
 
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.errors import ChannelError
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from tests.brokers import consumer, declare, delivered, get, new_channel, ready, removed, walk
 
 

@@ -160,7 +160,7 @@ def bad_link(monkeypatch, *, latency=0, lost=(), unconfirmed=(), chance: Callabl
             if self._carried in lost or (chance is not None and chance() < 0.3):
                 return
             late = latency if chance is None else int(chance() * SECOND)
-            self._driver.enter(Entry(lambda _: self._reach(step)), late)
+            self._driver.enter(Entry(lambda: self._reach(step)), late)
 
         def _reach(self, step):
             self._driver.now()

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from simbus.rabbitmq.errors import ChannelError, ConnectionError  # noqa: A004 - AMQP's word
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from simbus.units import MILLISECOND
 from tests.brokers import TYPES, consumer, declare, delivered, get, new_channel, publish, ready, refused, removed, tags_of, walk
 

@@ -5,7 +5,7 @@ import pytest
 from simbus.effects import Delivered, Requeued
 from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.effects import Blocked, ConsumerCancelled, Unblocked
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from tests.brokers import TYPES, consumer, declare, get, new_channel, publish, ready, removed, walk
 from tests.ledger import Ledger
 

@@ -13,7 +13,8 @@ from simbus.rabbitmq.effects import Returned
 from simbus.rabbitmq.errors import ChannelError
 from simbus.rabbitmq.fields import Long, compared_as_number
 from simbus.rabbitmq.headers import headers_match
-from simbus.rabbitmq.messages import NO_PROPERTIES, Message, Properties
+from simbus.rabbitmq.messages import Message
+from simbus.rabbitmq.properties import NO_PROPERTIES, Properties
 from simbus.rabbitmq.routers import MOST_REMEMBERED_KEYS
 from simbus.rabbitmq.topics import topic_matches
 from tests.brokers import new_channel

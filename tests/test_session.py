@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pamqp import frame
 from pamqp.commands import Basic, Channel, Confirm, Connection, Exchange, Queue, Tx
 
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from simbus.units import SECOND
 from tests.wire import CAPABILITIES, PROTOCOL_HEADER, Client, Wire, published, start_ok
 

@@ -16,7 +16,7 @@ from simbus.rabbitmq.broker import Broker
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.errors import ChannelError, ConnectionError, RabbitMQError  # noqa: A004 - AMQP's word
 from simbus.rabbitmq.fields import Long, LongString
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from tests.brokers import declare, delivered, new_channel, publish, removed, walk
 from tests.versions import on_both
 

@@ -3,7 +3,8 @@
 from datetime import UTC, datetime
 
 from simbus.rabbitmq.broker import Broker
-from simbus.rabbitmq.messages import Death, Properties
+from simbus.rabbitmq.messages import Death
+from simbus.rabbitmq.properties import Properties
 from simbus.rabbitmq.trusted_deaths import deaths_in
 from tests.brokers import declare, new_channel
 

@@ -13,7 +13,7 @@ from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.errors import ChannelError, RabbitMQError
 from simbus.rabbitmq.fake import RabbitMQ
 from simbus.rabbitmq.fields import Long
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 from simbus.rabbitmq.publishing import check_message_size
 from simbus.rabbitmq.versions import V3_10, V4_0, Version, version_of
 from tests.differential_wire import AMQPLAIN, L5, TEXTS, table, through_a_queue

@@ -5,8 +5,6 @@ numbers of a block take as many bytes as the widest of them needs: times of up t
 lost, and the order stays.
 """
 
-from array import array
-
 import numpy as np
 from numpy.typing import NDArray
 
@@ -25,7 +23,7 @@ class Column:
     __slots__ = ("_blocks", "new")
 
     def __init__(self) -> None:
-        self.new = array("q")
+        self.new: list[int] = []
         self._blocks: list[_Block] = []
 
     def append(self, number: int) -> None:
@@ -39,7 +37,7 @@ class Column:
         """Take less space."""
         if len(self.new) >= _FEWEST:
             self._blocks.append(_Block(np.array(self.new, dtype=_LITTLE)))
-            del self.new[:]
+            self.new.clear()
 
     def values(self) -> Integers:
         """All numbers."""

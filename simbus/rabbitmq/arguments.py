@@ -25,8 +25,8 @@ from simbus.rabbitmq.fields import (
     UnsignedShort,
     name_in,
 )
-from simbus.rabbitmq.messages import LONGEST_TTL_MS
 from simbus.rabbitmq.numerals import age, is_whole
+from simbus.rabbitmq.properties import LONGEST_TTL_MS
 from simbus.rabbitmq.timeouts import NEVER
 from simbus.rabbitmq.versions import Version
 from simbus.units import MILLISECOND

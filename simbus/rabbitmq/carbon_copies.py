@@ -11,7 +11,8 @@ from typing import Any
 from simbus.rabbitmq.arguments import field_type
 from simbus.rabbitmq.errors import precondition_failed
 from simbus.rabbitmq.fields import LongString, name_in
-from simbus.rabbitmq.messages import Message, MoreKeys, Properties
+from simbus.rabbitmq.messages import Message, MoreKeys
+from simbus.rabbitmq.properties import Properties
 
 
 def more_keys(headers: Mapping[str, Any]) -> MoreKeys | None:

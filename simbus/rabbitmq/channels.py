@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Any, NamedTuple
 
-from simbus.effects import ChannelTimedOut, Delivered, bare
+from simbus.effects import ChannelTimedOut, Delivered
 from simbus.rabbitmq.arguments import check_consumer_arguments
 from simbus.rabbitmq.consumers import Consumer, Limiter
 from simbus.rabbitmq.effects import ConsumerEnded, ConsumerStarted
@@ -492,10 +492,7 @@ class Channel(Publishing):
     def track(self, queue: Queue, copy: Copy, consumer: Consumer | None) -> int:
         """Note a delivery as unacked; its delivery tag."""
         tag = self._delivery_tag = self._delivery_tag + 1
-        entry = self.unacked[tag] = bare(Unacked)
-        entry.queue = queue
-        entry.copy = copy
-        entry.consumer = consumer
+        self.unacked[tag] = Unacked(queue, copy, consumer)
         queue.unacked[copy.id] = copy
         if consumer is None:
             queue.holders += 1

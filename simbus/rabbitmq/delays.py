@@ -15,7 +15,7 @@ from simbus.rabbitmq.fields import Byte, Long, Timestamp
 from simbus.rabbitmq.messages import Message
 from simbus.rabbitmq.node import Node
 from simbus.rabbitmq.numerals import is_whole, whole
-from simbus.rabbitmq.routing import Binding, Keeper, Route, Router
+from simbus.rabbitmq.routing import Binding, Route, Router
 from simbus.units import MILLISECOND
 
 DELAY = "x-delay"
@@ -24,7 +24,7 @@ DELAYED_TYPE = "x-delayed-type"
 LONGEST_DELAY_MS = 2**32 - 1
 
 
-class DelayRouter(Router, Keeper):
+class DelayRouter(Router):
     """Routes as an exchange of another type, its ``inner`` router, once a message's time has come."""
 
     __slots__ = ("_due", "_keeping", "_kept", "_node", "exchange", "index", "inner", "vhost", "wake_at")

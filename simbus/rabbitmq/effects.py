@@ -4,37 +4,37 @@ The model leaves them, but for the last four: what happens to a client's connect
 """
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import Any
 
+from simbus.effects import OfNoCopy, OfNoMessage
 from simbus.units import duration_text
+
+NO_ROUTE = 312, "NO_ROUTE"
+"""The reply code and text with which a message is returned (AMQP 0-9-1, section 1.1)."""
 
 
 @dataclass(slots=True)
-class Returned:
+class Returned(OfNoCopy):
     """A mandatory message reached no queue and goes back to the channel that published it."""
 
     at: int
     message_id: int
     channel: int
     message: Any
-    copy_id: ClassVar[int] = 0
-    reply_code: ClassVar[int] = 312
-    reply_text: ClassVar[str] = "NO_ROUTE"
 
     def describe(self) -> str:
         """``returned to its publisher: 312 NO_ROUTE``."""
-        return f"returned to its publisher: {self.reply_code} {self.reply_text}"
+        return f"returned to its publisher: {' '.join(map(str, NO_ROUTE))}"
 
 
 @dataclass(slots=True)
-class Delayed:
+class Delayed(OfNoCopy):
     """An exchange keeps a message back ``until`` a time (nanoseconds), when it routes it; it is in no queue meanwhile."""
 
     at: int
     message_id: int
     exchange: str
     until: int
-    copy_id: ClassVar[int] = 0
 
     def describe(self) -> str:
         """``kept back by shop for 5 s``."""
@@ -42,15 +42,13 @@ class Delayed:
 
 
 @dataclass(slots=True)
-class ConsumerCancelled:
+class ConsumerCancelled(OfNoMessage):
     """The broker ended a consumer because its queue is gone (basic.cancel sent by the server)."""
 
     at: int
     channel: int
     consumer_tag: str
     queue: str
-    message_id: ClassVar[int] = 0
-    copy_id: ClassVar[int] = 0
 
     def describe(self) -> str:
         """``consumer c of a cancelled by the broker``."""
@@ -58,13 +56,11 @@ class ConsumerCancelled:
 
 
 @dataclass(slots=True)
-class Blocked:
+class Blocked(OfNoMessage):
     """The first resource alarm: connections that publish will wait (connection.blocked)."""
 
     at: int
     reason: str
-    message_id: ClassVar[int] = 0
-    copy_id: ClassVar[int] = 0
 
     def describe(self) -> str:
         """``publishers blocked: low on memory``."""
@@ -72,12 +68,10 @@ class Blocked:
 
 
 @dataclass(slots=True)
-class Unblocked:
+class Unblocked(OfNoMessage):
     """The last resource alarm is over."""
 
     at: int
-    message_id: ClassVar[int] = 0
-    copy_id: ClassVar[int] = 0
 
     def describe(self) -> str:
         """``publishers unblocked``."""
@@ -85,7 +79,7 @@ class Unblocked:
 
 
 @dataclass(slots=True)
-class QueueDeclared:
+class QueueDeclared(OfNoMessage):
     """A queue that did not exist before; ``connection`` is the name of whoever declared it."""
 
     at: int
@@ -94,8 +88,6 @@ class QueueDeclared:
     type: str
     durable: bool
     connection: str
-    message_id: ClassVar[int] = 0
-    copy_id: ClassVar[int] = 0
 
     def describe(self) -> str:
         """``queue a declared``."""
@@ -103,15 +95,13 @@ class QueueDeclared:
 
 
 @dataclass(slots=True)
-class QueueDeleted:
+class QueueDeleted(OfNoMessage):
     """A queue is gone: ``cause`` is ``deleted``, ``expires``, or ``restart`` for one that is not durable."""
 
     at: int
     vhost: str
     queue: str
     cause: str
-    message_id: ClassVar[int] = 0
-    copy_id: ClassVar[int] = 0
 
     def describe(self) -> str:
         """``queue a deleted``."""
@@ -119,7 +109,7 @@ class QueueDeleted:
 
 
 @dataclass(slots=True)
-class ConsumerStarted:
+class ConsumerStarted(OfNoMessage):
     """A client consumes a queue; ``prefetch`` 0 is unlimited."""
 
     at: int
@@ -128,8 +118,6 @@ class ConsumerStarted:
     consumer_tag: str
     prefetch: int
     connection: str
-    message_id: ClassVar[int] = 0
-    copy_id: ClassVar[int] = 0
 
     def describe(self) -> str:
         """``consumer c of a started``."""
@@ -137,15 +125,13 @@ class ConsumerStarted:
 
 
 @dataclass(slots=True)
-class ConsumerEnded:
+class ConsumerEnded(OfNoMessage):
     """A client's consumer is no more: it was cancelled by the client, or its channel has ended."""
 
     at: int
     vhost: str
     queue: str
     consumer_tag: str
-    message_id: ClassVar[int] = 0
-    copy_id: ClassVar[int] = 0
 
     def describe(self) -> str:
         """``consumer c of a ended``."""
@@ -153,15 +139,13 @@ class ConsumerEnded:
 
 
 @dataclass(slots=True)
-class ConnectionOpened:
+class ConnectionOpened(OfNoMessage):
     """A client was let in; ``connection`` is its name."""
 
     at: int
     connection: str
     vhost: str
     user: str
-    message_id: ClassVar[int] = 0
-    copy_id: ClassVar[int] = 0
 
     def describe(self) -> str:
         """``connection 127.0.0.1:40312 (billing) opened``."""
@@ -169,14 +153,12 @@ class ConnectionOpened:
 
 
 @dataclass(slots=True)
-class ConnectionRefused:
+class ConnectionRefused(OfNoMessage):
     """A client was not let in: ``reason`` is an error's code and text, or what went wrong, in words."""
 
     at: int
     connection: str
     reason: str
-    message_id: ClassVar[int] = 0
-    copy_id: ClassVar[int] = 0
 
     def describe(self) -> str:
         """``connection 127.0.0.1:40312 (billing) refused: 530 NOT_ALLOWED - vhost shop not found``."""
@@ -184,15 +166,13 @@ class ConnectionRefused:
 
 
 @dataclass(slots=True)
-class ConnectionClosed:
+class ConnectionClosed(OfNoMessage):
     """A connection that was open has ended; ``orderly`` when client or broker ended it in peace."""
 
     at: int
     connection: str
     reason: str
     orderly: bool
-    message_id: ClassVar[int] = 0
-    copy_id: ClassVar[int] = 0
 
     def describe(self) -> str:
         """``connection 127.0.0.1:40312 (billing) closed: the client hung up``."""
@@ -200,15 +180,13 @@ class ConnectionClosed:
 
 
 @dataclass(slots=True)
-class ChannelClosed:
+class ChannelClosed(OfNoMessage):
     """The broker closed a channel for a refused verb; ``number`` is the client's."""
 
     at: int
     connection: str
     number: int
     reason: str
-    message_id: ClassVar[int] = 0
-    copy_id: ClassVar[int] = 0
 
     def describe(self) -> str:
         """``channel 1 of 127.0.0.1:40312 (billing) closed: 404 NOT_FOUND - no queue 'a' in vhost '/'``."""

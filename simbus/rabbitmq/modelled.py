@@ -18,9 +18,10 @@ from simbus.rabbitmq.definitions import read_definitions
 from simbus.rabbitmq.delays import DELAY
 from simbus.rabbitmq.fields import Long
 from simbus.rabbitmq.imported import set_policies
-from simbus.rabbitmq.messages import LONGEST_TTL_MS, Message, Properties
+from simbus.rabbitmq.messages import Message
 from simbus.rabbitmq.options import declare_topology, words
 from simbus.rabbitmq.outline import outline as outlined
+from simbus.rabbitmq.properties import LONGEST_TTL_MS, Properties
 from simbus.rabbitmq.timeouts import NEVER, found_overdue
 from simbus.rabbitmq.versions import V4_0
 from simbus.units import MILLISECOND, duration_text

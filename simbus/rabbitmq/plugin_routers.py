@@ -20,7 +20,7 @@ from simbus.rabbitmq.messages import Message
 from simbus.rabbitmq.numerals import whole
 from simbus.rabbitmq.queues import Queue
 from simbus.rabbitmq.routers import FanoutRouter
-from simbus.rabbitmq.routing import NOWHERE, Binding, Exchange, Identity, Keeper, Route, Router, route_to
+from simbus.rabbitmq.routing import NOWHERE, Binding, Exchange, Identity, Route, Router, route_to
 
 HASH_HEADER, HASH_PROPERTY = "hash-header", "hash-property"
 HISTORY_LENGTH, NO_STORE = "x-recent-history-length", "x-recent-history-no-store"
@@ -145,7 +145,7 @@ class RandomRouter(OneOfAllRouter):
         return self._draw(count)
 
 
-class RecentHistoryRouter(FanoutRouter, Keeper):
+class RecentHistoryRouter(FanoutRouter):
     """To all bindings; a new one gets the latest messages, however its destination would route them."""
 
     __slots__ = ("_history",)

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field, replace
 from simbus.effects import Confirmed
 from simbus.rabbitmq.carbon_copies import more_keys, without_bcc
 from simbus.rabbitmq.errors import access_refused, not_implemented, precondition_failed
-from simbus.rabbitmq.messages import NO_PROPERTIES, Message, MoreKeys, Properties, ttl_of, with_expiration
+from simbus.rabbitmq.messages import Message, MoreKeys
+from simbus.rabbitmq.properties import NO_PROPERTIES, Properties, ttl_of, with_expiration
 from simbus.rabbitmq.routing import Exchange
 from simbus.rabbitmq.streams import FILTER_VALUE, check_filter_value
 from simbus.rabbitmq.topology import Topology

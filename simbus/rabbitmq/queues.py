@@ -68,7 +68,7 @@ class Queue:
     options: QueueOptions
     arguments: Mapping[str, Any]
     is_quorum: bool = field(init=False)
-    is_stream: bool = field(default=False, init=False)
+    is_stream: bool = field(init=False)
     durable: bool = False
     auto_delete: bool = False
     owner: Any = None
@@ -100,6 +100,7 @@ class Queue:
     def __post_init__(self) -> None:
         """A queue begins without copies."""
         self.is_quorum = self.options.type == "quorum"
+        self.is_stream = self.options.type == "stream"
         self.ready = self._no_copies()
         if self.options.single_active_consumer:
             by_priority = self.options.elects_by_priority

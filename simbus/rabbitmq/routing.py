@@ -9,7 +9,7 @@ virtual host's: what one of them answers does not depend on the others.
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from simbus.rabbitmq.fields import frozen, name_in
 from simbus.rabbitmq.messages import Message
@@ -82,13 +82,10 @@ class Router(ABC):
         self.forget()
 
 
-class Keeper(ABC):
+class Keeper(Protocol):
     """What keeps a message on its way for later."""
 
-    __slots__ = ()
-
-    @abstractmethod
-    def keep(self, message: Message) -> None:
+    def keep(self, message: Message, /) -> None:
         """A message that was routed here; it has its id now."""
 
 

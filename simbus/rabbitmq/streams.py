@@ -59,7 +59,6 @@ class Stream(Queue):
     def __post_init__(self) -> None:
         """It is counted from now on."""
         self._declared_at = self.node.now
-        self.is_stream = True
         Queue.__post_init__(self)
 
     def reconfigure(self, options: QueueOptions) -> None:

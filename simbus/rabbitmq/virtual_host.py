@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from operator import attrgetter
 from typing import Any, NamedTuple
 
-from simbus.effects import Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled, bare
+from simbus.effects import Delivered, Enqueued, Published, Refused, Removed, Requeued, Settled
 from simbus.rabbitmq.consumers import Consumer
 from simbus.rabbitmq.dead_letters import dead_letter, goes_in_circles
 from simbus.rabbitmq.delays import DelayRouter
@@ -68,12 +68,7 @@ class VirtualHost(Exchanges):
         """
         node = self.node
         node.messages = message.id = node.messages + 1
-        published = bare(Published)
-        published.at = node.now
-        published.message_id = message.id
-        published.queues = route.names
-        published.message = message
-        node.effects.append(published)
+        node.effects.append(Published(node.now, message.id, route.names, message))
         if route.keepers:
             self._keep(message, route)
         accepted = refused = False
@@ -119,12 +114,9 @@ class VirtualHost(Exchanges):
 
     def _copy(self, message: Message) -> Copy:
         """The next copy, of a message that no copy died of."""
-        node, copy = self.node, bare(Copy)
-        node.copies = copy.id = node.copies + 1
-        copy.message = message
-        copy.parent_id = copy.position = copy.attempts = copy.delivered_at = copy.delivery_count = copy.failures = 0
-        copy.expires_at = None
-        return copy
+        node = self.node
+        node.copies += 1
+        return Copy(node.copies, message)
 
     def reply(self, message: Message) -> None:
         """Hand a message over as a direct reply, if any of its keys is a requester's.
@@ -156,13 +148,7 @@ class VirtualHost(Exchanges):
             self._refuse(queue, copy)
             return False
         queue.ledger.enqueued += 1
-        enqueued = bare(Enqueued)
-        enqueued.at = node.now
-        enqueued.message_id = message.id
-        enqueued.copy_id = copy.id
-        enqueued.queue = queue.name
-        enqueued.parent_id = copy.parent_id
-        node.effects.append(enqueued)
+        node.effects.append(Enqueued(node.now, message.id, copy.id, queue.name, copy.parent_id))
         ttl = queue.options.message_ttl
         if message.ttl is not None and (ttl is None or message.ttl < ttl):
             ttl = message.ttl
@@ -203,16 +189,11 @@ class VirtualHost(Exchanges):
             count = copy.delivery_count or copy.failures
             message = message.with_headers({**message.headers, "x-delivery-count": Long(count)})
             message.redelivered = count > 0
-        delivered = bare(Delivered)
-        delivered.at = node.now
-        delivered.message_id = message.id
-        delivered.copy_id = copy.id
-        delivered.queue = queue.name
-        delivered.channel = channel.number
-        delivered.consumer_tag = None if consumer is None else consumer.tag
-        delivered.delivery_tag = channel.next_tag() if no_ack else channel.track(queue, copy, consumer)
-        delivered.attempt = copy.attempts
-        delivered.message = message
+        consumer_tag = None if consumer is None else consumer.tag
+        delivery_tag = channel.next_tag() if no_ack else channel.track(queue, copy, consumer)
+        delivered = Delivered(
+            node.now, message.id, copy.id, queue.name, channel.number, consumer_tag, delivery_tag, copy.attempts, message
+        )
         node.effects.append(delivered)
         if no_ack:
             self.settle(queue, copy)
@@ -266,12 +247,7 @@ class VirtualHost(Exchanges):
     def settle(self, queue: Queue, copy: Copy) -> None:
         """A delivery was acknowledged, or needed no acknowledgement."""
         queue.ledger.acked += 1
-        node, settled = self.node, bare(Settled)
-        settled.at = node.now
-        settled.message_id = copy.message.id
-        settled.copy_id = copy.id
-        settled.queue = queue.name
-        node.effects.append(settled)
+        self.node.effects.append(Settled(self.node.now, copy.message.id, copy.id, queue.name))
 
     def requeue(self, queue: Queue, copies: Sequence[Copy], *, settled: bool) -> None:
         """Deliveries come back to their places, or leave when they have come back too often; ``trim`` must follow.

@@ -4,7 +4,6 @@ An entry that counts no more stays where it is until it comes to the head, or un
 which is then made anew: so forgetting is cheap, and what was forgotten does not stay in memory.
 """
 
-from dataclasses import dataclass, field
 from heapq import heapify, heappop, heappush
 from typing import Generic, Protocol, TypeVar
 
@@ -22,16 +21,18 @@ class Sleeper(Protocol):
 S = TypeVar("S", bound=Sleeper)
 
 
-@dataclass(slots=True)
 class Wakeups(Generic[S]):
     """At most one wake-up per sleeper, whose ``wake_at`` it is; ``asleep`` counts them. The first entry always counts.
 
     ``next`` is when the first wants to be woken, kept because every verb is preceded by a look at it.
     """
 
-    entries: list[tuple[int, int, S]] = field(default_factory=list)
-    asleep: int = 0
-    next: int | None = None
+    __slots__ = ("asleep", "entries", "next")
+
+    def __init__(self) -> None:
+        self.entries: list[tuple[int, int, S]] = []
+        self.asleep = 0
+        self.next: int | None = None
 
     def wake(self, sleeper: S, at: int) -> None:
         """Wake it no later than ``at``: a wake-up that comes earlier stays, because an early one just asks again."""

@@ -38,9 +38,9 @@ from simbus.rabbitmq.amqp.operations import Scene, name_when_said
 from simbus.rabbitmq.amqp.verbs import VERBS
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.connections import Connection
-from simbus.rabbitmq.effects import ChannelClosed, ConsumerCancelled, Returned
+from simbus.rabbitmq.effects import NO_ROUTE, ChannelClosed, ConsumerCancelled, Returned
 from simbus.rabbitmq.errors import ChannelError, RabbitMQError
-from simbus.rabbitmq.messages import NO_PROPERTIES, Properties
+from simbus.rabbitmq.properties import NO_PROPERTIES, Properties
 from simbus.rabbitmq.publishing import check_message_size
 from simbus.rabbitmq.versions import Version
 
@@ -311,7 +311,7 @@ class ChannelSession:
     def _returned(self, effect: Returned) -> None:
         self.say_confirms()
         message = effect.message
-        told = effect.reply_code, effect.reply_text, message.exchange, message.routing_key
+        told = *NO_ROUTE, message.exchange, message.routing_key
         self._say_content(_RETURN, told, message)
 
     def _confirmed(self, effect: Confirmed) -> None:

@@ -27,7 +27,7 @@ from simbus.rabbitmq.amqp.errors import (
 from simbus.rabbitmq.amqp.methods import BASIC, BY_IDS, Method
 from simbus.rabbitmq.amqp.tables import decode_table, encode_table, seconds_of, short_string
 from simbus.rabbitmq.fields import Timestamp, time_of
-from simbus.rabbitmq.messages import NO_PROPERTIES, Properties
+from simbus.rabbitmq.properties import NO_PROPERTIES, Properties
 
 METHOD: Final = 1
 HEADER: Final = 2

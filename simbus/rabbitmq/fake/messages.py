@@ -14,10 +14,11 @@ from typing import Any, Protocol, TypedDict
 
 from simbus.effects import Published
 from simbus.rabbitmq.amqp.tables import encode_table, short_string
-from simbus.rabbitmq.effects import Returned
-from simbus.rabbitmq.messages import Death, Properties
+from simbus.rabbitmq.effects import NO_ROUTE, Returned
+from simbus.rabbitmq.messages import Death
 from simbus.rabbitmq.messages import Message as Content
 from simbus.rabbitmq.options import OptionError, check_known, milliseconds
+from simbus.rabbitmq.properties import Properties
 from simbus.units import MICROSECOND
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -129,7 +130,7 @@ def published_message(effect: Published) -> PublishedMessage:
 
 def returned_message(effect: Returned) -> ReturnedMessage:
     """What happened, as a test sees it."""
-    return ReturnedMessage(effect.message, moment(effect.at), effect.reply_code, effect.reply_text)
+    return ReturnedMessage(effect.message, moment(effect.at), *NO_ROUTE)
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -6,7 +6,7 @@ from typing import Any
 from simbus.rabbitmq.exported import in_json
 from simbus.rabbitmq.fields import Long, time_of
 from simbus.rabbitmq.management.http import HttpError, bad_request, not_modelled
-from simbus.rabbitmq.messages import Properties
+from simbus.rabbitmq.properties import Properties
 
 _NAMES = [field.name for field in fields(Properties)]
 _NUMBERS = {"delivery_mode": range(2**8), "priority": range(2**8), "timestamp": range(2**64)}  # as AMQP has them

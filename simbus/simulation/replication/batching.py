@@ -13,7 +13,7 @@ from simbus.dialect import Subscription
 from simbus.effects import Delivered
 from simbus.simulation.model.practices import Batch
 from simbus.simulation.replication.consumers import Watched
-from simbus.simulation.replication.driver import Alarm, Driver, Entry
+from simbus.simulation.replication.driver import Alarm, Driver
 from simbus.simulation.replication.servers import Handler, Server
 
 
@@ -24,7 +24,7 @@ class BatchServer(Server):
 
     def take(self, deliveries: list[Delivered]) -> None:
         """Begin a batch, of one delivery at least."""
-        handler, driver, now = self._handler, self._driver, self._driver.env.now
+        handler, driver, now = self._handler, self._driver, self._driver.time
         self._batch, self._delivery = deliveries, deliveries[0]
         for place, delivery in enumerate(deliveries):
             driver.observer.started(handler.group, delivery.copy_id, now, int(not place))  # one server for all of them
@@ -35,7 +35,7 @@ class BatchServer(Server):
         self._due = now + service
         driver.enter(self._entry, service)
 
-    def _attempt_ends(self, _: Entry) -> None:
+    def _attempt_ends(self) -> None:
         observer, group, now = self._driver.observer, self._handler.group, self._driver.now()
         connected = self._connected
         for place, (delivery, known) in enumerate(zip(self._batch, self._seen, strict=True)):
@@ -54,14 +54,14 @@ class BatchServer(Server):
         self._entry.cancel()
         observer, connected = self._driver.observer, self._connected
         for place, delivery in enumerate(self._batch):
-            observer.interrupted(self._handler.group, delivery.copy_id, self._driver.env.now, int(not place))
+            observer.interrupted(self._handler.group, delivery.copy_id, self._driver.time, int(not place))
             if not connected:
                 observer.let_go(delivery.copy_id)
 
     def apply(self) -> None:
         """See :meth:`Server.apply`."""
         for delivery in self._batch:
-            self._driver.observer.applied(self._handler.group, delivery.copy_id, self._driver.env.now)
+            self._driver.observer.applied(self._handler.group, delivery.copy_id, self._driver.time)
 
     def lose(self) -> None:
         """See :meth:`Server.lose`."""

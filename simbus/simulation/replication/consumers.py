@@ -67,7 +67,7 @@ class Consumer:
         self._deferred = 0  # deliveries that wait without a server
         self._stopping = self._gone = False
         self._connect(subscribe())
-        driver.observer.staffed(handler.group, 1, driver.env.now)
+        driver.observer.staffed(handler.group, 1, driver.time)
 
     def _new_servers(self) -> list[Server]:
         return [Server(self) for _ in range(self.handler.concurrency)]
@@ -131,7 +131,7 @@ class Consumer:
         if not self._cut:
             self.verbs.flush()
             self._disconnect()
-        self.driver.observer.staffed(self.handler.group, -1, self.driver.env.now)
+        self.driver.observer.staffed(self.handler.group, -1, self.driver.time)
 
     # Its servers stop, or are slow, or in vain
 
@@ -228,7 +228,7 @@ class Consumer:
         self.disconnect()
         self.driver.enter(Entry(self._come_back), 0)
 
-    def _come_back(self, _: Entry) -> None:
+    def _come_back(self) -> None:
         self.driver.now()
         self.reconnect()
         self.driver.react()

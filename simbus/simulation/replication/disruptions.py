@@ -174,7 +174,7 @@ class _Partition(Act):
             self.parties.networks[name].block()
         self.parties.driver.enter(self._given_up, self.spec.heartbeat)
 
-    def _give_up(self, _: Entry) -> None:
+    def _give_up(self) -> None:
         self.parties.driver.now()
         self._lost = self.parties.connections(self.spec.whom)
         for name in self.spec.whom:
@@ -245,7 +245,7 @@ class Always:
 
     def ring(self, after: int, callback: Callable[[], None]) -> None:
         """See :class:`Clock`."""
-        self._driver.enter(Entry(lambda _: callback()), after)
+        self._driver.enter(Entry(callback), after)
 
 
 class WhileBusy:
@@ -276,18 +276,18 @@ class WhileBusy:
 
     def _run(self) -> None:
         assert self._left is not None
-        self._since = self._driver.env.now
+        self._since = self._driver.time
         self._entry = Entry(self._rings)
         self._driver.enter(self._entry, self._left)
 
     def _stop(self) -> None:
         assert self._left is not None
         assert self._since is not None
-        self._left -= self._driver.env.now - self._since
+        self._left -= self._driver.time - self._since
         self._since = None
         self._entry.cancel()
 
-    def _rings(self, _: Entry) -> None:
+    def _rings(self) -> None:
         self._left = self._since = None
         self._callback()
 
@@ -334,7 +334,7 @@ class Disruption:
 
     def _wait(self) -> None:
         uptime = next(self._uptimes, None)
-        if uptime is not None and (self._last is None or self._driver.env.now + uptime <= self._last):
+        if uptime is not None and (self._last is None or self._driver.time + uptime <= self._last):
             self._clock.ring(uptime, self._begin)
 
     def _begin(self) -> None:
@@ -346,7 +346,7 @@ class Disruption:
         if downtime is not None:
             self._driver.enter(Entry(self._end), downtime)
 
-    def _end(self, _: Entry) -> None:
+    def _end(self) -> None:
         self._driver.observer.disrupted(self._name, -1, self._driver.now())
         self._act.end()
         self._driver.react()

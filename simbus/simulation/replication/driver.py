@@ -10,8 +10,7 @@ customer, measured on M/M/1). A wake-up for the broker is armed only when its de
 every wake-up that is armed already, because SimPy cannot cancel: re-arming at every change left 190,000 entries.
 """
 
-import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, Protocol
 
@@ -23,6 +22,8 @@ from simbus.effects import ChannelTimedOut, Confirmed, Delivered, Effect
 
 LAST = NORMAL + 1
 """The priority of what is to see all else of its instant."""
+
+_NEVER = 1 << 61  # nanoseconds
 
 
 _NO_MORE: list[Effect] = []
@@ -109,19 +110,25 @@ class _Nobody:
 NOBODY = _Nobody()
 
 
+def _idle() -> None:
+    """What a cancelled entry does."""
+
+
 class Entry:
-    """A calendar entry that calls back and can be entered again: all that SimPy asks of an event."""
+    """A calendar entry that calls back, or whose kind says what it does, and can be entered again."""
 
-    __slots__ = ("_again", "_ok", "callbacks")
+    __slots__ = ("callback",)
 
-    def __init__(self, callback: Callable[[Any], None]) -> None:
-        self._again = [callback]
-        self._ok = True
-        self.callbacks: Sequence[Callable[[Any], None]] | None = None
+    def __init__(self, callback: Callable[[], None] = _idle) -> None:
+        self.callback = callback
+
+    def fire(self) -> None:
+        """Its time has come."""
+        self.callback()
 
     def cancel(self) -> None:
-        """Do nothing when its time comes; it may not be entered again. SimPy keeps it until then."""
-        self.callbacks = ()
+        """Do nothing when its time comes; it may not be entered again. The calendar keeps it until then."""
+        self.callback = _idle
 
 
 class Calendar(simpy.Environment):
@@ -137,12 +144,18 @@ class Driver:
     Args:
         broker: as built by the dialect, with nothing published yet.
         observer: sees every effect, in order.
+
+    Attributes:
+        time: nanoseconds, as the calendar's.
     """
 
     def __init__(self, broker: Broker, observer: Observer) -> None:
         self.broker = broker
         self.observer = observer
         self.env: Any = Calendar()  # Any: SimPy types its clock as a float and its entries as Events; ours are neither
+        self.time = 0
+        self._queue: list[Any] = self.env._queue  # noqa: SLF001 - the calendar is ours
+        self._next_number: Callable[[], int] = self.env._eid.__next__  # noqa: SLF001
         self._receivers: dict[int, Receiver] = {}
         self._attached: dict[int, Receiver] = {}
         self._routes: dict[int, Callable[[Receiver], Receiver]] = {}
@@ -155,9 +168,7 @@ class Driver:
 
     def enter(self, entry: Entry, delay: int, priority: int = NORMAL) -> None:
         """Put an entry into the calendar, ``delay`` nanoseconds ahead; of one instant the lowest ``priority`` comes first."""
-        entry.callbacks = entry._again  # noqa: SLF001 - the entry is a plain record of this module
-        env = self.env
-        heappush(env._queue, (env._now + delay, priority, next(env._eid), entry))  # noqa: SLF001 - env.schedule, at half its cost
+        heappush(self._queue, (self.time + delay, priority, self._next_number(), entry))  # as env.schedule
 
     def is_again(self, message_id: int, earlier: int) -> None:
         """A message is an earlier one, published again: to whoever remembers messages they are the same."""
@@ -199,10 +210,9 @@ class Driver:
 
     def now(self) -> int:
         """Tell the broker the calendar's time, and answer it."""
-        now: int = self.env._now  # noqa: SLF001 - env.now without the call of a property
-        if self.broker.advance(now):
+        if self.broker.advance(self.time):
             self._due = True
-        return now
+        return self.time
 
     def react(self) -> None:
         """Take what the last verb caused: record it, hand out deliveries and confirms, arm the wake-up."""
@@ -212,13 +222,13 @@ class Driver:
             later = self._from_next_end(effects) if self._due else _NO_MORE
             self.observer.take(effects)
             for effect in effects:
-                if type(effect) is Delivered or type(effect) is Confirmed:
+                if isinstance(effect, (Delivered, Confirmed)):
                     self._receivers[effect.channel].receive(effect)
             effects = later
         deadline = broker.next_deadline
         if deadline is not None and (not self._armed or deadline < self._armed[-1]):
             self._armed.append(deadline)
-            self.enter(Entry(self._wake), deadline - self.env.now)
+            self.enter(Entry(self._wake), deadline - self.time)
 
     def _from_next_end(self, effects: list[Effect]) -> list[Effect]:
         """Cut effects off before the next channel that the broker has closed, and answer with the rest.
@@ -226,17 +236,17 @@ class Driver:
         Whose channel they begin with hears of it before what comes of that is seen.
         """
         first = effects[0]
-        if type(first) is ChannelTimedOut and first.channel in self._ends:
+        if isinstance(first, ChannelTimedOut) and first.channel in self._ends:
             self._ends[first.channel]()
         for place in range(1, len(effects)):
-            if type(effects[place]) is ChannelTimedOut:
+            if isinstance(effects[place], ChannelTimedOut):
                 later = effects[place:]
                 del effects[place:]
                 return later
         self._due = False
         return []
 
-    def _wake(self, _: Entry) -> None:
+    def _wake(self) -> None:
         self._armed.pop()
         self.now()
         self.react()
@@ -245,21 +255,29 @@ class Driver:
         """Run the calendar to ``until`` nanoseconds, or (None) until nothing is left to happen."""
         self._until = until
         self.react()  # what setting up has caused
-        self._walk(math.inf if until is None else until)
+        self._walk(_NEVER if until is None else until)
         if until is not None:
-            self.env._now = until  # noqa: SLF001 - as env.run leaves it
+            self.time = self.env._now = until  # noqa: SLF001 - as env.run leaves it
 
-    def _walk(self, until: float) -> None:
+    def _walk(self, until: int) -> None:
         """As ``env.run``, whose steps are a call each: with them written out a run takes a twelfth less."""
-        env = self.env
-        queue = env._queue  # noqa: SLF001 - the calendar is ours
+        env, queue = self.env, self._queue
         while queue and queue[0][0] < until:
-            env._now, _, _, entry = heappop(queue)  # noqa: SLF001
-            callbacks, entry.callbacks = entry.callbacks, None
-            for callback in callbacks:
-                callback(entry)
-            if not entry._ok and not hasattr(entry, "_defused"):  # noqa: SLF001
-                raise entry._value  # noqa: SLF001 - of an event that failed, and that nobody looked after
+            at, _, _, entry = heappop(queue)
+            self.time = env._now = at  # noqa: SLF001
+            if isinstance(entry, Entry):
+                entry.fire()
+            else:
+                _process(entry)
+
+
+def _process(event: Any) -> None:
+    """As ``env.step``, of an event of SimPy's: there are some where a user's code is."""
+    callbacks, event.callbacks = event.callbacks, None
+    for callback in callbacks:
+        callback(event)
+    if not event._ok and not hasattr(event, "_defused"):  # noqa: SLF001
+        raise event._value  # noqa: SLF001 - of an event that failed, and that nobody looked after
 
 
 class Alarm(Entry):
@@ -275,14 +293,14 @@ class Alarm(Entry):
     __slots__ = ("_driver", "_due", "_entered", "_ring")
 
     def __init__(self, driver: Driver, ring: Callable[[], None]) -> None:
-        super().__init__(self._fire)
+        super().__init__()
         self._driver, self._ring = driver, ring
         self._due: int | None = None
         self._entered = False
 
     def set(self, delay: int) -> None:
         """Ring ``delay`` nanoseconds ahead, which is not before the instant for which it was set last."""
-        self._due = self._driver.env.now + delay
+        self._due = self._driver.time + delay
         if not self._entered:
             self._entered = True
             self._driver.enter(self, delay, LAST)
@@ -291,11 +309,12 @@ class Alarm(Entry):
         """Do not ring."""
         self._due = None
 
-    def _fire(self, _: Entry) -> None:
+    def fire(self) -> None:
+        """Ring, unless it is too early."""
         self._entered = False
         if self._due is None:
             return
-        left = self._due - self._driver.env.now
+        left = self._due - self._driver.time
         if left > 0:
             self.set(left)
         else:

@@ -38,4 +38,4 @@ class InBroker:
         else:
             message_id = self._publisher.again(delivery.message, self._exchange, attempts, delay)
         self._driver.is_again(message_id, delivery.message_id)
-        self._driver.observer.carried(delivery.copy_id, message_id, self._driver.env.now)
+        self._driver.observer.carried(delivery.copy_id, message_id, self._driver.time)

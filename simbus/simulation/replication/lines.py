@@ -134,7 +134,7 @@ class Line:
 
     def _to_nobody(self, size: int | None = None, expiration: int | None = None) -> int:
         if self._tells:
-            self._driver.observer.unsent(self._driver.env.now)
+            self._driver.observer.unsent(self._driver.time)
         return 0
 
     # Queues without a leader

@@ -38,7 +38,7 @@ class Wire(Entry):
     __slots__ = ("_armed", "_blocked", "_driver", "_gone", "_last", "_next_delay", "_sent", "_to_broker")
 
     def __init__(self, driver: Driver, delays: Iterator[int], *, to_broker: bool) -> None:
-        super().__init__(self._arrive)
+        super().__init__()
         self._driver, self._next_delay, self._to_broker = driver, delays.__next__, to_broker
         self._sent: deque[tuple[int, Step]] = deque()
         self._last = 0
@@ -49,7 +49,7 @@ class Wire(Entry):
         """Let it happen on the other side, once it has arrived there."""
         if self._gone:
             return
-        self._last = max(self._last, self._driver.env.now + self._next_delay())
+        self._last = max(self._last, self._driver.time + self._next_delay())
         self._sent.append((self._last, step))
         self._arm()
 
@@ -67,11 +67,12 @@ class Wire(Entry):
     def _arm(self) -> None:
         if self._sent and not self._armed and not self._blocked:
             self._armed = True
-            self._driver.enter(self, max(0, self._sent[0][0] - self._driver.env.now))
+            self._driver.enter(self, max(0, self._sent[0][0] - self._driver.time))
 
-    def _arrive(self, _: Entry) -> None:
+    def fire(self) -> None:
+        """What is due arrives."""
         self._armed = False
-        now = self._driver.env.now
+        now = self._driver.time
         while self._sent and self._sent[0][0] <= now and not self._blocked:
             step = self._sent.popleft()[1]
             if self._to_broker:

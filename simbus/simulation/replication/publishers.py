@@ -32,7 +32,7 @@ class Publisher(Entry):
     __slots__ = ("_driver", "_epochs", "_publish")
 
     def __init__(self, driver: Driver, epochs: Iterator[int], publish: Callable[[], Any]) -> None:
-        super().__init__(self._fire)
+        super().__init__()
         self._driver, self._epochs, self._publish = driver, epochs, publish
         self._enter_next(0)
 
@@ -41,7 +41,8 @@ class Publisher(Entry):
         if epoch is not None:
             self._driver.enter(self, epoch - now)
 
-    def _fire(self, _: Entry) -> None:
+    def fire(self) -> None:
+        """Publish."""
         driver = self._driver
         now = driver.now()
         self._publish()
@@ -61,14 +62,15 @@ class Token(Entry):
     __slots__ = ("_driver", "_next_thought", "_send")
 
     def __init__(self, driver: Driver, thoughts: Iterator[int], send: Callable[[Step], Any]) -> None:
-        super().__init__(self._fire)
+        super().__init__()
         self._driver, self._next_thought, self._send = driver, thoughts.__next__, send
         self._think()
 
     def _think(self) -> None:
         self._driver.enter(self, self._next_thought())
 
-    def _fire(self, _: Entry) -> None:
+    def fire(self) -> None:
+        """It has thought."""
         self._driver.now()
         self._send(self._think)
         self._driver.react()
@@ -87,7 +89,7 @@ def sender_from_afar(driver: Driver, content: Content, client: Client, carry: Ca
         if message_id := publish():
             observer.sent(message_id, sent_at)
 
-    return lambda: carry(partial(arrive, driver.env.now))
+    return lambda: carry(partial(arrive, driver.time))
 
 
 def sender_until_applied(driver: Driver, content: Content, client: Client, carry: Carry = at_once) -> Callable[[Step], None]:
@@ -101,7 +103,7 @@ def sender_until_applied(driver: Driver, content: Content, client: Client, carry
             observer.unsent(sent_at)
             then()
 
-    return lambda then: carry(partial(arrive, driver.env.now, then))
+    return lambda then: carry(partial(arrive, driver.time, then))
 
 
 class _Outgoing:
@@ -159,7 +161,7 @@ class Confirming:
 
     def send(self, then: Step | None = None) -> None:
         """Publish the next message, as soon as the window has room; ``then`` is called once it is done with."""
-        outgoing = _Outgoing(self._content.next(), self._driver.env.now, then)
+        outgoing = _Outgoing(self._content.next(), self._driver.time, then)
         if self._confirms.window is not None and self._open >= self._confirms.window:
             self._backlog.append(outgoing)
         else:
@@ -169,7 +171,7 @@ class Confirming:
     def _attempt(self, outgoing: _Outgoing) -> None:
         outgoing.attempt += 1
         if self._confirms.timeout is not None:
-            self._deadlines.append((self._driver.env.now + self._confirms.timeout, outgoing, outgoing.attempt))
+            self._deadlines.append((self._driver.time + self._confirms.timeout, outgoing, outgoing.attempt))
             self._set_timer()
         self._carry(partial(self._arrive, outgoing, outgoing.attempt))
 
@@ -225,7 +227,7 @@ class Confirming:
         else:
             backoff = self._confirms.backoff
             delay = backoff.delay(outgoing.attempt, self._next_jitter() if backoff.jitter else 0.0)
-            self._driver.enter(Entry(lambda _: self._send_again(outgoing)), delay)
+            self._driver.enter(Entry(partial(self._send_again, outgoing)), delay)
 
     def _send_again(self, outgoing: _Outgoing) -> None:
         if outgoing.answered:  # a confirm came late
@@ -251,7 +253,7 @@ class Confirming:
             self._pumping = True
             self._driver.enter(self._pump, 0)
 
-    def _send_backlog(self, _: Entry) -> None:
+    def _send_backlog(self) -> None:
         self._pumping = False
         self._driver.now()
         while self._backlog and self._open < (self._confirms.window or 0):
@@ -259,10 +261,10 @@ class Confirming:
             self._attempt(self._backlog.popleft())
         self._driver.react()
 
-    def _time_out(self, _: Entry) -> None:
+    def _time_out(self) -> None:
         """The timer: what is due was not confirmed; wait for the next."""
         self._timing = False
-        now, deadlines = self._driver.env.now, self._deadlines
+        now, deadlines = self._driver.time, self._deadlines
         while deadlines and deadlines[0][0] <= now:
             outgoing, attempt = deadlines.popleft()[1:]
             if not outgoing.answered and attempt == outgoing.attempt:
@@ -272,4 +274,4 @@ class Confirming:
     def _set_timer(self) -> None:
         if self._deadlines and not self._timing:
             self._timing = True
-            self._driver.enter(self._timer, self._deadlines[0][0] - self._driver.env.now)
+            self._driver.enter(self._timer, self._deadlines[0][0] - self._driver.time)

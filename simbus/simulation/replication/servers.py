@@ -7,6 +7,7 @@ Where deliveries come from and wait is the business of ``consumers``; how likely
 from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 from simbus.dialect import Subscription
@@ -158,7 +159,7 @@ class Server:
         """Begin the first attempt on a delivery."""
         self._delivery, self._attempt = delivery, 1
         handler, driver = self._handler, self._driver
-        now = driver.env.now
+        now = driver.time
         driver.observer.started(handler.group, delivery.copy_id, now)
         service = self._look_at(delivery) if handler.special else handler.next_service()
         self._due = now + service
@@ -174,7 +175,7 @@ class Server:
         handler, driver = self._handler, self._driver
         if handler.tokens is not None and handler.attempt(delivery) == 1:
             handler.tokens.put()
-        return handler.memory is not None and handler.memory.holds(driver.key(delivery.message_id), driver.env.now)
+        return handler.memory is not None and handler.memory.holds(driver.key(delivery.message_id), driver.time)
 
     # Outages; all but the first are of one that is at work
 
@@ -184,13 +185,13 @@ class Server:
 
     def hold(self) -> None:
         """Stop in the middle of an attempt."""
-        self._left = self._due - self._driver.env.now
+        self._left = self._due - self._driver.time
         self._entry.cancel()
         self._entry = Entry(self._attempt_ends)
 
     def go_on(self) -> None:
         """Do what was left when it was held."""
-        self._due = self._driver.env.now + self._left
+        self._due = self._driver.time + self._left
         self._driver.enter(self._entry, self._left)
 
     def stretch(self, factor: float) -> None:
@@ -200,13 +201,13 @@ class Server:
     def abandon(self) -> None:
         """Its process is no more."""
         self._entry.cancel()
-        self._driver.observer.interrupted(self._handler.group, self._delivery.copy_id, self._driver.env.now)
+        self._driver.observer.interrupted(self._handler.group, self._delivery.copy_id, self._driver.time)
         if not self._connected:
             self._driver.observer.let_go(self._delivery.copy_id)
 
     def apply(self) -> None:
         """The side effect of the attempt has taken place, whatever comes of the rest."""
-        self._driver.observer.applied(self._handler.group, self._delivery.copy_id, self._driver.env.now)
+        self._driver.observer.applied(self._handler.group, self._delivery.copy_id, self._driver.time)
 
     def lose(self) -> None:
         """The connection is about to end; the attempt goes on, and nobody will hear of it."""
@@ -220,7 +221,7 @@ class Server:
 
     # Attempts
 
-    def _attempt_ends(self, _: Entry) -> None:
+    def _attempt_ends(self) -> None:
         now = self._driver.now()
         verb = self._outcome(self._delivery, now, self._known)
         if verb is not None:
@@ -263,7 +264,7 @@ class Server:
         """Wait and try again, holding the delivery and this server."""
         self._attempt += 1
         delay += self._handler.service(self._delivery)
-        self._due = self._driver.env.now + delay
+        self._due = self._driver.time + delay
         self._driver.enter(self._entry, delay)
 
     def _give_back(self, delivery: Delivered, attempt: int, delay: int) -> Verb:
@@ -287,8 +288,8 @@ class Server:
 
         def wait(delivery_tag: int) -> None:
             consumer.defer()
-            driver.observer.backs_off(delivery.copy_id, driver.env.now)
-            driver.enter(Entry(lambda _: settle(delivery_tag)), delay)
+            driver.observer.backs_off(delivery.copy_id, driver.time)
+            driver.enter(Entry(partial(settle, delivery_tag)), delay)
 
         return wait
 

@@ -58,7 +58,7 @@ class Staff:
 
     def _call(self) -> None:
         if self.startup:
-            entry = Entry(self._arrive)
+            entry = Entry(lambda: self._arrive(entry))
             self._coming.append(entry)
             self._driver.enter(entry, self.startup)
         else:
@@ -78,14 +78,15 @@ class _Controller(Entry, ABC):
     __slots__ = ("_driver", "_levels", "_staff")
 
     def __init__(self, driver: Driver, staff: Staff, levels: Callable[[], Levels]) -> None:
-        super().__init__(self._look)
+        super().__init__()
         self._driver, self._staff, self._levels = driver, staff, levels
 
     def _wait(self, delay: int) -> None:
         self._driver.standing += 1
         self._driver.enter(self, delay)
 
-    def _look(self, _: Entry) -> None:
+    def fire(self) -> None:
+        """Look."""
         driver = self._driver
         driver.standing -= 1
         now = driver.now()

@@ -256,5 +256,5 @@ def _guarded(driver: Driver, env: SharedEnvironment, place: str, process: Proces
         yield env.event()
 
 
-def _raise(error: BaseException, _: Entry) -> None:
+def _raise(error: BaseException) -> None:
     raise error

@@ -61,23 +61,23 @@ class UserServer(Server):
         self._target: Any = None  # the event that the handler waits for, unless the server's own entry stands for it
         self._come: Any = None  # that event, if it has come while the server was held
         self._held = False
-        self._missed: list[Callable[[Entry], None]] = []  # interrupts that have come while it was held
+        self._missed: list[Callable[[], None]] = []  # interrupts that have come while it was held
         self._timed = False  # whether the server's own entry is in the calendar, or would be if it were not held
 
     def start(self, delivery: Delivered) -> None:
         """Begin the first attempt on a delivery."""
         self._delivery, self._attempt = delivery, 1
         handler, driver = self._handler, self._driver
-        driver.observer.started(handler.group, delivery.copy_id, driver.env.now)
+        driver.observer.started(handler.group, delivery.copy_id, driver.time)
         self._known = handler.special and self._is_known(delivery)
         self._after(handler.lookup, self._succeed if self._known else self._begin)
 
     def _after(self, delay: int, step: Callable[[], None]) -> None:
         self._next, self._timed = step, True
-        self._due = self._driver.env.now + delay
+        self._due = self._driver.time + delay
         self._driver.enter(self._entry, delay)
 
-    def _attempt_ends(self, _: object) -> None:
+    def _attempt_ends(self) -> None:
         self._timed = False
         self._next()
 
@@ -120,7 +120,7 @@ class UserServer(Server):
 
     def _wait(self, target: Any) -> None:
         if self._handler.factor != 1 and type(target) is Timeout:
-            self._after(round(self._handler.factor * (target.due - self._driver.env.now)), partial(self._advance, target))
+            self._after(round(self._handler.factor * (target.due - self._driver.time)), partial(self._advance, target))
         else:
             self._target = target
             target.callbacks.append(self._resume)
@@ -133,7 +133,7 @@ class UserServer(Server):
 
     def _succeed(self) -> None:
         """What a modelled attempt does when its time is over."""
-        super()._attempt_ends(self._entry)
+        super()._attempt_ends()
 
     def _raised(self, error: Exception) -> None:
         self.process = None
@@ -164,7 +164,7 @@ class UserServer(Server):
         failed._ok, failed._value = False, simpy.Interrupt(cause)  # noqa: SLF001 - as SimPy's own interrupts
         self._driver.enter(Entry(partial(self._interrupted, process, failed)), 0, URGENT)
 
-    def _interrupted(self, process: Run, failed: simpy.Event, _: Entry) -> None:
+    def _interrupted(self, process: Run, failed: simpy.Event) -> None:
         if self._held:
             self._missed.append(partial(self._interrupted, process, failed))
         elif process.is_alive:
@@ -188,7 +188,7 @@ class UserServer(Server):
         elif type(self._target) is Timeout:
             self._target.callbacks.remove(self._resume)
             self._next, self._timed = partial(self._advance, self._target), True
-            self._left, self._target = self._target.due - self._driver.env.now, None
+            self._left, self._target = self._target.due - self._driver.time, None
 
     def go_on(self) -> None:
         """See :meth:`hold`."""
