@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from xarray import Dataset
 
+    from simbus.analysis.plots.responses import Responses
+
 LIMITS = ("mean", "low", "high")
 DESIGN = "design"  # the factor of scenarios that have names
 _UNITS = {"time": "s", "rate": "1/s", "share": "1", "count": "1"}
@@ -55,6 +57,13 @@ class Sweep:
 
     def __repr__(self) -> str:
         return f"<Sweep of {', '.join(self.factors)}: {len(self.points)} designs>"
+
+    @property
+    def plot(self) -> "Responses":
+        """Plots of the designs: ``response(what)`` over a factor or two, ``heat(what)`` as a map over two."""
+        from simbus.analysis.plots.responses import Design, Responses
+
+        return Responses(self.factors, tuple(Design(each.factors, each.result, each.overloaded) for each in self.points))
 
     def frame(self, *metrics: str) -> "DataFrame":
         """A row per design: a column per factor, and mean, low and high of each metric, in SI units.
