@@ -185,10 +185,11 @@ class Levels:
 
 
 class Word(NamedTuple):
-    """An option of a queue or an exchange: the kind of its value, and what it is in the broker's own words."""
+    """An option of a queue or an exchange: the kind of its value, what it means, and what ``arguments`` would call it."""
 
     kind: Literal["text", "time", "size", "whole", "flag", "table"]
     meaning: str
+    argument: str = ""
 
 
 @dataclass(frozen=True, slots=True)

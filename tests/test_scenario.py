@@ -271,13 +271,20 @@ def test_a_path_finds_names_with_dots_the_longest_first(shop):
     [
         ("consumer.charge.count", 9, "unknown section 'consumer'; did you mean 'consumers'?"),
         ("consumers.chrage.count", 9, "unknown consumer 'chrage'; did you mean 'charge'?"),
+        ("charge.count", 9, "; the nearest path is consumers.charge.count"),
+        ("consumers.chrage.count", 9, "; the nearest path is consumers.charge.count"),
+        ("consumers.charge.service.maen", "1s", "unknown parameter 'maen'; did you mean 'mean'?"),
+        ("bindings[3].queue", "payments", "unknown section 'bindings[3]'"),
+        ("version", "3.13", "version '3.13'"),
+        ("expect", "a < 5s", "is not a list"),
+        ("name", 5, "is not text"),
         ("consumers.charge", 9, "unknown consumer 'charge'"),
         ("consumers.charge.cuont", 9, "unknown key 'cuont'; did you mean 'count'?"),
         ("consumers.charge.count", 0, "0 is not a whole number from 1"),
         (
-            "consumers.charge.service.mean",
-            "1s",
-            "service was not given as a table, so there is no 'mean' in it; replace service as a whole",
+            "queues.payments.max_length.most",
+            1,
+            "max_length was not given as a table, so there is no 'most' in it; replace max_length as a whole",
         ),
         ("queues.payments.max_lenght", 5, "did you mean 'max_length'?"),
         ("run.durration", "1h", "unknown key 'durration'; did you mean 'duration'?"),
@@ -286,6 +293,35 @@ def test_a_path_finds_names_with_dots_the_longest_first(shop):
 )
 def test_a_variant_that_cannot_be_is_refused(shop, path, value, problem):
     assert problem in refusal(shop.with_, path, value)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "found"),
+    [
+        ("consumers.charge.service.mean", "1s", lambda shop: str(shop.consumers["charge"].service).split()[1] == "mean=1s"),
+        ("consumers.charge.retry.attempts", 7, lambda shop: shop.consumers["charge"].retry.attempts == 7),
+        ("consumers.charge.retry.backoff.base", "3s", lambda shop: shop.consumers["charge"].retry.backoff.base == 3 * SECOND),
+        ("publishers.web.arrivals.rate", "7/s", lambda shop: shop.publishers["web"].arrivals == Poisson(7.0)),
+        ("name", "Other", lambda shop: shop.name == "Other"),
+        ("version", "3.10", lambda shop: shop.topology.version == "3.10"),
+        ("expect", ["payments.loss < 1%"], lambda shop: shop.expectations == ["payments.loss < 1%"]),
+        ("bindings[0].routing_key", "order.#", lambda shop: shop.topology.bindings[0]["routing_key"] == "order.#"),
+    ],
+)
+@pytest.mark.parametrize("built", [False, True])
+def test_a_path_leads_into_what_is_said_by_name_and_to_what_stands_at_the_top(path, value, found, built):
+    retry = in_handler(attempts=3, backoff="exponential 1s") if built else "in-handler attempts=3 backoff='exponential 1s'"
+    shop = Scenario("Shop")
+    shop.queue("payments")
+    shop.exchange("orders", "topic")
+    shop.bind("payments", "orders", "order.*")
+    shop.publisher("web", to="payments", arrivals=poisson("120/s") if built else "poisson 120/s")
+    service = lognormal(mean="55ms", cv=0.8) if built else "lognormal mean=55ms cv=0.8"
+    shop.consumer("charge", queue="payments", service=service, retry=retry)
+    changed = shop.with_(path, value)
+    assert found(changed)
+    assert not found(shop)
+    changed.validate(run=False)
 
 
 def test_definitions_add_to_what_is_declared(shop):

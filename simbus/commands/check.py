@@ -1,10 +1,12 @@
 """``simbus check``: what can be told of scenario files before they run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import click
 
-from simbus.commands.shared import BAD_INPUT, FILE, HOLDS, BadInput, complaints, complaints_about, scenario_in, warn
+from simbus.commands.settings import complaints_with, scenario_with, setting_option
+from simbus.commands.shared import BAD_INPUT, FILE, HOLDS, BadInput, warn
 
 _EPILOG = """\b
 Exit code:
@@ -12,15 +14,17 @@ Exit code:
   2  bad input; one line names the file, the place and the remedy
 
 \b
-Example:
+Examples:
   simbus check scenarios/*.toml
+  simbus check shop.toml --set consumers.charge.count=8
 """
 
 
 @click.command(epilog=_EPILOG)
 @click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
+@setting_option
 @click.pass_context
-def check(context: click.Context, files: tuple[Path, ...]) -> None:
+def check(context: click.Context, files: tuple[Path, ...], settings: tuple[str, ...]) -> None:
     """Validate scenario files, and warn of what will not work.
 
     For each FILE a table says how busy its consumers will be, retries counted, and what is left when one of them is lost.
@@ -30,17 +34,16 @@ def check(context: click.Context, files: tuple[Path, ...]) -> None:
     bad = False
     for file in files:
         try:
-            _check(file)
+            _check(file, settings)
         except BadInput as error:
             error.show()
             bad = True
     context.exit(BAD_INPUT if bad else HOLDS)
 
 
-def _check(file: Path) -> None:
-    with complaints():
-        scenario = scenario_in(file)
-    with complaints_about(file):
+def _check(file: Path, settings: Sequence[str]) -> None:
+    scenario = scenario_with(file, settings)
+    with complaints_with(file, settings):
         scenario.validate()
         found = scenario.check()
     click.echo(f"{file}: can be run")

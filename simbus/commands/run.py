@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from simbus.commands.outputs import check_outputs, output_options, write_outputs
+from simbus.commands.settings import complaints_with, scenario_with, setting_option
 from simbus.commands.shared import (
     BAD_INPUT,
     FAILS,
@@ -17,13 +18,10 @@ from simbus.commands.shared import (
     HOLDS,
     UNDECIDED,
     BadInput,
-    complaints,
-    complaints_about,
     console,
     one_line,
     print_table,
     say,
-    scenario_in,
     warn,
 )
 
@@ -45,6 +43,7 @@ Examples:
   simbus run scenarios/bookstore.toml --html report.html
   simbus run shop.toml --replications 40 --seed 7
   simbus run shop.toml --precision 5%
+  simbus run shop.toml --set consumers.charge.count=8
   simbus run shop.toml --json shop.json --undecided=fail
   simbus run shop.toml --markdown comment.md --junit shop.xml
   simbus run scenarios/*.toml --junit scenarios.xml
@@ -53,6 +52,7 @@ Examples:
 
 @click.command(epilog=_EPILOG)
 @click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
+@setting_option
 @click.option(
     "--seed", type=click.IntRange(min=0), metavar="N", help="What all random numbers derive from, instead of the file's."
 )
@@ -88,6 +88,7 @@ def run(
     max_replications: int | None,
     jobs: int,
     undecided: str | None,
+    settings: tuple[str, ...],
     **outputs: Path | None,
 ) -> None:
     """Simulate the scenario in each FILE and hold its expectations.
@@ -99,11 +100,11 @@ def run(
     check_outputs(outputs, files)
     given = {"seed": seed, "replications": replications, "precision": precision, "max_replications": max_replications}
     if len(files) == 1:
-        results = [_result(files[0], given, jobs)]
+        results = [_result(files[0], settings, given, jobs)]
         write_outputs(outputs, results, undecided)
         _show(results[0])
         context.exit(_exit_code(results, undecided))
-    runs = [_attempt(file, given, jobs) for file in files]
+    runs = [_attempt(file, settings, given, jobs) for file in files]
     results = [run.result for run in runs if run.result]
     if results:
         write_outputs(outputs, results, undecided)
@@ -111,14 +112,14 @@ def run(
     context.exit(_exit_code(results, undecided) if len(results) == len(files) else BAD_INPUT)
 
 
-def _attempt(file: Path, given: dict[str, Any], jobs: int) -> "Run":
+def _attempt(file: Path, settings: Sequence[str], given: dict[str, Any], jobs: int) -> "Run":
     """Run one of several files, and tell how it went; one that cannot be run is told of, and that is all."""
     from simbus.analysis.overview import Run
     from simbus.analysis.tables import headline
 
     began = perf_counter()
     try:
-        result = _result(file, given, jobs)
+        result = _result(file, settings, given, jobs)
     except BadInput as error:
         error.show()
         return Run(str(file), None, perf_counter() - began)
@@ -126,10 +127,9 @@ def _attempt(file: Path, given: dict[str, Any], jobs: int) -> "Run":
     return Run(str(file), result, perf_counter() - began)
 
 
-def _result(file: Path, given: dict[str, Any], jobs: int) -> "Result":
-    with complaints():
-        scenario = scenario_in(file)
-    with complaints_about(file):
+def _result(file: Path, settings: Sequence[str], given: dict[str, Any], jobs: int) -> "Result":
+    scenario = scenario_with(file, settings)
+    with complaints_with(file, settings):
         scenario.validate()
         warn(file, scenario.check().warnings)
         return _simulated(scenario, given, jobs)

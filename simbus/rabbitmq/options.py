@@ -202,7 +202,10 @@ _BINDING = ("queue", "to_exchange", "exchange", "routing_key", "arguments")
 def words(section: str) -> dict[str, Word]:
     """The options of ``queues`` or ``exchanges``: the kind of each, and RabbitMQ's name for it."""
     options, flags = _WORDS[section]
-    found = {name: Word(_KINDS.get(option.read, "text"), f"RabbitMQ's {option.argument}.") for name, option in options.items()}
+    found = {
+        name: Word(_KINDS.get(option.read, "text"), f"RabbitMQ's {option.argument}.", option.argument)
+        for name, option in options.items()
+    }
     besides = {
         "type": Word("text", "The type of exchange."),
         "arguments": Word("table", "AMQP's arguments, in RabbitMQ's units."),

@@ -15,6 +15,7 @@ from simbus.dialect import DEFAULT
 from simbus.errors import ScenarioError
 from simbus.simulation.files.finding import located
 from simbus.simulation.files.loading import load
+from simbus.simulation.files.settings import parse_setting
 from simbus.simulation.model.mistakes import Mistakes
 from simbus.simulation.model.specs import dotted
 from simbus.simulation.model.words import unknown
@@ -84,6 +85,21 @@ def _as_written(texts: Mapping[str, str]) -> str:
     if len(texts) == 1:
         return next(iter(texts.values()))
     return "\n".join(f"# {name}\n\n{text}" for name, text in texts.items())
+
+
+def with_setting(scenario: Scenario, text: str) -> Scenario:
+    """A copy in which one value is another, as the command line says it: ``consumers.charge.count=8``.
+
+    Raises:
+        ScenarioError: there is no such path, or the value cannot be; names the path that is nearest.
+    """
+    path, value = parse_setting(text)
+    changed = scenario.with_(path, value)
+    try:
+        changed.text = f"# With {path} = {value!r}\n\n{changed.to_toml()}"
+    except ScenarioError:  # what Python holds besides
+        changed.text = f"# With {path} = {value!r}\n\n{scenario.text}"
+    return changed
 
 
 def with_place(error: ScenarioError, path: str | PathLike[str]) -> ScenarioError:

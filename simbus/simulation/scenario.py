@@ -10,6 +10,7 @@ is asked about each one. The words are those of the scenario file, which is read
 """
 
 import copy
+import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -24,6 +25,7 @@ from simbus import dialect as dialects
 from simbus.dialect import Broker, Dialect, Topology
 from simbus.documents import read_document
 from simbus.errors import ScenarioError, SimbusError
+from simbus.simulation.files.writing import plain, render
 from simbus.simulation.forecast.pictures import Pictures
 from simbus.simulation.forecast.planning import Check, check
 from simbus.simulation.model.acknowledgements import MANUAL
@@ -32,6 +34,7 @@ from simbus.simulation.model.functions import Handling, Source, check_callable
 from simbus.simulation.model.mistakes import Mistakes
 from simbus.simulation.model.networks import NetworkSpec
 from simbus.simulation.model.outages import OutageSpec
+from simbus.simulation.model.paths import nearest, replaced
 from simbus.simulation.model.specs import Binding, ConsumerSpec, PublisherSpec, RunSpec, dotted, keys, read
 from simbus.simulation.model.words import unknown
 from simbus.units import duration_text
@@ -45,6 +48,8 @@ _PARTS: dict[str, type[BaseModel]] = {
     "outages": OutageSpec,
 }
 _PARTIES = ("publishers", "consumers")
+_AT_THE_TOP = ("name", "question", "answer", "version", "expect")
+_BINDING = re.compile(r"bindings\[(\d+)\]\.(.+)")
 SECTIONS = ("exchanges", "queues", *_PARTS)
 
 
@@ -100,6 +105,7 @@ class Scenario:
         self.outages: dict[str, OutageSpec] = {}
         self.controllers: dict[str, Callable[..., Any]] = {}
         self.expectations: list[str] = []
+        self._imported: list[tuple[Any, Topology]] = []  # definitions, and what they declare
         self._tables: dict[str, dict[str, Any]] = {"run": dict(run or {})}  # parts as they were given, by place
         self.run = read(RunSpec, "run", self._tables["run"])
 
@@ -173,6 +179,7 @@ class Scenario:
             getattr(self._declared, section).update(getattr(added, section))
         self._declared.bindings += added.bindings
         self._declared.policies += added.policies
+        self._imported = [*self._imported, (source, added)]
 
     def _document(self, source: str | PathLike[str] | Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(source, Mapping):
@@ -444,22 +451,135 @@ class Scenario:
         """What stands in front of the metrics of a class in a queue: ``payments[gold]``."""
         return tuple(f"{queue}[{name}]" for queue in self.topology.queues for name in self.classes)
 
+    # As a file
+
+    def to_toml(self) -> str:
+        """The scenario as a file says it, which :func:`~simbus.read_scenario` reads back as an equal one.
+
+        Raises:
+            ScenarioError: part of it is code, or has no words; names the place.
+        """
+        return render(self._as_document(self.folder))
+
+    def write(self, path: str | PathLike[str]) -> None:
+        """Write it to a file, in place of what is there.
+
+        Raises:
+            ScenarioError: as :meth:`to_toml`; or it names files that are not beside that file, or cannot be written.
+        """
+        text = render(self._as_document(Path(path).parent))
+        try:
+            Path(path).write_text(text, "utf-8")
+        except OSError as error:
+            raise ScenarioError("", f"cannot be written: {error.strerror}; name another file", str(path)) from None
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Scenario) and self._says() == other._says()
+
+    __hash__ = None  # type: ignore[assignment]
+
+    def _says(self) -> list[Any]:
+        """All that makes a difference to who reads or runs it."""
+        head = [self.name, self.question, self.answer, self.dialect, self._declared.version, self.run, self.expectations]
+        topology = [plain(getattr(self._declared, key), key) for key in ("exchanges", "queues", "bindings", "policies")]
+        return [*head, *topology, self.controllers, *(getattr(self, section) for section in _PARTS)]
+
+    def _as_document(self, folder: Path | None) -> dict[str, Any]:
+        """What a file in that folder would say."""
+        if self.controllers:
+            raise ScenarioError("controllers", "are code, which a file does not hold; keep the scenario in Python")
+        head = {key: getattr(self, key) for key in ("name", "question", "answer") if getattr(self, key)}
+        head |= {} if self.dialect == dialects.DEFAULT else {"dialect": self.dialect}
+        head |= {"version": self._declared.version} if self._declared.version else {}
+        document = {**head, **self._as_imported(), "run": plain(self._tables["run"], "run"), "expect": self.expectations}
+        parts = {section: self._as_tables(section, folder) for section in _PARTS}
+        topology = {key: document.pop(key) for key in ("exchanges", "queues", "bindings")}
+        return {key: value for key, value in {**document, **topology, **parts}.items() if value}
+
+    def _as_imported(self) -> dict[str, Any]:
+        """The topology: what is declared beside the one file of definitions, if that can stay, or else everything."""
+        found = {key: plain(getattr(self._declared, key), key) for key in ("exchanges", "queues", "bindings")}
+        if not self._imported:
+            return found
+        [(source, added), *more] = self._imported
+        changed = any(
+            getattr(self._declared, key)[name] != options
+            for key in ("exchanges", "queues")
+            for name, options in getattr(added, key).items()
+        )
+        if isinstance(source, str | PathLike) and not more and not changed:
+            left = {key: {n: v for n, v in found[key].items() if n not in getattr(added, key)} for key in ("exchanges", "queues")}
+            bindings = [binding for binding in found["bindings"] if binding not in added.bindings]
+            return {"definitions": str(source), **left, "bindings": bindings}
+        if self._declared.policies or any("to_exchange" in binding for binding in self._declared.bindings):
+            problem = "hold policies or bindings between exchanges, which only a file of definitions can say; read one such file"
+            raise ScenarioError("definitions", problem)
+        return found
+
+    def _as_tables(self, section: str, folder: Path | None) -> dict[str, Any]:
+        tables = {}
+        for name, spec in self._names(section).items():
+            at = dotted(section, name)
+            tables[name] = plain(self._tables[at], at)
+            if read(_PARTS[section], at, {"name": name, **tables[name]}, folder) != spec:
+                raise ScenarioError(at, "would read back as something else; give text or tables in place of objects of your own")
+        return tables
+
     # Variants
 
     def with_(self, path: str, value: object) -> "Scenario":
         """A copy in which one value is another: ``with_("consumers.charge.count", 9)``.
 
         Args:
-            path: section, name and key; a key inside a table may follow: ``consumers.charge.retry.attempts``. Or ``run.seed``.
+            path: section, name and key; a key inside a value may follow: ``consumers.charge.retry.attempts``,
+                ``consumers.charge.service.mean``. Or ``run.seed``, ``bindings[0].routing_key``, ``name``, ``expect``.
             value: as in the scenario file, or built.
 
         Raises:
-            ScenarioError: there is no such place, or the value cannot be.
+            ScenarioError: there is no such place, or the value cannot be; names the path that is nearest.
         """
-        section, name, steps = self._locate(path)
         changed = self._copy()
-        changed._change(section, name, lambda given: _replaced(given, steps, value, path))  # noqa: SLF001 - one of our own
+        binding = _BINDING.fullmatch(path)
+        if path in _AT_THE_TOP:
+            changed._say(path, value)  # noqa: SLF001 - one of our own
+        elif binding and int(binding[1]) < len(self._declared.bindings):
+            changed._rebind(int(binding[1]), binding[2], value)  # noqa: SLF001 - one of our own
+        else:
+            section, name, steps = self._locate(path)
+            changed._change(section, name, lambda given: replaced(given, steps, value, path))  # noqa: SLF001 - one of our own
         return changed
+
+    @property
+    def paths(self) -> list[str]:
+        """All paths that :meth:`with_` takes, apart from those that lead inside a value."""
+        found = [*_AT_THE_TOP, *(f"run.{key}" for key in keys(RunSpec))]
+        found += [f"bindings[{number}].{key}" for number in range(len(self._declared.bindings)) for key in keys(Binding)]
+        for section in SECTIONS:
+            known = keys(_PARTS[section]) if section in _PARTS else list(self._model().words(section))
+            found += [f"{dotted(section, name)}.{key}" for name in self._names(section) for key in known]
+        return found
+
+    def _say(self, key: str, value: object) -> None:
+        """Change what stands at the top."""
+        if key == "expect":
+            if not isinstance(value, list | tuple):
+                raise ScenarioError(key, f'{value!r} is not a list; write ["payments.wait.p99 < 5s"]')
+            self.expectations = []
+            for text in value:
+                self.expect(text)
+        elif not isinstance(value, str):
+            raise ScenarioError(key, f"{value!r} is not text; write it in quotes")
+        elif key == "version":
+            self._declared.version = value
+            self._model().build(Topology(version=value))
+        else:
+            _check_name(key, value)
+            setattr(self, key, value)
+
+    def _rebind(self, number: int, key: str, value: object) -> None:
+        table = {**self._declared.bindings[number], key: value}
+        binding = read(Binding, f"bindings[{number}]", table)
+        self._declared.bindings[number] = binding.model_dump(exclude_none=True)
 
     def _change(self, section: str, name: str, change: Callable[[Mapping[str, Any]], dict[str, Any]]) -> None:
         if section == "run":
@@ -467,20 +587,31 @@ class Scenario:
             self.run = read(RunSpec, "run", table)
         else:
             given = self._tables[dotted(section, name)] if section in _PARTS else self._names(section)[name]
-            self._put(section, name, change(given))
+            table = change(given)
+            self._put(section, name, table if section in _PARTS else self._once(section, table))
+
+    def _once(self, section: str, table: dict[str, Any]) -> dict[str, Any]:
+        """Options of a queue or an exchange without arguments that say the same, as those of definitions may."""
+        words, raw = self._model().words(section), table.get("arguments")
+        if not isinstance(raw, Mapping):
+            return table
+        said = {words[key].argument for key in table if key in words}
+        return {**table, "arguments": {key: value for key, value in raw.items() if key not in said}}
 
     def _locate(self, path: str) -> tuple[str, str, list[str]]:
         """Section, name and keys of a path; of several names that fit, the longest counts."""
         section, _, rest = path.partition(".")
+        near = nearest(path, self.paths)
         if section not in (*SECTIONS, "run"):
-            raise ScenarioError(path, unknown("section", section, (*SECTIONS, "run")))
+            raise ScenarioError(path, unknown("section", section, (*SECTIONS, "run")) + near)
         if section == "run":
-            return section, "", _keys_of(path, rest, RunSpec)
+            return section, "", _keys_of(path, rest, RunSpec, near)
         fits = [(name, form) for name in self._names(section) for form in (name, f'"{name}"') if rest.startswith(f"{form}.")]
         if not fits:
-            raise ScenarioError(path, unknown(section.removesuffix("s"), rest.rpartition(".")[0] or rest, self._names(section)))
+            named = unknown(section.removesuffix("s"), rest.rpartition(".")[0] or rest, self._names(section))
+            raise ScenarioError(path, named + near)
         name, form = max(fits, key=lambda fit: len(fit[1]))
-        return section, name, _keys_of(path, rest[len(form) + 1 :], _PARTS.get(section))
+        return section, name, _keys_of(path, rest[len(form) + 1 :], _PARTS.get(section), near)
 
     def _copy(self) -> "Scenario":
         twin = copy.copy(self)
@@ -674,19 +805,8 @@ def _said(given: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _keys_of(path: str, rest: str, part: type[BaseModel] | None) -> list[str]:
+def _keys_of(path: str, rest: str, part: type[BaseModel] | None, near: str) -> list[str]:
     steps = rest.split(".")
     if part is not None and steps[0] not in keys(part):
-        raise ScenarioError(path, unknown("key", steps[0], keys(part)))
+        raise ScenarioError(path, unknown("key", steps[0], keys(part)) + near)
     return steps
-
-
-def _replaced(table: Mapping[str, Any], steps: list[str], value: object, path: str) -> dict[str, Any]:
-    """A copy of nested tables with one value replaced; the tables themselves stay as they are."""
-    key, *deeper = steps
-    if not deeper:
-        return {**table, key: value}
-    inner = table.get(key)
-    if not isinstance(inner, Mapping):
-        raise ScenarioError(path, f"{key} was not given as a table, so there is no {deeper[0]!r} in it; replace {key} as a whole")
-    return {**table, key: _replaced(inner, deeper, value, path)}

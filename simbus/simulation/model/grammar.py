@@ -70,6 +70,19 @@ def fill(name: str, factory: Callable[..., T], table: Mapping[Any, Any], place: 
     return _build(factory, arguments, place)
 
 
+def opened(spec: object, table: Mapping[str, Callable[..., Any]]) -> dict[str, dict[str, object]] | None:
+    """Text, or what was built, as the table that says the same; None for what is not of that table."""
+    text = spec if isinstance(spec, str) else str(spec)
+    if not table or spec is None or text.split(" ", 1)[0] not in table:
+        return None
+    name, values, named = _read_text(text, "")
+    return {name: {**dict(zip(_parameters(table[name]), values, strict=False)), **named}}
+
+
+def _parameters(factory: Callable[..., object]) -> dict[str, inspect.Parameter]:
+    return {key: value for key, value in inspect.signature(factory).parameters.items() if key != _FOLDER}
+
+
 def _read_text(text: str, place: str) -> tuple[str, list[object], dict[str, object]]:
     words = _words(text, place)
     if not words:
@@ -124,7 +137,7 @@ def _already_built(spec: object, table: Mapping[str, object], place: str, kind: 
 def _arguments(
     name: str, factory: Callable[..., object], values: list[object], named: dict[str, object], place: str
 ) -> dict[str, object]:
-    parameters = {key: value for key, value in inspect.signature(factory).parameters.items() if key != _FOLDER}
+    parameters = _parameters(factory)
     if len(values) > len(parameters):
         raise ScenarioError(place, f"{values[len(parameters)]!r} is one value too many; {name} takes {_list(parameters)}")
     arguments = dict(zip(parameters, values, strict=False))
