@@ -6,5 +6,7 @@ its like; each picture is drawn in the file of what it shows.
 """
 
 from simbus.analysis.plots.of_result import Plots
+from simbus.analysis.plots.responses import Design, Responses
+from simbus.analysis.plots.swings import Swing, draw_swings
 
-__all__ = ["Plots"]
+__all__ = ["Design", "Plots", "Responses", "Swing", "draw_swings"]

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pandas import DataFrame
     from xarray import Dataset
 
-    from simbus.analysis.plots.responses import Responses
+    from simbus.analysis.plots import Responses
 
 LIMITS = ("mean", "low", "high")
 DESIGN = "design"  # the factor of scenarios that have names
@@ -61,7 +61,7 @@ class Sweep:
     @property
     def plot(self) -> "Responses":
         """Plots of the designs: ``response(what)`` over a factor or two, ``heat(what)`` as a map over two."""
-        from simbus.analysis.plots.responses import Design, Responses
+        from simbus.analysis.plots import Design, Responses
 
         return Responses(self.factors, tuple(Design(each.factors, each.result, each.overloaded) for each in self.points))
 
