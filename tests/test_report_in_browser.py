@@ -5,6 +5,7 @@ Skipped where there is no Chromium; ``SIMBUS_BROWSER`` names one that is not on 
 
 import os
 import shutil
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -16,7 +17,10 @@ from tests.bookstore_result import bookstore
 from tests.hostile import NAMES, hostile
 
 CHROMIUM = os.environ.get("SIMBUS_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
-PAGES = {"report": lambda: bookstore(replications=3).to_html()}
+PAGES = {
+    "report": lambda: bookstore(replications=3).to_html(),
+    "two": lambda: bookstore(replications=4).to_html(against=replace(bookstore(replications=4), text="# before")),
+}
 PHONE = {"width": 400, "height": 800}
 
 pytestmark = [

@@ -6,7 +6,8 @@ of replications, and far fewer of them tell two designs apart. What a single res
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import variance
 from typing import Literal
 
 from simbus.analysis import formats
@@ -61,7 +62,9 @@ class Comparison:
         return f"{self.metric}: {self.outcome}, by {by}, {ratio}"
 
 
-def compare(first: Findings, second: Findings, metric: str, confidence: float | None = None) -> Comparison:
+def compare(
+    first: Findings, second: Findings, metric: str, confidence: float | None = None, *, paired: bool = True
+) -> Comparison:
     """What a second design does to a metric, by pairs of replications with common random numbers.
 
     Both have to be simulated with one seed, as often and as long. Parties of one name in both designs meet the same draws.
@@ -71,21 +74,62 @@ def compare(first: Findings, second: Findings, metric: str, confidence: float | 
         second: that of the other.
         metric: a path such as ``payments.wait.p99``, that both have.
         confidence: of the intervals, by default that of the first result.
+        paired: False for results that share no random numbers: then the difference is Welch's (1947), and its interval wider.
 
     Raises:
         ScenarioError: for an unknown path, results that do not pair, or a metric that is infinite ("never") in a replication.
     """
-    _check_pairs(first, second)
+    if paired:
+        _check_pairs(first, second)
     confidence = confidence or first.settings.confidence
     unit = first.resolve(metric).metric.unit
     one, other = first.observations(metric), second.observations(metric)
     if math.inf in one or math.inf in other:
         raise ScenarioError(metric, "is infinite in a replication, so that no difference can be; compare a share instead")
-    pairs = [(x, y) for x, y in zip(one, other, strict=True) if not math.isnan(x + y)]
-    difference = student_t([y - x for x, y in pairs], confidence)
-    ratio, worth = _fieller(pairs, confidence), _variance_reduction(pairs)
+    together = _together(one, other, confidence) if paired else _apart(one, other, confidence)
     before, after = (result.estimate(metric, confidence=confidence) for result in (first, second))
-    return Comparison(metric, unit, before, after, difference, ratio, worth, first.settings.to_observe)
+    return Comparison(metric, unit, before, after, *together, first.settings.to_observe)
+
+
+def pairs(first: Findings, second: Findings) -> bool:
+    """Whether two results have met the same random numbers, as often and as long, so that :func:`compare` can pair them."""
+    try:
+        _check_pairs(first, second)
+    except ScenarioError:
+        return False
+    return True
+
+
+def _together(one: Sequence[float], other: Sequence[float], confidence: float) -> tuple[Estimate, Estimate, float]:
+    """Difference, ratio, and what pairing was worth."""
+    both = [(x, y) for x, y in zip(one, other, strict=True) if not math.isnan(x + y)]
+    n = len(both)
+    difference = student_t([y - x for x, y in both], confidence)
+    if n < 2:
+        return difference, Estimate(both[0][1] / both[0][0] if n and both[0][0] else math.nan, -math.inf, math.inf, n), math.nan
+    x, y, xx, yy, xy = _moments(both)
+    ratio = _fieller(x, y, (xx / n, yy / n, xy / n), critical(n - 1, confidence), n)
+    return difference, ratio, _variance_reduction(xx, yy, xy)
+
+
+def _apart(one: Sequence[float], other: Sequence[float], confidence: float) -> tuple[Estimate, Estimate, float]:
+    """The same of independent results: Welch's interval, with Satterthwaite's degrees of freedom."""
+    before, after = (student_t(values, confidence) for values in (one, other))
+    n = min(before.n, after.n)
+    if n < 2:
+        unknown = Estimate(math.nan if n == 0 else after.mean - before.mean, -math.inf, math.inf, n)
+        return unknown, replace(unknown, mean=after.mean / before.mean if before.mean else math.nan), 1.0
+    xx, yy = (_variance_of_mean(values) for values in (one, other))
+    spread = xx**2 / (before.n - 1) + yy**2 / (after.n - 1)
+    degrees = (xx + yy) ** 2 / spread if spread else before.n + after.n - 2
+    t = critical(degrees, confidence)
+    mean, half = after.mean - before.mean, t * math.sqrt(xx + yy)
+    return Estimate(mean, mean - half, mean + half, n), _fieller(before.mean, after.mean, (xx, yy, 0.0), t, n), 1.0
+
+
+def _variance_of_mean(values: Sequence[float]) -> float:
+    known = [value for value in values if not math.isnan(value)]
+    return variance(known) / len(known)
 
 
 def _check_pairs(first: Findings, second: Findings) -> None:
@@ -113,23 +157,19 @@ def _moments(pairs: Sequence[tuple[float, float]]) -> tuple[float, float, float,
     return x, y, xx, yy, math.fsum((a - x) * (b - y) for a, b in pairs) / (n - 1)
 
 
-def _variance_reduction(pairs: Sequence[tuple[float, float]]) -> float:
-    """The variance of a difference of independent runs by that of the pairs; nan for fewer than two."""
-    if len(pairs) < 2:
-        return math.nan
-    _, _, xx, yy, xy = _moments(pairs)
+def _variance_reduction(xx: float, yy: float, xy: float) -> float:
+    """The variance of a difference of independent runs by that of the pairs."""
     together = xx + yy - 2 * xy
     return (xx + yy) / together if together > 0 else math.inf if xx + yy else math.nan
 
 
-def _fieller(pairs: Sequence[tuple[float, float]], confidence: float) -> Estimate:
-    """The ratios r for which the mean of y - r x can be 0: between the roots of a r**2 - 2 b r + c."""
-    n = len(pairs)
-    if n < 2:
-        return Estimate(pairs[0][1] / pairs[0][0] if n and pairs[0][0] else math.nan, -math.inf, math.inf, n)
-    x, y, xx, yy, xy = _moments(pairs)
-    reach = critical(n - 1, confidence) ** 2 / n
-    a, b, c = x * x - reach * xx, x * y - reach * xy, y * y - reach * yy
+def _fieller(x: float, y: float, variances: tuple[float, float, float], t: float, n: int) -> Estimate:
+    """The ratios r for which the mean of y - r x can be 0: between the roots of a r**2 - 2 b r + c.
+
+    ``variances`` are those of both means and their covariance.
+    """
+    xx, yy, xy = variances
+    a, b, c = x * x - t**2 * xx, x * y - t**2 * xy, y * y - t**2 * yy
     mean = y / x if x else math.nan
     if a <= 0:
         return Estimate(mean, -math.inf, math.inf, n)

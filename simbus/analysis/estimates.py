@@ -113,7 +113,7 @@ def _mean_and_half_width(values: list[float], confidence: float) -> tuple[float,
 
 
 @lru_cache
-def critical(degrees: int, confidence: float) -> float:
+def critical(degrees: float, confidence: float) -> float:
     """The value of Student's t that leaves ``(1 - confidence) / 2`` above it."""
     from scipy.special import stdtrit  # not scipy.stats, which takes most of a second to import
 

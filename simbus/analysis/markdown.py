@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from simbus.analysis.cautions import cautions
 from simbus.analysis.findings import Findings
 from simbus.analysis.tables import MARKS, Table, expectations, headline, introduction, overall, setting, tables, to_decide
+from simbus.analysis.versus import Versus
 from simbus.errors import printable
 
 _MARKUP = re.compile(r"[\\`*_{}\[\]<>#|~&$!]|(?<=:)//|(?<=www)\.")
@@ -20,6 +21,38 @@ _MARKUP = re.compile(r"[\\`*_{}\[\]<>#|~&$!]|(?<=:)//|(?<=www)\.")
 def markdown(results: Sequence[Findings]) -> str:
     """A section for each result: its headline, its verdicts, what to doubt, and the tables in a fold."""
     return "\n".join(_section(result) for result in results)
+
+
+def compared(versus: Versus) -> str:
+    """Two results: what became of the verdicts, what changed, and what was written differently, in a fold."""
+    mark = MARKS.get(versus.outcome, "·")
+    first, second = map(code, versus.called)
+    lines = [f"### {mark} {second} against {first}: {prose(versus.headline())}", "", versus.how(), ""]
+    if versus.verdicts:
+        lines += [*_grid(versus.judged(), (code, prose)), ""]
+    told = [change for change in versus.changes if change.outcome != "undecided"]
+    if told:
+        lines += [*_grid(versus.changed(told, "What changed"), (code, prose)), ""]
+    lines += _folded_difference(versus.written())
+    return "\n".join([*lines, f"{setting(versus.first)}; {setting(versus.second)}", ""])
+
+
+def _folded_difference(written: Sequence[str]) -> list[str]:
+    """Between fences that are longer than any in it."""
+    if not written:
+        return []
+    fence = "`" * max(3, 1 + max(len(run) for run in re.findall("`*", "\n".join(written))))
+    return [
+        "<details>",
+        "<summary>What is written differently</summary>",
+        "",
+        f"{fence}diff",
+        *written,
+        fence,
+        "",
+        "</details>",
+        "",
+    ]
 
 
 def code(text: str) -> str:

@@ -223,17 +223,17 @@ class Result(Findings):
             "estimates": {path: _plain(self.estimate(path)) for path in self._paths()},
         }
 
-    def to_html(self) -> str:
-        """The report: one page that needs nothing but itself."""
-        from simbus.analysis.report import render
+    def to_html(self, against: Findings | None = None) -> str:
+        """The report: one page that needs nothing but itself; both results on it where this one is held ``against`` another."""
+        from simbus.analysis import report, versus, versus_page
 
-        return render(self)
+        return report.render(self) if against is None else versus_page.render(versus.Versus(against, self))
 
-    def to_markdown(self) -> str:
-        """Verdicts and tables for the comment on a pull request, in GitHub's Markdown."""
-        from simbus.analysis.markdown import markdown
+    def to_markdown(self, against: Findings | None = None) -> str:
+        """Verdicts and tables for the comment on a pull request, in GitHub's Markdown; or what changed ``against`` another."""
+        from simbus.analysis import markdown, versus
 
-        return markdown([self])
+        return markdown.markdown([self]) if against is None else markdown.compared(versus.Versus(against, self))
 
     def to_junit(self, undecided: Literal["skip", "fail"] = "skip") -> str:
         """A test case for each expectation, as JUnit XML for CI; one that is undecided was skipped, or failed."""

@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 import click
 
-from simbus.commands import check, fit, import_, run, schema, serve
+from simbus.commands import check, compare, fit, import_, run, schema, serve
 from simbus.commands.shared import BAD_INPUT, HOLDS, BadInput
 
 COMMANDS = (
     run.run,
+    compare.compare,
     check.check,
     fit.fit,
     schema.schema,
@@ -45,7 +46,8 @@ def simbus(context: click.Context) -> None:
     """A message broker on a clock that you control.
 
     A scenario file describes a system of publishers, queues and consumers, and what is expected of it. CHECK tells whether it
-    can be run and what will not work; RUN simulates it and tells whether the expectations hold. SERVE is a broker for clients.
+    can be run and what will not work; RUN simulates it and tells whether the expectations hold; COMPARE holds two against each
+    other. SERVE is a broker for clients.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

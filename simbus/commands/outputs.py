@@ -26,18 +26,19 @@ OUTPUTS = {
 _ALSO = {"html": ("--report",)}
 
 
-def output_options(command: Command) -> Command:
-    """Give a command an option for each output; it receives a path, or None, for each key."""
-    for key, (_, told) in reversed(OUTPUTS.items()):
-        option = click.option(f"--{key}", *_ALSO.get(key, ()), key, type=FILE, metavar="FILE", help=told)
-        command = option(command)
-    return command
+def output_options(*keys: str) -> Callable[[Command], Command]:
+    """Give a command an option for each of these outputs; it receives a path, or None, for each."""
+
+    def add(command: Command) -> Command:
+        for key in reversed(keys):
+            command = click.option(f"--{key}", *_ALSO.get(key, ()), key, type=FILE, metavar="FILE", help=OUTPUTS[key][1])(command)
+        return command
+
+    return add
 
 
 def check_outputs(paths: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
     """Find out before an hour of simulation what could not be written; BadInput."""
-    if paths["html"] and len(inputs) > 1:
-        raise BadInput(f"{paths['html']}: a report shows one scenario, not {len(inputs)}; run each for its report")
     seen = dict[Path, str]()
     for key, path in paths.items():
         if path is None:
@@ -47,6 +48,12 @@ def check_outputs(paths: Mapping[str, Path | None], inputs: Sequence[Path]) -> N
         seen[path] = key
         for each in inputs:
             check_writable(path, each)
+
+
+def check_one_report(paths: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
+    """Refuse one report for several scenarios; BadInput."""
+    if paths["html"] and len(inputs) > 1:
+        raise BadInput(f"{paths['html']}: a report shows one scenario, not {len(inputs)}; run each for its report")
 
 
 def write_outputs(paths: Mapping[str, Path | None], results: Sequence["Result"], undecided: str | None) -> None:
@@ -60,6 +67,11 @@ def write_outputs(paths: Mapping[str, Path | None], results: Sequence["Result"],
         "markdown": lambda: markdown(results),
         "junit": lambda: junit(results, "fail" if undecided == "fail" else "skip"),
     }
+    write_texts(paths, writers)
+
+
+def write_texts(paths: Mapping[str, Path | None], writers: Mapping[str, Callable[[], str]]) -> None:
+    """Write what was asked for, each by its writer, and say so on the standard error."""
     for key, path in paths.items():
         if path is not None:
             write(path, writers[key]())

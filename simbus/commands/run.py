@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simbus.commands.outputs import check_outputs, output_options, write_outputs
+from simbus.commands.outputs import check_one_report, check_outputs, output_options, write_outputs
 from simbus.commands.settings import complaints_with, scenario_with, setting_option
 from simbus.commands.shared import (
     BAD_INPUT,
@@ -63,7 +63,7 @@ Examples:
 @click.option(
     "--max-replications", type=click.IntRange(min=1), metavar="N", help="The most of them, instead of the file's number."
 )
-@output_options
+@output_options("html", "json", "markdown", "junit")
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),
@@ -97,6 +97,7 @@ def run(
     one line for each expectation. Of several files it prints one table, a row for each: whether its expectations hold, and
     how long it took; a file that cannot be run does not stop the others.
     """
+    check_one_report(outputs, files)
     check_outputs(outputs, files)
     given = {"seed": seed, "replications": replications, "precision": precision, "max_replications": max_replications}
     if len(files) == 1:

@@ -33,7 +33,7 @@ def draw_latency(axes: Axes, result: Findings, queues: Sequence[str]) -> None:
     """Share of attempts that wait longer than t, a line per queue, both axes logarithmic."""
     lines, corners = {}, []
     for name, colour, dash in zip(queues, COLOURS, DASHES, strict=False):
-        lines[name] = _tail(axes, result, name, colour, dash)
+        lines[name] = tail(axes, result, name, colour, dash)
         corners += [(each, colour) for each in objectives(result, f"{name}.wait")]
     axes.set(yscale="log", xlabel="wait t", ylabel="share that waits longer than t")
     axes.set_ylim(top=_TOP)
@@ -75,7 +75,8 @@ def objectives(result: Findings, of: str) -> list[Expectation]:
     ]
 
 
-def _tail(axes: Axes, result: Findings, queue: str, colour: str, dash: object) -> Line2D:
+def tail(axes: Axes, result: Findings, queue: str, colour: str, dash: object) -> Line2D:
+    """The line of one queue, as far as a replication has a few longer waits: beyond, it would show chance."""
     curves = result.curves(f"{queue}.wait.quantiles")
     if not curves.size:
         curves = np.full((1, len(PROBABILITIES)), math.nan)
