@@ -15,7 +15,9 @@ if TYPE_CHECKING:
     from simbus.analysis.results import load
     from simbus.faults import Fault, Plan
     from simbus.rabbitmq.fake import RabbitMQ
+    from simbus.simulation.experiment.capacities import capacity
     from simbus.simulation.experiment.experiment import simulate
+    from simbus.simulation.experiment.solving import solve
     from simbus.simulation.experiment.sweeps import sweep
     from simbus.simulation.experiment.tracing import trace_of
     from simbus.simulation.file import read_scenario
@@ -87,6 +89,7 @@ __all__ = [
     "TransientFailure",
     "batches",
     "bursts",
+    "capacity",
     "closed_loop",
     "compare",
     "constant",
@@ -118,6 +121,7 @@ __all__ = [
     "schedule",
     "simulate",
     "sinusoid",
+    "solve",
     "sweep",
     "trace_of",
     "weibull",
@@ -143,6 +147,8 @@ _HOMES = {
         "weibull",
     ),
     "simbus.simulation.experiment.experiment": ("simulate",),
+    "simbus.simulation.experiment.capacities": ("capacity",),
+    "simbus.simulation.experiment.solving": ("solve",),
     "simbus.simulation.experiment.sweeps": ("sweep",),
     "simbus.simulation.model.failures": (
         "delay_queue",

@@ -132,17 +132,26 @@ def _variance_of_mean(values: Sequence[float]) -> float:
     return variance(known) / len(known)
 
 
-def _check_pairs(first: Findings, second: Findings) -> None:
-    """Replications pair when they are equally many, equally long and of one seed."""
+def paired(first: Findings, second: Findings, metric: str) -> bool:
+    """Whether :func:`compare` can tell a metric of two designs apart."""
+    alike = all(here == there for here, there in _agreement(first, second).values())
+    return alike and math.inf not in (*first.observations(metric), *second.observations(metric))
+
+
+def _agreement(first: Findings, second: Findings) -> dict[str, tuple[object, object]]:
+    """What both have to agree in: replications pair when they are equally many, equally long and of one seed."""
     one, other = first.settings, second.settings
-    checks = {
+    return {
         "replications": (len(first.replications), len(second.replications)),
         "seed": (one.seed, other.seed),
         "duration": (one.duration, other.duration),
         "warmup": (one.warmup, other.warmup),
         "antithetic": (one.antithetic, other.antithetic),
     }
-    for what, (here, there) in checks.items():
+
+
+def _check_pairs(first: Findings, second: Findings) -> None:
+    for what, (here, there) in _agreement(first, second).items():
         if here != there:
             problem = f"{here} and {there}: only runs that agree in it can be compared in pairs; simulate both alike"
             raise ScenarioError(f"run.{what}", problem)

@@ -30,7 +30,6 @@ from simbus.errors import ScenarioError
 from simbus.units import SECOND
 
 _SPARE = 3  # observations that controls leave: two degrees of freedom, beside the mean
-_MOST_CONFIDENT = 0.9999
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,10 +149,8 @@ class Findings:
         """
         target = self.resolve(path)
         confidence = self.settings.confidence if confidence is None else confidence
-        if not 0.5 <= confidence <= _MOST_CONFIDENT:
-            raise ScenarioError(
-                path, f"confidence: {confidence!r} is not between 0.5 and {_MOST_CONFIDENT}; write for example 0.95"
-            )
+        if not 0.5 <= confidence < 1:  # intervals that hold together are made at more than a run may ask for
+            raise ScenarioError(path, f"confidence: {confidence!r} is not from 0.5 to below 1; write for example 0.95")
         return self._controlled(target, confidence, controls) if controls else self._estimate(target, confidence)
 
     def _controlled(self, target: Target, confidence: float, controls: bool | Sequence[str]) -> Estimate:

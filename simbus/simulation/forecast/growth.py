@@ -31,9 +31,12 @@ def growing(scenario: System) -> tuple[str, ...]:
 def _stops(scenario: System, queue: str, arriving: float, finished: float) -> float:
     """Nanoseconds until a limit or a time to live stops a queue that grows; infinite when none does."""
     kind = dialects.load(scenario.dialect)
-    rule, surplus = kind.discipline(kind.build(scenario.topology), queue), arriving - finished
-    if surplus <= 0:
-        return math.inf
-    full = math.inf if rule.max_length is None else rule.max_length / surplus * SECOND
-    late = math.inf if rule.ttl is None else rule.ttl * (1 + finished / surplus)
-    return min(full, late)
+    rule, surplus = kind.discipline(kind.build(scenario.topology), queue), max(0.0, arriving - finished)
+    full = math.inf if rule.max_length is None else _reaches(rule.max_length, surplus, arriving)
+    late = math.inf if rule.ttl is None else rule.ttl / SECOND + _reaches(finished * rule.ttl / SECOND, surplus, arriving)
+    return min(full, late) * SECOND
+
+
+def _reaches(length: float, surplus: float, arriving: float) -> float:
+    """Seconds until a queue has that length: by what is too much, or where that is little, by chance (diffusion)."""
+    return min(length / surplus if surplus else math.inf, length**2 / arriving)
