@@ -11,7 +11,7 @@ from simbus.commands.shared import BAD_INPUT, FILE, HOLDS, BadInput, warn
 _EPILOG = """\b
 Exit code:
   0  every file can be run, with or without warnings
-  2  bad input; one line names the file, the place and the remedy
+  2  bad input: each mistake in a line with file, place and remedy
 
 \b
 Examples:

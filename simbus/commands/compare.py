@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Exit code:
   0  both were compared, whatever came of it; `simbus run` judges expectations
-  2  bad input; one line names the file, the place and the remedy
+  2  bad input: each mistake in a line with file, place and remedy
 
 \b
 Examples:
@@ -26,7 +26,7 @@ Examples:
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(epilog=_EPILOG, short_help="Hold two designs or two results against each other.")
 @click.argument("first", type=FILE)
 @click.argument("second", type=FILE)
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="What all random numbers of both derive from.")

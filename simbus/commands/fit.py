@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 _EPILOG = """\b
 Exit code:
   0  a distribution is proposed; where no family fits, the samples themselves
-  2  bad input; one line names the file, the place and the remedy
+  2  bad input: each mistake in a line with file, place and remedy
 
 \b
 Examples:
@@ -23,7 +23,7 @@ Examples:
 """
 
 
-@click.command(epilog=_EPILOG)
+@click.command(epilog=_EPILOG, short_help="Propose a distribution for measured times.")
 @click.argument("file", type=FILE)
 @click.option("--column", default="seconds", show_default=True, help="The column of FILE that holds the times, a row for each.")
 @click.option("--unit", default="s", show_default=True, help="What its numbers are: s, ms, us, ...")

@@ -10,7 +10,7 @@ from simbus.commands.shared import FILE, BadInput, check_writable, complaints, s
 _EPILOG = """\b
 Exit code:
   0  the scenario was written
-  2  bad input; one line names the file, the place and the remedy
+  2  bad input: each mistake in a line with file, place and remedy
 
 \b
 Examples:
@@ -20,7 +20,7 @@ Examples:
 """
 
 
-@click.command("import", epilog=_EPILOG)
+@click.command("import", epilog=_EPILOG, short_help="Draft a scenario from a broker's definitions.")
 @click.argument("file", type=FILE)
 @click.option("--output", "-o", type=FILE, metavar="FILE", help="Write to FILE, a new one, and not to the standard output.")
 @click.option("--vhost", default="", metavar="NAME", show_default="/, or the only one", help="The virtual host to import.")

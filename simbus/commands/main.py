@@ -7,18 +7,38 @@ from collections.abc import Sequence
 
 import click
 
-from simbus.commands import check, compare, fit, import_, run, schema, serve
+from simbus.commands import check, compare, completion, fit, import_, new, run, schema, serve
 from simbus.commands.shared import BAD_INPUT, HOLDS, BadInput
 
 COMMANDS = (
+    new.new,
+    import_.import_,
+    fit.fit,
+    check.check,
     run.run,
     compare.compare,
-    check.check,
-    fit.fit,
-    schema.schema,
-    import_.import_,
     serve.serve,
+    schema.schema,
+    completion.completion,
 )
+_EPILOG = """\b
+Examples:
+  simbus new shop.toml
+  simbus check shop.toml
+  simbus run shop.toml --html report.html
+  simbus run --help
+
+\b
+Exit code:
+  0    all is well
+  1    an expectation fails (run)
+  2    bad input: each mistake in a line with file, place and remedy
+  3    an expectation is undecided (run)
+  130  interrupted by Ctrl-C
+
+Results go to the standard output; progress, warnings and complaints to the standard error. Colours stay out where NO_COLOR is set
+or where there is no terminal; FORCE_COLOR brings them in.
+"""
 
 
 def execute(arguments: Sequence[str] | None = None) -> int:
@@ -39,15 +59,28 @@ def _with_hint(error: click.ClickException) -> str:
     return f"{error.format_message()} Try: {context.command_path} --help" if context else error.format_message()
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100}, invoke_without_command=True)
+class _Commands(click.Group):
+    """Commands in the order in which one meets them."""
+
+    def list_commands(self, _context: click.Context) -> list[str]:
+        """As they were added."""
+        return list(self.commands)
+
+
+@click.group(
+    cls=_Commands,
+    epilog=_EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    invoke_without_command=True,
+)
 @click.version_option(package_name="simbus", prog_name="simbus", message="%(prog)s %(version)s")
 @click.pass_context
 def simbus(context: click.Context) -> None:
     """A message broker on a clock that you control.
 
-    A scenario file describes a system of publishers, queues and consumers, and what is expected of it. CHECK tells whether it
-    can be run and what will not work; RUN simulates it and tells whether the expectations hold; COMPARE holds two against each
-    other. SERVE is a broker for clients.
+    A scenario file describes a system of publishers, queues and consumers, and what is expected of it. NEW writes one to start
+    from, CHECK tells whether it can be run and what will not work, RUN simulates it and tells whether the expectations hold,
+    COMPARE holds two against each other. SERVE is a broker for clients in any language.
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())

@@ -34,8 +34,9 @@ _EPILOG = """\b
 Exit code:
   0  every expectation of the file holds: its confidence limit, not its mean
   1  one fails
-  2  bad input; one line names the file, the place and the remedy
+  2  bad input: each mistake in a line with file, place and remedy
   3  none fails, but one is undecided; --undecided decides
+
 Of several files: 2 if one of them is bad input, else as if their expectations stood in one.
 
 \b

@@ -10,7 +10,7 @@ from simbus.commands.shared import FILE, complaints
 _EPILOG = """\b
 Exit code:
   0  stopped by Ctrl-C or SIGTERM
-  2  bad input, or a port that is taken; one line names the place and the remedy
+  2  bad input, or a port that is taken; a line names the remedy
 
 \b
 Examples:

@@ -58,4 +58,4 @@ def _completed(context: click.Context, _parameter: click.Parameter, incomplete: 
         paths = scenario_in(next(Path(file) for file in files if file)).paths
     except (SimbusError, StopIteration):
         return []
-    return [CompletionItem(f"{path}=", type="nospace") for path in paths if path.startswith(incomplete)]
+    return [CompletionItem(f"{path}=") for path in paths if path.startswith(incomplete)]
