@@ -55,7 +55,14 @@ def read_scenario(example: Example) -> None:
         file.unlink()
 
 
+def close_figures(_: object) -> None:
+    """Of all that a page has drawn nothing stays open."""
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
 pytest_collect_file = Sybil(
     parsers=[CodeBlockParser("python", run_python), CodeBlockParser("toml", read_scenario)],
     patterns=["README.md", "docs/*.md"],
+    teardown=close_figures,
 ).pytest()

@@ -136,6 +136,19 @@ def test_an_outage_is_shaded_for_as_long_as_it_lasts(ax, plot):
     assert "disk" in texts(ax)
 
 
+def test_an_outage_is_shaded_where_it_bears_on_the_queue_alone(ax):
+    shop = broken_down()
+    shop.queue("other")
+    shop.publisher("elsewhere", to="other", arrivals="constant_rate 1/s")
+    shop.consumer("clerk", queue="other", service="constant 100ms")
+    shop.outage("loss", "node-loss", whom=["other"], at="30s", lasting="2s")
+    shop.outage("restart", "restart", at="40s", lasting="2s")
+    result = simulate(shop)
+    assert result.outages == {"disk": ("work",), "loss": ("other",), "restart": ("work", "other")}
+    result.plot.depth("other", ax=ax)
+    assert {"loss", "restart"} == {"disk", "loss", "restart"} & set(texts(ax))
+
+
 def test_an_outage_at_random_is_the_lighter_the_fewer_replications_have_it(ax):
     result = simulate(broken_down())
     del result.replications[0].curves["outages.disk.over_time"]
@@ -238,7 +251,7 @@ def test_attempts_and_applications_are_counted_per_message(ax):
     applied, _ = dots["D"]
     assert applied == pytest.approx(1 / (1 - result.estimate("unheard.duplicates").mean))
     assert any(text.endswith("%") and text.startswith("5") for text in texts(ax))  # some 50 % of applications
-    assert ax.get_xlabel() == "times per message (1 is once)"
+    assert ax.get_xlabel() == "times per copy (1 is once)"
 
 
 def test_utilisation_stands_beside_what_arithmetic_says(ax):

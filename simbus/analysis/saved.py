@@ -58,6 +58,7 @@ class About:
     answer: str
     delays: dict[str, tuple[str, ...]]
     chart: Chart
+    outages: dict[str, tuple[str, ...]]
 
     expectations: tuple[str, ...]
     indices: tuple[int, ...]

@@ -46,7 +46,7 @@ def draw_loss(axes: Axes, result: Findings, queues: Sequence[str]) -> None:
 
 
 def draw_attempts(axes: Axes, result: Findings, queues: Sequence[str]) -> None:
-    """How often a message is delivered, attempted and applied, and by which share that applies one again; a row per queue."""
+    """How often a copy is delivered and attempted and a message applied, and which share is duplicates; a row per queue."""
     queues, handles = queues[::-1], {}
     kinds: Mapping[str, tuple[Callable[[str], Estimate], str, str]] = {
         "deliveries": (lambda queue: result.estimate(f"queues.{queue}.deliveries.mean"), "s", COLOURS[5]),
@@ -65,7 +65,7 @@ def draw_attempts(axes: Axes, result: Findings, queues: Sequence[str]) -> None:
     axes.axvline(1, color=ink(axes), lw=0.8)
     left, right = axes.get_xlim()
     axes.set_xlim(right=right + _FREE * (right - left))  # where the duplicates are written
-    axes.set_xlabel("times per message (1 is once)")
+    axes.set_xlabel("times per copy (1 is once)")
     axes.set_title("duplicates", loc="right", fontsize="small")
     legend(axes, handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles), borderaxespad=0)
 

@@ -45,7 +45,7 @@ class Plots:
     def percentiles(self, queue: str, ax: Axes | None = None) -> Axes:
         """Median, 95th and 99th percentile of the waits that ended at a time of the run, each with its interval.
 
-        Dashed is what is expected of them over the whole run; outages are shaded.
+        Dashed is what is expected of them over the whole run; outages that bear on the queue are shaded.
         """
         self._check("queue", queue, self.result.queues)
         axes = new_axes(ax)
@@ -55,7 +55,7 @@ class Plots:
     def depth(self, queue: str, ax: Axes | None = None) -> Axes:
         """Messages of a queue over time, stacked: with consumers (unacked), waiting to be tried again, and ready.
 
-        The line is their sum with its interval; outages are shaded, the darker the more replications have them at that time.
+        The line is their sum with its interval; outages that bear on it are shaded, the darker the more replications have them.
         Those that wait to be tried again are unacked in a back-off before they go back, or are in the queues or the exchange that
         the retries of its consumers have in the broker; a back-off inside a handler is none of these, but service.
         """
@@ -91,9 +91,10 @@ class Plots:
         return axes
 
     def attempts(self, ax: Axes | None = None) -> Axes:
-        """How often a message is delivered, attempted and applied, a row per queue, and the share of duplicates in words.
+        """How often a copy is delivered, attempted and applied, a row per queue, and the share of duplicates in words.
 
-        Of many queues, the dozen whose messages are attempted most often.
+        Beyond once these are redeliveries, retries and duplicates. A retry by way of a delay queue or a delayed exchange is
+        another copy. Of many queues, the dozen whose messages are attempted most often.
         """
         axes = new_axes(ax)
         bars.draw_attempts(axes, self.result, self._ranked("attempts.mean", _ROWS))

@@ -29,6 +29,7 @@ _LEVELS = {"unacked": COLOURS[0], "waiting for retry": COLOURS[4], "ready": COLO
 _QUANTILES = {"p99": COLOURS[1], "p95": COLOURS[2], "p50": COLOURS[0]}
 _WIDE = 20.0  # of the largest number by the smallest: from there on a logarithmic axis shows more
 _DARKEST = 0.3
+_FREE = 0.15  # of the axes' height: where the names of outages are written
 _OUTAGES = (COLOURS[1], COLOURS[3], COLOURS[2], "#999999")
 _STEPS = 10  # of a shade, which says how often an outage was in force
 
@@ -38,10 +39,11 @@ def draw_depth(axes: Axes, result: Findings, queue: str) -> None:
     levels, time = _levels(result, queue), result.curves("time")
     handles: dict[str, Any] = {}
     if time.size and levels:
-        at, base = _along(axes, result, time), np.zeros(time.shape[1])
+        at, base = _along(axes, result, time, queue), np.zeros(time.shape[1])
         for name, curves in levels.items():
-            top = base + curves.mean(axis=0)
-            handles[name] = axes.fill_between(at, base, top, color=_LEVELS.get(name, COLOURS[5]), alpha=0.8, lw=0, label=name)
+            top, colour = base + curves.mean(axis=0), _LEVELS.get(name, COLOURS[5])
+            style: dict[str, Any] = {"hatch": "////", "ec": "#FFFFFFA0"} if name == "waiting for retry" else {}
+            handles[name] = axes.fill_between(at, base, top, fc=colour, alpha=0.8, lw=0, label=name, **style)
             base = top
         total = np.sum(list(levels.values()), axis=0)
         handles["together"] = line_in_band(axes, at, total, ink(axes), result.settings.confidence, lw=0.9)
@@ -54,7 +56,7 @@ def draw_percentiles(axes: Axes, result: Findings, queue: str) -> None:
     """Percentiles of the waits that ended in each span of the run, with intervals; dashed, what is expected of the whole."""
     time = result.curves("time")
     if time.size:
-        at = _along(axes, result, time).reshape(SPANS, -1).mean(axis=1)
+        at = _along(axes, result, time, queue).reshape(SPANS, -1).mean(axis=1)
         for (name, colour), dash in zip(_QUANTILES.items(), DASHES, strict=False):
             curves = result.curves(f"{queue}.wait.{name}.over_time")
             if curves.size:
@@ -73,7 +75,7 @@ def draw_on_duty(axes: Axes, result: Findings, group: str) -> None:
     """Consumers of a group on duty over time: mean over replications and its interval."""
     time, curves = result.curves("time"), result.curves(f"consumers.{group}.on_duty.over_time")
     if time.size and curves.size:
-        line_in_band(axes, _along(axes, result, time), curves, COLOURS[0], result.settings.confidence)
+        line_in_band(axes, _along(axes, result, time, _consumed(result, group)), curves, COLOURS[0], result.settings.confidence)
     _finish(axes, group, "consumers on duty")
 
 
@@ -81,7 +83,7 @@ def draw_warmup(axes: Axes, result: Findings, queue: str) -> None:
     """Depth over time, its moving average (Welch 1983), and the warm-up that was used and that is suggested."""
     time, curves = result.curves("time"), result.curves(f"{queue}.depth.over_time")
     if time.size and curves.size:
-        at = _along(axes, result, time)
+        at = _along(axes, result, time, queue)
         mean = line_in_band(axes, at, curves, COLOURS[5], result.settings.confidence, lw=0.8)
         handles = {"mean of the replications": mean}
         handles["moving average"] = axes.plot(at, welch(curves, len(at) // 20), color=COLOURS[0], lw=1.8)[0]
@@ -110,14 +112,14 @@ def _or_zeros(curves: Floats, like: Floats) -> Floats:
     return curves if curves.size else np.zeros_like(like)
 
 
-def _along(axes: Axes, result: Findings, time: Floats) -> Floats:
-    """The bins' mid-points in a unit that the axis says; the warm-up and outages are shaded."""
+def _along(axes: Axes, result: Findings, time: Floats, queue: str) -> Floats:
+    """The bins' mid-points in a unit that the axis says; the warm-up is shaded, and outages that bear on a queue are."""
     scale, unit = time_scale(float(time.max()))
     at: Floats = time.mean(axis=0) / scale
     axes.set_xlabel(f"time ({unit})")
     if result.settings.warmup:
         shade(axes, 0, result.settings.warmup / SECOND / scale, "gray", SHADE / 2, "warm-up")
-    for name, colour in zip(_outages(result), _OUTAGES, strict=False):
+    for name, colour in zip(_outages(result, queue), _OUTAGES, strict=False):
         _shade_outage(axes, result, name, at, colour)
     return at
 
@@ -134,9 +136,15 @@ def _shade_outage(axes: Axes, result: Findings, name: str, at: Floats, colour: s
         shade(axes, float(at[begin] - half), float(at[end] + half), colour, alpha, name if each is longest else "")
 
 
-def _outages(result: Findings) -> list[str]:
+def _outages(result: Findings, queue: str) -> list[str]:
+    """Those that came, and bear on a queue; what code of users begins may bear on any."""
     keys = dict.fromkeys(key for each in result.replications for key in each.curves if key.startswith("outages."))
-    return [key.removeprefix("outages.").removesuffix(".over_time") for key in keys]
+    names = (key.removeprefix("outages.").removesuffix(".over_time") for key in keys)
+    return [name for name in names if queue in result.outages.get(name, (queue,))]
+
+
+def _consumed(result: Findings, group: str) -> str:
+    return next((queue for queue, parties in result.parties.items() if f"consumers.{group}" in parties), "")
 
 
 def _stretches(shades: Floats) -> Iterator[tuple[int, int, float]]:
@@ -175,9 +183,9 @@ def _level(axes: Axes, limit: float, text: str, colour: Any) -> None:
 def _finish(axes: Axes, title: str, label: str, *, least: float | None = 0.0) -> None:
     axes.set_ylabel(label)
     axes.set_title(title, parse_math=False)
+    axes.margins(x=0, y=_FREE)
     if least is not None:
         axes.set_ylim(bottom=least)
-    axes.margins(x=0)
 
 
 def _time_upwards(axes: Axes) -> None:

@@ -336,13 +336,15 @@ class _Map:
     def _contour(self) -> None:
         """Between designs that keep to the objective and those that do not, or not surely."""
         holds = {cell: self._question.outcome(design) == "holds" for cell, design in self._cells.items()}
-        style: dict[str, Any] = {"color": COLOURS[1], "lw": 3, "solid_capstyle": "round", "clip_on": False}
         for (x, y), inside in holds.items():
-            if inside and not holds.get((x + 1, y), True):
-                self._axes.plot((x + 0.5, x + 0.5), (y - 0.5, y + 0.5), **style)
-            if inside and not holds.get((x - 1, y), True):
-                self._axes.plot((x - 0.5, x - 0.5), (y - 0.5, y + 0.5), **style)
-            if inside and not holds.get((x, y + 1), True):
-                self._axes.plot((x - 0.5, x + 0.5), (y + 0.5, y + 0.5), **style)
-            if inside and not holds.get((x, y - 1), True):
-                self._axes.plot((x - 0.5, x + 0.5), (y - 0.5, y - 0.5), **style)
+            for across, up in ((1, 0), (-1, 0), (0, 1), (0, -1)) if inside else ():
+                if not holds.get((x + across, y + up), True):
+                    middle, along = (x + across / 2, y + up / 2), (abs(up) / 2, abs(across) / 2)
+                    self._wall((middle[0] - along[0], middle[0] + along[0]), (middle[1] - along[1], middle[1] + along[1]))
+
+    def _wall(self, x: tuple[float, float], y: tuple[float, float]) -> None:
+        """White on black, which is seen on any shade."""
+        for colour, width in (("black", 5.0), ("white", 2.2)):
+            self._axes.plot(
+                x, y, color=colour, lw=width, solid_capstyle="projecting", clip_on=False, zorder=2 + (colour == "white")
+            )

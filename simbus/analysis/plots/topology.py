@@ -35,6 +35,7 @@ _WIDTH, _HEIGHT = 0.5, 0.56  # of a place; neighbours stand 1 apart
 _LETTERS = 14  # of a line of a name
 _THIN, _THICK = 0.9, 2.6  # points
 _HALF = 0.5
+_SLOT = 0.06  # of a queue's width
 _CORNER, _LANE, _ASIDE = 0.08, 0.22, 0.025  # of ways back: how round, and how far apart
 _LEVEL = 0.6  # of the distance between two places: how far a way is level
 _SHORT = 2 * _LETTERS  # of what stands beside a way
@@ -123,6 +124,9 @@ def _draw_place(axes: Axes, place: Place, at: Point, size: float) -> None:
     corner, colour = (at[0] - _WIDTH / 2, at[1] - _HEIGHT / 2), _COLOURS[place.sort] or ink(axes)
     tint = to_rgba(colour, _TINT if _COLOURS[place.sort] else 0)
     axes.add_patch(FancyBboxPatch(corner, _WIDTH, _HEIGHT, boxstyle=shape, fc=tint, ec=colour, lw=1.4, zorder=3))
+    for number in range(2 if place.sort == "queues" else 0):  # as queues are drawn: what waits stands in a row
+        across = at[0] + _WIDTH / 2 - _WIDTH * _SLOT * (number + 1)
+        axes.plot((across, across), (corner[1], corner[1] + _HEIGHT), color=colour, lw=1.0, zorder=3)
     lines = _lines(place.name)
     detail = {"fontsize": 0.85 * size, "style": "italic"}
     up = 0.6 * size if place.detail else 0.0

@@ -56,3 +56,13 @@ def related(scenario: System) -> dict[str, tuple[str, ...]]:
         consumers = [f"consumers.{name}" for name, each in scenario.consumers.items() if each.queue == queue]
         found[queue] = (*publishers, *consumers)
     return found
+
+
+def borne(scenario: System) -> dict[str, tuple[str, ...]]:
+    """By outage, the queues that it bears on: of those whom it befalls, what they consume or publish to; all, of the broker's."""
+    parties, found = related(scenario), {}
+    for name, outage in scenario.outages.items():
+        whom = {f"{sort}.{each}" for each in outage.whom for sort in ("publishers", "consumers")}
+        everyone = not outage.whom
+        found[name] = tuple(each for each, near in parties.items() if everyone or each in outage.whom or whom.intersection(near))
+    return found

@@ -17,7 +17,7 @@ from simbus.analysis.results import Result, Settings
 from simbus.errors import ScenarioError
 from simbus.simulation.experiment import stopping
 from simbus.simulation.experiment.assembly import run_replication
-from simbus.simulation.experiment.controls import related
+from simbus.simulation.experiment.controls import borne, related
 from simbus.simulation.experiment.local import WORTH, default_jobs, messages
 from simbus.simulation.experiment.pilot import warmed_up
 from simbus.simulation.experiment.progress import Progress, telling
@@ -124,5 +124,6 @@ def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
         parties=related(scenario),
         delays=waiting_places(scenario),
         chart=chart(scenario),
+        outages=borne(scenario),
         lister=partial(listed, scenario.with_("run.seed", run.seed)),  # a copy, which nobody changes
     )
