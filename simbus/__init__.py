@@ -19,9 +19,11 @@ if TYPE_CHECKING:
     from simbus.simulation.experiment.experiment import simulate
     from simbus.simulation.experiment.solving import solve
     from simbus.simulation.experiment.sweeps import sweep
+    from simbus.simulation.experiment.tornado import tornado
     from simbus.simulation.experiment.tracing import trace_of
     from simbus.simulation.file import read_scenario
     from simbus.simulation.forecast.fitting import fit
+    from simbus.simulation.forecast.headroom import headroom
     from simbus.simulation.model.counts import counts
     from simbus.simulation.model.distributions import (
         constant,
@@ -104,6 +106,7 @@ __all__ = [
     "fit",
     "fixed_backoff",
     "gamma",
+    "headroom",
     "hyperexponential",
     "in_handler",
     "linear_backoff",
@@ -123,6 +126,7 @@ __all__ = [
     "sinusoid",
     "solve",
     "sweep",
+    "tornado",
     "trace_of",
     "weibull",
 ]
@@ -150,6 +154,8 @@ _HOMES = {
     "simbus.simulation.experiment.capacities": ("capacity",),
     "simbus.simulation.experiment.solving": ("solve",),
     "simbus.simulation.experiment.sweeps": ("sweep",),
+    "simbus.simulation.experiment.tornado": ("tornado",),
+    "simbus.simulation.forecast.headroom": ("headroom",),
     "simbus.simulation.model.failures": (
         "delay_queue",
         "delayed_exchange",

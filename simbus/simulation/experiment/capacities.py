@@ -28,6 +28,8 @@ from simbus.simulation.scenario import Scenario
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from simbus.analysis.plots import Responses
+
 _LEAST = 1 / 64  # of today's arrivals: the lowest rate that is looked at, unless the caller says which
 _MOST = 64.0  # times as much: the highest, where arrivals load nobody
 _BUSY = 4.0  # the utilisation at which it surely breaks: the highest rate, where they do
@@ -96,6 +98,11 @@ class Capacity:
     def frame(self) -> "DataFrame":
         """A row per rate that was looked at: its outcome, and mean, low and high of each metric in SI units."""
         return self.tries.frame("rate")
+
+    @property
+    def plot(self) -> "Responses":
+        """Plots of what was looked at: ``response()`` shows a metric over the rate, with the objective's line."""
+        return self.tries.plot("rate", " (messages per second)")
 
     def cautions(self) -> list[str]:
         """What to know before trusting the answer, a sentence each; those of the result at that rate are among them."""

@@ -20,6 +20,8 @@ from simbus.simulation.scenario import Scenario
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from simbus.analysis.plots import Responses
+
 
 @dataclass(frozen=True)
 class Solved:
@@ -70,6 +72,11 @@ class Solved:
     def frame(self) -> "DataFrame":
         """A row per value that was looked at: its outcome, and mean, low and high of each metric in SI units."""
         return self.tries.frame(self.factor)
+
+    @property
+    def plot(self) -> "Responses":
+        """Plots of what was looked at: ``response()`` shows a metric over the value, with the objective's line."""
+        return self.tries.plot(self.factor)
 
     def cautions(self) -> list[str]:
         """What to know before trusting the answer, a sentence each; those of the result at the value found are among them."""

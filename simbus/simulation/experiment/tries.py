@@ -26,6 +26,8 @@ from simbus.simulation.scenario import Scenario
 if TYPE_CHECKING:
     from pandas import DataFrame
 
+    from simbus.analysis.plots import Responses
+
 
 _MANY = 10_000  # replications: of more nobody needs to be told
 
@@ -82,6 +84,13 @@ class Tries:
             n = 0 if each.result is None else len(each.result.replications)
             rows.append({name: each.value, "outcome": each.outcome, **numbers, "overloaded": each.overloaded, "replications": n})
         return DataFrame(rows)
+
+    def plot(self, name: str, unit: str = "") -> "Responses":
+        """Plots of what was looked at."""
+        from simbus.analysis.plots import Design, Responses
+
+        designs = tuple(Design({name: each.value}, each.result, each.overloaded) for each in self.each)
+        return Responses((name,), designs, {name: unit} if unit else {})
 
     @property
     def turning(self) -> tuple[str, ...]:
@@ -184,11 +193,11 @@ def _summed_up(where: str, seen: Mapping[int, Try], found: Found, among: int) ->
 
 
 def _asked(scenario: Scenario, where: str | None) -> Scenario:
-    """The scenario that expects the objective too, so that its quantiles are measured and a ``precision`` goes for it."""
+    """The scenario that expects the objective too, before all else, so that its quantiles are measured and a ``precision`` goes for it."""
     texts = objectives.parts(where)
     if where is None and not scenario.expectations:
         raise ScenarioError("where", 'is missing, and the scenario expects nothing; write where="payments.wait.p99 < 5s"')
-    return scenario.with_("expect", list(dict.fromkeys([*scenario.expectations, *texts])))
+    return scenario.with_("expect", list(dict.fromkeys([*texts, *scenario.expectations])))
 
 
 def _try(value: Any, scenario: Scenario, where: str | None, jobs: int | None, executor: Executor | None) -> Try:
