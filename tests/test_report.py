@@ -1,16 +1,32 @@
 """The report is one self-contained page that shows every verdict and trusts no name."""
 
 import html
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 
+from simbus import read_scenario, simulate
 from simbus.analysis.report import render
+from simbus.cli import main
 from tests.bookstore_result import EXPECTATIONS, QUEUES, bookstore, renamed
 
 HOSTILE = "_<script>alert(1)</script> & $x^{$ \"q\" 'q' {{7*7}}"
+
+SHOP = """
+name = "Shop"
+run  = { duration = "1min", warmup = "1s", replications = 4, seed = 1 }
+[queues.work]
+[publishers.web]
+to       = "work"
+arrivals = "poisson 20/s"
+[consumers.worker]
+queue   = "work"
+service = "exponential 10ms"
+"""
 
 
 class Elements(HTMLParser):
@@ -71,7 +87,7 @@ def test_every_queue_every_metric_and_every_plot_is_shown(page):
         assert queue in text
     for word in ("throughput", "utilisation", "Wait", "Residence", "p50", "p95", "p99", "depth", "duplicates", "unconsumed"):
         assert word in text
-    assert page.count('role="img"') == 3 + len(QUEUES)
+    assert page.count('role="img"') == 4 + len(QUEUES)
     for described in re.findall(r'role="img" aria-label="([^"]*)"', page):
         assert described
 
@@ -137,3 +153,51 @@ def test_what_would_probably_decide_is_said(result):
 def test_a_result_without_any_observation_still_gives_a_page(result):
     empty = replace(result, replications=tuple(replace(run, values={}, curves={}) for run in result.replications))
     assert "0 of 4 expectations hold, 4 are undecided." in render(empty)
+
+
+def test_a_page_of_many_queues_is_under_a_megabyte_too():
+    one = bookstore(replications=3)
+    names = [f"{name.removesuffix('.queue')}.{number}.queue" for number in range(15) for name in QUEUES]
+    runs = tuple(replace(run, values=_copied(run.values, names), curves=_copied(run.curves, names)) for run in one.replications)
+    page = render(replace(one, queues=tuple(names), replications=runs, expectations=()))
+    assert names[-1] in Elements(page).text
+    assert len(page.encode()) < 1_000_000
+
+
+def _copied(table, names):
+    """What is known of a queue, under the name of each of its copies."""
+    originals = {name: f"{name.rpartition('.queue')[0].rpartition('.')[0]}.queue" for name in names}
+    originals |= {name: "dead-letter-queue" for name in names if name.startswith("dead-letter")}
+    found = [(name, queue, key) for name, queue in originals.items() for key in table if key.startswith(f"{queue}.")]
+    return table | {f"{name}{key.removeprefix(queue)}": table[key] for name, queue, key in found}
+
+
+def test_the_reasons_are_numbers_of_what_was_asked_about(result):
+    why = Elements(render(result).partition('<h2 id="why">')[2].partition('<div class="figures">')[0]).text
+    assert "order.inventory.queue" in why
+    assert "audit.queue" not in why
+    assert "Its servers are busy for 72" in why
+    assert "unconsumed" in why
+
+
+def test_the_first_plot_is_the_graph_where_there_is_one(ran):
+    assert Elements(render(ran)).text.index("Topology") < Elements(render(ran)).text.index("Share of attempts that wait")
+
+
+@pytest.fixture(scope="module")
+def ran(tmp_path_factory):
+    """A result of a file that was run otherwise than it says."""
+    file = tmp_path_factory.mktemp("shop") / "shop.toml"
+    file.write_text(SHOP, "utf-8")
+    return simulate(read_scenario(file), duration="90s", warmup="5s", replications=3, seed=9, jobs=1)
+
+
+def test_the_command_at_the_end_gets_the_same_run_again(ran, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    written = {
+        name: html.unescape(text) for name, text in re.findall(r'aria-label="([^"]+)"><code>(.*?)</code>', render(ran), re.DOTALL)
+    }
+    command, scenario = written["The command"], written["The scenario"]
+    Path("scenario.toml").write_text(scenario, "utf-8")
+    assert main([*command.split()[1:], "--jobs=1", "--json=again.json"]) == 0
+    assert json.loads(Path("again.json").read_text("utf-8"))["trace_hash"] == ran.trace_hash

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 _INK = "#010203"  # drawn in this colour, shown in the page's own
-_SIZE = (5.6, 3.4)
+_SIZE = (6.0, 3.7)
 _DECIMALS = re.compile(r"(\d\.\d\d)\d+")
 _ROOM = 1.12  # the axis of a gauge goes on so far beyond what it shows
 
@@ -37,12 +37,14 @@ class Drawing:
         caption: how to read it.
         told: what it shows, for those who cannot see it.
         svg: the plot.
+        wide: whether it needs the whole width of the page.
     """
 
     title: str
     caption: str
     told: str
     svg: str
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +76,8 @@ def gauge(estimate: Estimate, limit: float, *, below: bool) -> Gauge | None:
     return Gauge(low, mean, high, limit * scale, below)
 
 
-def draw(title: str, caption: str, told: str, plot: Callable[..., Axes]) -> Drawing:
-    """What ``plot`` draws on the axes that it is given as ``ax``."""
+def draw(title: str, caption: str, told: str, plot: Callable[..., Axes], size: tuple[float, float] | None = None) -> Drawing:
+    """What ``plot`` draws on the axes that it is given as ``ax``; of a ``size`` in inches it is wide."""
     from matplotlib import rc_context
     from matplotlib.figure import Figure as Canvas
 
@@ -83,9 +85,9 @@ def draw(title: str, caption: str, told: str, plot: Callable[..., Axes]) -> Draw
     style |= dict.fromkeys(("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), _INK)
     with rc_context(style), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # the browser has the fonts
-        figure = Canvas(figsize=_SIZE, layout="constrained")
+        figure = Canvas(figsize=size or _SIZE, layout="constrained")
         plot(ax=figure.subplots()).set_title("")
-        return Drawing(printable(title), printable(caption), printable(told), _svg(figure))
+        return Drawing(printable(title), printable(caption), printable(told), _svg(figure), size is not None)
 
 
 def _svg(figure: Figure) -> str:

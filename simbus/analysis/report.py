@@ -16,6 +16,7 @@ from simbus.analysis.cautions import cautions
 from simbus.analysis.drawings import Drawing, draw, gauge
 from simbus.analysis.findings import Findings
 from simbus.analysis.plots import Plots
+from simbus.analysis.plots.topology import size_of
 from simbus.analysis.reasons import reasons
 from simbus.analysis.tables import Cell, Table, expectations, headline, introduction, overall, setting, tables, to_decide
 from simbus.errors import printable
@@ -33,7 +34,7 @@ def render(result: Findings) -> str:
             "contents": _contents(result),
             "reasons": reasons(result),
             "explaining": list(_explaining(result)),
-            "depths": list(_depths(result)),
+            "in_time": list(_in_time(result)),
             "again": again(result),
             "result": result,
         }
@@ -94,10 +95,11 @@ def _contents(result: Findings) -> dict[str, list[str]]:
 def again(result: Findings) -> str:
     """What to type for the same numbers; the scenario in its file, or in Python where it never was in one."""
     settings, n = result.settings, len(result.replications)
+    times = {name: time for name, time in (("duration", settings.duration), ("warmup", settings.warmup)) if time}
     if result.text:
-        return f"simbus run scenario.toml --seed {settings.seed} --replications {n}"
-    times = {"duration": settings.duration, "warmup": settings.warmup}
-    written = "".join(f', {name}="{duration_text(time)}"' for name, time in times.items() if time)
+        said = "".join(f" --set run.{name}={duration_text(time)}" for name, time in times.items())
+        return f"simbus run scenario.toml --seed {settings.seed} --replications {n}{said}"
+    written = "".join(f', {name}="{duration_text(time)}"' for name, time in times.items())
     return f"simulate(scenario{written}, replications={n}, seed={settings.seed})"
 
 
@@ -123,23 +125,26 @@ def _lines(text: str) -> str:
 
 
 def _explaining(result: Findings) -> Iterator[Drawing]:
-    """The plots that answer why: how long is waited, how long messages are on their way, and what is lost."""
+    """The plots that answer why: where messages go, how busy and how long, what is lost, and what is done twice."""
     plot = Plots(result)
+    if result.chart.places:
+        ways, rates = "Messages a second along each way, as they were measured.", _told(result, "throughput")
+        yield draw("Topology", ways, rates, plot.topology, size_of(result.chart))
     yield draw("Wait", "Share of attempts that wait longer than t; diamonds are limits.", _told(result, "wait.p99"), plot.latency)
-    yield draw(
-        "Consistency window",
-        "Share of messages that every subscriber has applied by then.",
-        f"99 % of the windows close within {_said(result, 'window.p99')}.",
-        plot.window,
-    )
+    closed = f"99 % of the windows close within {_said(result, 'window.p99')}."
+    yield draw("Consistency window", "Share of messages that every subscriber has applied by then.", closed, plot.window)
+    busy = "How busy the servers of each group are; a tick is what arithmetic says."
+    yield draw("Utilisation", busy, _told(result, "utilisation"), plot.utilisation)
     yield draw("Loss by cause", "Share of delivery obligations that end lost.", _told(result, "loss"), plot.loss)
+    if any(result.mean(f"{queue}.attempts.mean") > 1 for queue in result.queues):
+        yield draw("Attempts", "How often a message is tried and applied.", _told(result, "attempts.mean"), plot.attempts)
 
 
-def _depths(result: Findings) -> Iterator[Drawing]:
-    """The depth of each queue over time."""
+def _in_time(result: Findings) -> Iterator[Drawing]:
+    """What each queue holds over time, and beside it the waits of those that are served."""
     plot = Plots(result)
     queues = plot.deepest()
-    caption = "Copies in the queue over time."
+    caption = "What the queue holds, over time."
     if len(queues) < len(result.queues):
         caption += f" The {len(queues)} deepest of {len(result.queues)} queues are drawn."
     for queue in queues:

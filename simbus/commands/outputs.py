@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from simbus.commands.shared import FILE, BadInput, check_writable, write
+from simbus.commands.shared import FILE, BadInput, check_writable, one_line, write
 
 if TYPE_CHECKING:
     from simbus.analysis.results import Result
@@ -75,7 +75,7 @@ def write_texts(paths: Mapping[str, Path | None], writers: Mapping[str, Callable
     for key, path in paths.items():
         if path is not None:
             write(path, writers[key]())
-            click.echo(f"simbus: wrote {path}", err=True)
+            click.echo(one_line(f"simbus: wrote {path}"), err=True)
 
 
 def _json(documents: list[dict[str, Any]]) -> str:

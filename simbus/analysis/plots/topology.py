@@ -86,11 +86,15 @@ def new_graph(ax: Axes | None, chart: Chart) -> Axes:
     if ax is None:
         from matplotlib import pyplot
 
-        layout = _laid_out(chart)
-        width = 1.9 * (1 + max((x for x, _ in layout.places.values()), default=0))
-        height = 1.2 + 0.8 * len({y for _, y in layout.places.values()}) ** 0.5 * 1.6
-        ax = pyplot.subplots(figsize=(max(width, 5), height), layout="constrained")[1]
+        ax = pyplot.subplots(figsize=size_of(chart), layout="constrained")[1]
     return ax
+
+
+def size_of(chart: Chart) -> tuple[float, float]:
+    """How wide and high a chart has to be to be read, in inches."""
+    places = _laid_out(chart).places.values()
+    width = 1.9 * (1 + max((x for x, _ in places), default=0))
+    return max(width, 5), 1.2 + 0.8 * len({y for _, y in places}) ** 0.5 * 1.6
 
 
 def _laid_out(chart: Chart) -> Layout:
