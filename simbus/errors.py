@@ -8,6 +8,7 @@ Nothing here imports another simbus module.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
+from unicodedata import combining, east_asian_width
 
 
 class SimbusError(Exception):
@@ -33,8 +34,14 @@ class Spot:
         room = most - len(lead)
         start = max(0, self.column - 1 - room // 2) if self.column + self.width > room else 0
         shown = "".join(letter if letter.isprintable() else " " for letter in self.text[start : start + room])
-        carets = "^" * max(1, min(self.width, room - (self.column - 1 - start)))
-        return f"{lead}{shown}\n{'| ':>{len(lead)}}{' ' * (self.column - 1 - start)}{carets}"
+        before, marked = shown[: self.column - 1 - start], shown[self.column - 1 - start :][: self.width]
+        return f"{lead}{shown}\n{'| ':>{len(lead)}}{' ' * _columns(before)}{'^' * max(1, _columns(marked))}"
+
+
+def _columns(text: str) -> int:
+    """How wide a text is in a terminal, where some letters of Asia take two columns and accents none."""
+    wide = sum(east_asian_width(letter) in "WF" for letter in text)
+    return len(text) + wide - sum(combining(letter) > 0 for letter in text)
 
 
 class ScenarioError(SimbusError, ValueError):

@@ -100,6 +100,16 @@ def test_the_excerpt_of_a_long_line_fits_a_terminal_and_marks_the_word():
     assert line[marks.index("^") : len(marks)] == "wrong"
 
 
+def test_the_mark_stands_below_the_word_where_letters_are_wide():
+    error = located(
+        ScenarioError("expect", "unknown metric '注文.wait'"), tree(Source("x.toml", 'expect = ["顧客.wait", "注文.wait"]'))
+    )
+    assert error.spot is not None
+    line, marks = error.spot.excerpt().split("\n")
+    assert line == '    1 | expect = ["顧客.wait", "注文.wait"]'
+    assert marks == "      | " + " " * 24 + "^" * 9
+
+
 def test_a_traceback_shows_all_mistakes_and_their_lines():
     mistakes = [ScenarioError("expect", "is odd"), ScenarioError('consumers."a.b".queue', "unknown queue 'orders'")]
     error = located(ScenarioError.of(mistakes), tree(Source("shop.toml", SHOP)))

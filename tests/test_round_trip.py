@@ -275,6 +275,28 @@ def test_what_no_file_can_hold_is_refused_with_the_remedy(tmp_path, shop, proble
     assert list(tmp_path.iterdir()) == []
 
 
+def test_more_values_than_people_read_belong_in_a_file_of_their_own():
+    shop = shop_of()
+    shop.consumer("own", queue="orders", service=empirical([f"{n}us" for n in range(1, 10_002)]))
+    with pytest.raises(
+        ScenarioError, match=r"consumers.own.service: 10,001 values are more than people read in a file; write them"
+    ):
+        shop.to_toml()
+    assert shop.text == ""
+
+
+def test_the_text_for_the_record_is_what_was_written_or_else_what_a_file_would_say(tmp_path):
+    shop = shop_of()
+    assert shop.text == shop.to_toml()
+    (tmp_path / "shop.toml").write_text(f"# Ours.\n{shop.text}", "utf-8")
+    again = read_scenario(tmp_path / "shop.toml")
+    assert again.text == again.with_("run.seed", 7).text == f"# Ours.\n{shop.text}"
+    assert again.with_("consumers.clerk.count", 3).text == shop.with_("consumers.clerk.count", 3).to_toml()
+    again.expect("orders.loss < 1%")
+    assert again.text == again.to_toml()
+    assert coded(handler=lambda _message: "30ms").text == ""
+
+
 def test_a_scenario_that_names_files_is_written_beside_them_only(tmp_path):
     (tmp_path / "times.csv").write_text("seconds\n0.5\n", "utf-8")
     (tmp_path / "elsewhere").mkdir()

@@ -76,7 +76,7 @@ def read_scenario(path: str | PathLike[str]) -> Scenario:
         scenario = _scenario(loaded.document, Path(path).parent)
     except ScenarioError as error:
         raise located(error, loaded.root) from None
-    scenario.text = _as_written(loaded.texts)
+    scenario.written(_as_written(loaded.texts))
     return scenario
 
 
@@ -95,10 +95,7 @@ def with_setting(scenario: Scenario, text: str) -> Scenario:
     """
     path, value = parse_setting(text)
     changed = scenario.with_(path, value)
-    try:
-        changed.text = f"# With {path} = {value!r}\n\n{changed.to_toml()}"
-    except ScenarioError:  # what Python holds besides
-        changed.text = f"# With {path} = {value!r}\n\n{scenario.text}"
+    changed.written(f"# With {path} = {value!r}\n\n{changed.text or scenario.text}")
     return changed
 
 

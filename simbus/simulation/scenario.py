@@ -12,6 +12,7 @@ is asked about each one. The words are those of the scenario file, which is read
 import copy
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -25,6 +26,7 @@ from simbus import dialect as dialects
 from simbus.dialect import Broker, Dialect, Topology
 from simbus.documents import read_document
 from simbus.errors import ScenarioError, SimbusError
+from simbus.simulation.files import documents
 from simbus.simulation.files.writing import plain, render
 from simbus.simulation.forecast.pictures import Pictures
 from simbus.simulation.forecast.planning import Check, check
@@ -77,7 +79,6 @@ class Scenario:
         controllers: code that runs beside, by name.
         expectations: texts such as ``payments.wait.p99 < 5s``, in order.
         run: how long and how often.
-        text: the scenario as it was written in a file, for the record.
 
     Raises:
         ScenarioError: the dialect or its version is unknown, or the name or a setting cannot be.
@@ -95,7 +96,7 @@ class Scenario:
         folder: Path | None = None,
     ) -> None:
         _check_name("name", name)
-        self.name, self.dialect, self.folder, self.text = name, dialect, folder, ""
+        self.name, self.dialect, self.folder, self._written = name, dialect, folder, ""
         self.question, self.answer = question, answer
         self._declared = Topology(version=version)
         self._model().build(self._declared)
@@ -151,6 +152,7 @@ class Scenario:
     def bind_table(self, table: Mapping[str, Any]) -> None:
         """As :meth:`bind`, from a table of its arguments."""
         binding = read(Binding, f"bindings[{len(self._declared.bindings)}]", table)
+        self.written("")
         self._declared.bindings.append(binding.model_dump(exclude_none=True))
 
     def definitions(
@@ -180,6 +182,7 @@ class Scenario:
         self._declared.bindings += added.bindings
         self._declared.policies += added.policies
         self._imported = [*self._imported, (source, added)]
+        self.written("")
 
     def _document(self, source: str | PathLike[str] | Mapping[str, Any]) -> Mapping[str, Any]:
         if isinstance(source, Mapping):
@@ -322,6 +325,7 @@ class Scenario:
             raise ScenarioError(at, f"{at} is declared already; choose another name")
         check_callable(at, code)
         self.controllers[name] = code
+        self.written("")
 
     def _check_code(self, at: str, code: object, instead: object, of: str) -> None:
         check_callable(at, code)
@@ -401,6 +405,7 @@ class Scenario:
         if not isinstance(text, str):
             raise ScenarioError("expect", f'{text!r} is not text; write for example "payments.wait.p99 < 5s"')
         self.expectations.append(text)
+        self.written("")
 
     def declare(self, section: str, name: str, table: object) -> None:
         """Add one entity as the scenario file does: ``declare("consumers", "charge", {"queue": "payments", ...})``.
@@ -411,6 +416,7 @@ class Scenario:
         _check_name(section, name)
         self._check_new(section, name)
         self._put(section, name, table)
+        self.written("")
 
     def _put(self, section: str, name: str, table: object) -> None:
         at = dotted(section, name)
@@ -453,6 +459,20 @@ class Scenario:
 
     # As a file
 
+    @property
+    def text(self) -> str:
+        """What was run, for the record: as it was written in a file, or as a file would say it; empty where none could.
+
+        Other settings of the run, which results keep beside it, leave it as it is.
+        """
+        with suppress(ScenarioError):
+            return self._written or render(self._as_document(self.folder, check=False))
+        return ""
+
+    def written(self, text: str) -> None:
+        """Remember the text of the file that says this."""
+        self._written = text
+
     def to_toml(self) -> str:
         """The scenario as a file says it, which :func:`~simbus.read_scenario` reads back as an equal one.
 
@@ -484,46 +504,19 @@ class Scenario:
         topology = [plain(getattr(self._declared, key), key) for key in ("exchanges", "queues", "bindings", "policies")]
         return [*head, *topology, self.controllers, *(getattr(self, section) for section in _PARTS)]
 
-    def _as_document(self, folder: Path | None) -> dict[str, Any]:
+    def _as_document(self, folder: Path | None, *, check: bool = True) -> dict[str, Any]:
         """What a file in that folder would say."""
         if self.controllers:
             raise ScenarioError("controllers", "are code, which a file does not hold; keep the scenario in Python")
-        head = {key: getattr(self, key) for key in ("name", "question", "answer") if getattr(self, key)}
+        head = {"name": self.name, "question": self.question, "answer": self.answer, "version": self._declared.version}
         head |= {} if self.dialect == dialects.DEFAULT else {"dialect": self.dialect}
-        head |= {"version": self._declared.version} if self._declared.version else {}
-        document = {**head, **self._as_imported(), "run": plain(self._tables["run"], "run"), "expect": self.expectations}
-        parts = {section: self._as_tables(section, folder) for section in _PARTS}
-        topology = {key: document.pop(key) for key in ("exchanges", "queues", "bindings")}
-        return {key: value for key, value in {**document, **topology, **parts}.items() if value}
-
-    def _as_imported(self) -> dict[str, Any]:
-        """The topology: what is declared beside the one file of definitions, if that can stay, or else everything."""
-        found = {key: plain(getattr(self._declared, key), key) for key in ("exchanges", "queues", "bindings")}
-        if not self._imported:
-            return found
-        [(source, added), *more] = self._imported
-        changed = any(
-            getattr(self._declared, key)[name] != options
-            for key in ("exchanges", "queues")
-            for name, options in getattr(added, key).items()
-        )
-        if isinstance(source, str | PathLike) and not more and not changed:
-            left = {key: {n: v for n, v in found[key].items() if n not in getattr(added, key)} for key in ("exchanges", "queues")}
-            bindings = [binding for binding in found["bindings"] if binding not in added.bindings]
-            return {"definitions": str(source), **left, "bindings": bindings}
-        if self._declared.policies or any("to_exchange" in binding for binding in self._declared.bindings):
-            problem = "hold policies or bindings between exchanges, which only a file of definitions can say; read one such file"
-            raise ScenarioError("definitions", problem)
-        return found
-
-    def _as_tables(self, section: str, folder: Path | None) -> dict[str, Any]:
-        tables = {}
-        for name, spec in self._names(section).items():
-            at = dotted(section, name)
-            tables[name] = plain(self._tables[at], at)
-            if read(_PARTS[section], at, {"name": name, **tables[name]}, folder) != spec:
-                raise ScenarioError(at, "would read back as something else; give text or tables in place of objects of your own")
-        return tables
+        topology = documents.of_topology(self._declared, self._imported)
+        head |= {"definitions": topology.pop("definitions", ""), "run": plain(self._tables["run"], "run")}
+        parts = {
+            section: documents.of_parts(section, model, self._names(section), self._tables, folder, check=check)
+            for section, model in _PARTS.items()
+        }
+        return {key: value for key, value in {**head, "expect": self.expectations, **topology, **parts}.items() if value}
 
     # Variants
 
@@ -547,6 +540,8 @@ class Scenario:
         else:
             section, name, steps = self._locate(path)
             changed._change(section, name, lambda given: replaced(given, steps, value, path))  # noqa: SLF001 - one of our own
+        if not path.startswith("run."):
+            changed.written("")
         return changed
 
     @property

@@ -16,6 +16,7 @@ from simbus.units import Nanoseconds, duration, duration_text
 
 _BARE = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST = 100  # letters of a table on one line
+_MOST = 10_000  # values of one list
 
 
 def plain(value: object, at: str) -> Any:
@@ -29,6 +30,7 @@ def plain(value: object, at: str) -> Any:
     if isinstance(value, Mapping):
         return {str(key): plain(each, f"{at}.{key}") for key, each in value.items() if each is not None}
     if isinstance(value, list | tuple):
+        _check_length(value, at)
         return [plain(each, at) for each in value]
     if isinstance(value, str | bool | int | float | date | time):
         return value
@@ -44,7 +46,15 @@ def _text(value: object, at: str) -> str:
         )
     if not isinstance(value, PurePath) and type(value).__str__ is object.__str__:
         raise ScenarioError(at, f"{value!r} has no text that a file could hold; give it as text or as a table")
+    if not getattr(value, "source", ""):
+        _check_length(getattr(value, "values", ()), at)
     return str(value)
+
+
+def _check_length(values: Any, at: str) -> None:
+    if len(values) > _MOST:
+        problem = f"{len(values):,} values are more than people read in a file; write them to a CSV file, and name that"
+        raise ScenarioError(at, problem)
 
 
 def render(document: Mapping[str, Any]) -> str:
