@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from simbus.analysis.results import load
     from simbus.faults import Fault, Plan
     from simbus.rabbitmq.fake import RabbitMQ
+    from simbus.simulation.experiment.calibrating import calibrate
     from simbus.simulation.experiment.capacities import capacity
     from simbus.simulation.experiment.experiment import simulate
     from simbus.simulation.experiment.solving import solve
@@ -91,6 +92,7 @@ __all__ = [
     "TransientFailure",
     "batches",
     "bursts",
+    "calibrate",
     "capacity",
     "closed_loop",
     "compare",
@@ -150,6 +152,7 @@ _HOMES = {
         "phase_type",
         "weibull",
     ),
+    "simbus.simulation.experiment.calibrating": ("calibrate",),
     "simbus.simulation.experiment.experiment": ("simulate",),
     "simbus.simulation.experiment.capacities": ("capacity",),
     "simbus.simulation.experiment.solving": ("solve",),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import click
 
-from simbus.commands import check, compare, completion, fit, import_, new, run, schema, serve
+from simbus.commands import calibrate, check, compare, completion, fit, import_, new, run, schema, serve
 from simbus.commands.shared import BAD_INPUT, HOLDS, BadInput
 
 COMMANDS = (
@@ -16,6 +16,7 @@ COMMANDS = (
     fit.fit,
     check.check,
     run.run,
+    calibrate.calibrate,
     compare.compare,
     serve.serve,
     schema.schema,
@@ -31,9 +32,9 @@ Examples:
 \b
 Exit code:
   0    all is well
-  1    an expectation fails (run)
+  1    an expectation fails (run), or a simulation is outside (calibrate)
   2    bad input: each mistake in a line with file, place and remedy
-  3    an expectation is undecided (run)
+  3    that is undecided (run, calibrate)
   130  interrupted by Ctrl-C
 
 Results go to the standard output; progress, warnings and complaints to the standard error. Colours stay out where NO_COLOR is set
