@@ -233,6 +233,14 @@ def test_a_file_that_is_no_export_is_one_line(content, tmp_path, capsys):
 # What is left out
 
 
+def test_a_scenario_that_was_read_says_again_what_it_takes_of_its_export(tmp_path):
+    shop = scenario_of(tmp_path, MIXED, "shop")
+    said = tomllib.loads(shop.with_("run.seed", 7).text)["definitions"]
+    assert said == tomllib.loads(drafted(MIXED, "shop"))["definitions"]
+    (tmp_path / "again.toml").write_text(shop.with_("run.seed", 7).text)
+    assert read_scenario(tmp_path / "again.toml").topology == shop.topology
+
+
 def test_what_is_left_out_goes_with_its_bindings():
     shop = Scenario("shop")
     shop.definitions(

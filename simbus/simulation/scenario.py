@@ -106,7 +106,9 @@ class Scenario:
         self.outages: dict[str, OutageSpec] = {}
         self.controllers: dict[str, Callable[..., Any]] = {}
         self.expectations: list[str] = []
-        self._imported: list[tuple[Any, Topology]] = []  # definitions, and what they declare
+        self._imported: list[
+            tuple[Any, Topology]
+        ] = []  # definitions as a file says them, or their content, and what they declare
         self._tables: dict[str, dict[str, Any]] = {"run": dict(run or {})}  # parts as they were given, by place
         self.run = read(RunSpec, "run", self._tables["run"])
 
@@ -181,7 +183,9 @@ class Scenario:
             getattr(self._declared, section).update(getattr(added, section))
         self._declared.bindings += added.bindings
         self._declared.policies += added.policies
-        self._imported = [*self._imported, (source, added)]
+        more = {key: value for key, value in {"vhost": vhost, "without": list(without)}.items() if value not in ("/", [])}
+        said = {"file": source, **more} if more and not isinstance(source, Mapping) else source
+        self._imported = [*self._imported, (said, added)]
         self.written("")
 
     def _document(self, source: str | PathLike[str] | Mapping[str, Any]) -> Mapping[str, Any]:

@@ -193,7 +193,7 @@ def _summed_up(where: str, seen: Mapping[int, Try], found: Found, among: int) ->
 
 
 def _asked(scenario: Scenario, where: str | None) -> Scenario:
-    """The scenario that expects the objective too, before all else, so that its quantiles are measured and a ``precision`` goes for it."""
+    """The scenario that expects the objective too, before all else, so that it is measured and a ``precision`` goes for it."""
     texts = objectives.parts(where)
     if where is None and not scenario.expectations:
         raise ScenarioError("where", 'is missing, and the scenario expects nothing; write where="payments.wait.p99 < 5s"')

@@ -24,7 +24,7 @@ def of_topology(declared: Topology, imported: Sequence[tuple[object, Topology]])
 
     Args:
         declared: all of it.
-        imported: definitions, and what each of them declares.
+        imported: definitions as a file says them, or their content, and what each of them declares.
 
     Raises:
         ScenarioError: part of it only a file of definitions can say, and there is none.
@@ -33,10 +33,11 @@ def of_topology(declared: Topology, imported: Sequence[tuple[object, Topology]])
     if not imported:
         return found
     [(source, added), *more] = imported
-    if isinstance(source, str | PathLike) and not more and not _changed(declared, added):
+    file = source.get("file") if isinstance(source, Mapping) else source
+    if isinstance(file, str | PathLike) and not more and not _changed(declared, added):
         left = {key: {name: options for name, options in found[key].items() if name not in getattr(added, key)} for key in _NAMED}
         return {
-            "definitions": str(source),
+            "definitions": {**source, "file": str(file)} if isinstance(source, Mapping) else str(file),
             **left,
             "bindings": [each for each in found["bindings"] if each not in added.bindings],
         }

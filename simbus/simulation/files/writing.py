@@ -72,7 +72,7 @@ def render(document: Mapping[str, Any]) -> str:
 def _is_section(key: str, value: object) -> bool:
     """Whether it stands below a header of its own: tables by name, and lists of tables."""
     if isinstance(value, Mapping):
-        return key != "run"
+        return key not in ("run", "definitions")
     return isinstance(value, list) and bool(value) and all(isinstance(each, Mapping) for each in value)
 
 
