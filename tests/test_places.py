@@ -55,7 +55,7 @@ def test_the_places_of_a_document_that_uses_all_of_toml_hold_its_values():
 
 SHOP = """\
 name = "Shop"
-expect = ["orders.wait.p99 < 5s", "ordes.loss < 1%"]
+expect = ["orders.wait.p95 < 5s", "orders.wait.p99 < 5s", "ordes.loss < 1%"]
 [consumers."a.b"]
 queue = "orders"
 service = "lognormal mean=30mms cv=1"
@@ -80,6 +80,7 @@ queue = "ordres"
         ("bindings[1].queue", "unknown queue 'ordres'", (10, "ordres")),
         ("bindings[1]", "is one too many", (9, "[[bindings]]")),
         ("expect", "unknown metric 'ordes.loss'", (2, "ordes.loss")),
+        ("expect", "the limit of orders.wait.p99: '5s' is long", (2, "5s")),
         ("", "unknown key 'expect'", (2, "expect")),
         ("publishers", "nothing publishes", None),
     ],
@@ -114,6 +115,6 @@ def test_a_traceback_shows_all_mistakes_and_their_lines():
     mistakes = [ScenarioError("expect", "is odd"), ScenarioError('consumers."a.b".queue', "unknown queue 'orders'")]
     error = located(ScenarioError.of(mistakes), tree(Source("shop.toml", SHOP)))
     notes = "\n".join(error.__notes__)
-    assert str(error) == "shop.toml:2:10: expect: is odd"
-    assert "shop.toml:4:10: consumers.\"a.b\".queue: unknown queue 'orders'" in notes
+    assert str(error) == "shop.toml:4:10: consumers.\"a.b\".queue: unknown queue 'orders'"
+    assert "shop.toml:2:10: expect: is odd" in notes
     assert '    4 | queue = "orders"\n      |          ^^^^^^' in notes

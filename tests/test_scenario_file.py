@@ -393,6 +393,7 @@ def test_a_mistake_is_told_in_one_line_with_its_place_and_remedy(complaint, ther
 def test_all_mistakes_of_a_file_are_told_in_the_order_of_its_lines(read):
     text = SHOP.replace("20min", "20 min ago").replace("24h", "24 moons").replace("message_ttl", "max_length = 'x'\nmessage_ttl")
     text = text.replace('"order.placed"', '"order.placed"\nheadres = 1').replace("poisson", "poison").replace("30ms", "30mms")
+    text = text.replace('"orders.wait.p99 < 5s"', '"orders.wait.p99 < 5s", "ordres.loss < 1%", "orders.loss < 1s"')
     text += '[consumers.late]\nqueue = "nowhere"\nservice = "constant 1s"\n[networks.inventory]\nloss = 2\n'
     with pytest.raises(ScenarioError) as caught:
         read(text)
@@ -405,6 +406,7 @@ def test_all_mistakes_of_a_file_are_told_in_the_order_of_its_lines(read):
         ("consumers.inventory.service", 27),
         ("consumers.late.queue", 31),
         ("networks.inventory.loss", 34),
+        ("expect", 4),
     ]
 
 

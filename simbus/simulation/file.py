@@ -53,7 +53,7 @@ _OF_DEFINITIONS: dict[str, tuple[type, str]] = {
 }
 _BY_DIALECT = ("exchanges", "queues")
 _QUOTED = re.compile(r"'([^']+)'")
-_OF_PARTIES = ("unknown publisher", "unknown group", "unknown class")
+_OF_PARTIES = ("unknown publisher", "unknown group", "unknown class", "unknown metric")
 _TABLES = {  # keys of an entity whose value may be a table
     *("arguments", "arrivals", "service", "failure", "retry", "mtbf", "mttr", "latency"),
     *("acknowledge", "batch", "shifts", "autoscale", "deduplication", "classes"),
@@ -167,7 +167,7 @@ def _without(table: dict[str, Any], problem: str) -> dict[str, Any] | None:
 
 def _check_names(scenario: Scenario, mistakes: Mistakes) -> None:
     """Look whether names fit together, except for parties, of which some may be missing because of what they say."""
-    lost = any(mistake.place.startswith(("publishers", "consumers")) for mistake in mistakes.found)
+    lost = any(mistake.place.startswith(("publishers", "consumers", "queues")) for mistake in mistakes.found)
     with mistakes.noted():
         try:
             scenario.validate(run=False)

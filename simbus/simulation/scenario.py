@@ -30,6 +30,7 @@ from simbus.simulation.files import documents
 from simbus.simulation.files.writing import plain, render
 from simbus.simulation.forecast.pictures import Pictures
 from simbus.simulation.forecast.planning import Check, check
+from simbus.simulation.forecast.questions import expectation
 from simbus.simulation.model.acknowledgements import MANUAL
 from simbus.simulation.model.delay_queues import delay_queues, with_keepers
 from simbus.simulation.model.functions import Handling, Source, check_callable
@@ -401,7 +402,7 @@ class Scenario:
     def expect(self, text: str, /) -> None:
         """Expect that a metric keeps to a limit: ``expect("payments.wait.p99 < 5s")``.
 
-        The metric is looked up when the names are known: by ``simulate`` and ``simbus check``.
+        The metric is looked up when the names are known: by :meth:`validate`.
 
         Raises:
             ScenarioError: it is no text.
@@ -646,7 +647,7 @@ class Scenario:
                 look()
         mistakes.told()
 
-    def _looks(self) -> Iterator[Callable[[], None]]:
+    def _looks(self) -> Iterator[Callable[[], object]]:
         """Looks at the names in one part each, which may find fault with it."""
         known: dict[str, Collection[str]] = {
             "consumers": self.consumers,
@@ -664,6 +665,8 @@ class Scenario:
             yield partial(self._check_outage, dotted("outages", name), outage, known)
             yield partial(self._check_whom, dotted("outages", name), outage)
         yield self._check_far
+        for text in self.expectations:
+            yield partial(expectation, self, text)
 
     def _looks_at(self, broker: Broker, run: bool) -> Iterator[Callable[[], None]]:
         """Looks for what only the broker knows."""

@@ -15,9 +15,13 @@ _OF_KEYS = ("unknown key", "is missing", "is no key of")
 
 
 def located(error: ScenarioError, root: Node) -> ScenarioError:
-    """The same mistakes with the file, line and column of each, in the order of their lines."""
+    """The same mistakes with the file, line and column of each, in the order of their lines.
+
+    Expectations come last: a metric is often unknown because of what is wrong elsewhere.
+    """
     found = [_located(mistake, root) for mistake in error.mistakes]
-    return ScenarioError.of(sorted(found, key=lambda each: (each.file or "", each.spot.line if each.spot else 0)))
+    order = [(each.place.startswith("expect"), each.file or "", each.spot.line if each.spot else 0) for each in found]
+    return ScenarioError.of([found[number] for number in sorted(range(len(found)), key=order.__getitem__)])
 
 
 def _located(error: ScenarioError, root: Node) -> ScenarioError:
@@ -64,6 +68,9 @@ def _refined(node: Node, problem: str) -> Span | None:
     lead, _, rest = problem.partition(": ")
     if lead in node.children:
         return _refined(node.children[lead], rest)
+    if node.children.keys() and all(isinstance(step, int) for step in node.children):
+        meant = max(node.children.values(), key=lambda each: _in_common(each.raw, problem))
+        return _refined(meant, problem) if _in_common(meant.raw, problem) else node.value or node.key
     for word in _QUOTED.findall(problem)[:1]:
         if word in node.children:
             return node.children[word].key
@@ -72,6 +79,11 @@ def _refined(node: Node, problem: str) -> Span | None:
                 begin = inner.value.begin + inner.raw.index(word)
                 return Span(begin, begin + len(word))
     return node.value or node.key
+
+
+def _in_common(raw: str, problem: str) -> int:
+    """How many letters of words a value and a problem have in common, to tell which element of a list is meant."""
+    return sum(len(word) for word in re.split(r"[\s'\":;,]+", problem) if word in raw)
 
 
 def _spot(text: str, span: Span) -> Spot:

@@ -10,9 +10,12 @@ from simbus.simulation.model.system import System
 
 def expected(scenario: System) -> tuple[Expectation, ...]:
     """The scenario's expectations, read against its names; ScenarioError for one that cannot be."""
-    queues, consumers = tuple(scenario.topology.queues), tuple(scenario.consumers)
-    classes = scenario.classes_in_queues
-    return tuple(expectations.parse(text, queues, consumers, classes) for text in scenario.expectations)
+    return tuple(expectation(scenario, text) for text in scenario.expectations)
+
+
+def expectation(scenario: System, text: str) -> Expectation:
+    """One expectation, read against a scenario's names; ScenarioError when it cannot be."""
+    return expectations.parse(text, tuple(scenario.topology.queues), tuple(scenario.consumers), scenario.classes_in_queues)
 
 
 def wanted(scenario: System, asked: tuple[Expectation, ...]) -> tuple[tuple[str, float], ...]:
