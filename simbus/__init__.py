@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from simbus.rabbitmq.fake import RabbitMQ
     from simbus.simulation.experiment.calibrating import calibrate
     from simbus.simulation.experiment.capacities import capacity
+    from simbus.simulation.experiment.draining import drain_time
     from simbus.simulation.experiment.experiment import simulate
     from simbus.simulation.experiment.solving import solve
     from simbus.simulation.experiment.sweeps import sweep
@@ -102,6 +103,7 @@ __all__ = [
     "counts",
     "delay_queue",
     "delayed_exchange",
+    "drain_time",
     "empirical",
     "exponential",
     "exponential_backoff",
@@ -155,6 +157,7 @@ _HOMES = {
     "simbus.simulation.experiment.calibrating": ("calibrate",),
     "simbus.simulation.experiment.experiment": ("simulate",),
     "simbus.simulation.experiment.capacities": ("capacity",),
+    "simbus.simulation.experiment.draining": ("drain_time",),
     "simbus.simulation.experiment.solving": ("solve",),
     "simbus.simulation.experiment.sweeps": ("sweep",),
     "simbus.simulation.experiment.tornado": ("tornado",),

@@ -18,6 +18,7 @@ each metric, and only ``estimates`` may look across replications.
   the run; nan where there were none, as in the warm-up;
 - ``outages.<name>.over_time``: in each bin, how often an outage was in force, as an average over time;
 - ``consumers.<group>.on_duty.over_time``: the same of the number of consumers;
+- ``<queue>.drain``, where that was asked for: seconds from the end of an outage until its backlog had drained, and that backlog;
 - ``<path>.batches``, in a replication that is the only one: the metric of that path in each of twenty batches.
 """
 

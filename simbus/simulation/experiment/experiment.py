@@ -5,7 +5,7 @@ process and in any order; what travels back are numbers and curves, not traces. 
 of whoever searches among them.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import replace
 from datetime import timedelta
@@ -84,6 +84,22 @@ def simulate(
     check_scenario(scenario)
     for key, value in given.items():
         scenario = scenario if value is None else scenario.with_(f"run.{key}", value)
+    return replicate(scenario, run_replication, jobs=jobs, executor=executor, progress=progress)
+
+
+def replicate(
+    scenario: Scenario,
+    work: Callable[[Scenario, int, int], Replication],
+    *,
+    jobs: int | None,
+    executor: Executor | None,
+    progress: Progress | bool,
+) -> Result:
+    """As :func:`simulate`, of a scenario with its settings; ``work`` runs the replication of a seed with an index.
+
+    Raises:
+        ScenarioError: when the scenario cannot run; nothing has been simulated then.
+    """
     scenario.validate()
     asked = expected(scenario)
     wanted(scenario, asked)
@@ -96,7 +112,7 @@ def simulate(
         return [(scenario, run.seed, index) for index in range(len(found), total)]
 
     with telling(progress, "replications", run.replications, long=messages(scenario) > WORTH) as tell:
-        return replace(blank, replications=tuple(run_waves(run_replication, more, jobs, executor, tell)))
+        return replace(blank, replications=tuple(run_waves(work, more, jobs, executor, tell)))
 
 
 def check_scenario(scenario: object) -> None:
