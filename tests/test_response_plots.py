@@ -7,7 +7,7 @@ import pytest
 from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 
-from simbus import Scenario, sweep
+from simbus import Scenario, capacity, solve, sweep
 from simbus.analysis.estimates import Estimate
 from simbus.analysis.exact import Exact
 from simbus.analysis.expectations import parse
@@ -176,3 +176,38 @@ def test_the_widest_swing_is_on_top_and_all_begin_at_the_metric_as_it_is(ax):
     assert {"100ms", "200ms", "3", "5"} == {text.get_text() for text in ax.texts}
     assert (1.8, 2.2) in [tuple(line.get_xdata()) for line in ax.lines]
     assert ax.get_xlabel() == "work.wait.p99"
+
+
+@pytest.fixture
+def shop():
+    shop = Scenario("shop", run={"duration": "30s", "warmup": "5s", "replications": 3, "seed": 1})
+    shop.queue("work")
+    shop.publisher("web", to="work", arrivals="poisson 10/s")
+    shop.consumer("charge", queue="work", prefetch=1, service="exponential 50ms")
+    shop.expect("work.wait.p99 < 1s")
+    return shop
+
+
+def words(axes):
+    return [text.get_text() for text in axes.get_legend().get_texts()]
+
+
+def test_a_capacity_shows_the_rates_that_were_looked_at_and_where_it_lies(shop, ax):
+    found = capacity(shop, tolerance="20%", jobs=1, progress=False)
+    found.plot.response(ax=ax)
+    simulated = {each.value for each in found.tries.each if each.result is not None}
+    assert {float(line.get_xdata()[0]) for line in drawn(ax, COLOURS[0], "o") if len(line.get_xdata()) == 1} == simulated
+    [stretch] = [patch for patch in ax.patches if to_hex(patch.get_facecolor()) == COLOURS[2].lower()]
+    assert (stretch.get_x(), stretch.get_x() + stretch.get_width()) == pytest.approx((found.low, found.high))
+    assert ax.get_xlabel() == "rate (messages per second)"
+    assert {"theory", f"holds up to {found.rate:.3g} /s"} <= set(words(ax))
+
+
+def test_a_solution_shows_the_values_that_were_looked_at_and_the_answer(shop, ax):
+    found = solve(
+        shop.with_("publishers.web.arrivals", "poisson 30/s"), "consumers.charge.count", range(1, 6), jobs=1, progress=False
+    )
+    found.plot.response(ax=ax)
+    [line] = [patch for patch in ax.patches if to_hex(patch.get_facecolor()) == COLOURS[2].lower()]
+    assert line.get_x() == found.value
+    assert f"{found.value} is the answer" in words(ax)

@@ -32,6 +32,7 @@ _DARK = 0.55  # of a shade's luminance, below which words on it are white
 _LETTERS = 10  # of the words in a cell
 _PART = 0.8  # of the axes that a colour bar leaves
 _ROOM = 1.12
+_BESIDE = 0.06
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,13 @@ class Responses:
         factors: the paths of what differs.
         designs: in the order of their factors.
         units: what a factor is counted in, for its axis.
+        answer: between which values of a factor the answer lies that was looked for, and what it says.
     """
 
     factors: tuple[str, ...]
     designs: tuple[Design, ...]
     units: Mapping[str, str] = field(default_factory=dict)
+    answer: tuple[float, float, str] | None = None
 
     def response(self, what: str | None = None, ax: Axes | None = None) -> Axes:
         """A metric with its interval over one factor, with a line for each value of a second one.
@@ -153,6 +156,7 @@ class _Lines:
     def __init__(self, axes: Axes, responses: Responses, question: _Question) -> None:
         self._axes, self._all, self._question = axes, responses, question
         self._handles: dict[str, Any] = {}
+        self._points: list[tuple[float, float]] = []
 
     def draw(self) -> None:
         factor, question = self._all.factors[0], self._question
@@ -167,7 +171,9 @@ class _Lines:
         self._finish(factor, where)
         if question.expectation is not None:
             self._objective(question.expectation.limit)
-        if any(each.overloaded for each in self._all.designs):
+        if self._all.answer is not None and not where.names:
+            self._answer(*self._all.answer)
+        if any(each.overloaded and each.result is not None for each in self._all.designs):
             hollow: dict[str, Any] = {"color": ink(self._axes), "mfc": "none", "ms": 5}
             self._handles["cannot keep up"] = self._axes.plot([], [], "o", **hollow)[0]
         if "theory" in self._handles:
@@ -185,6 +191,7 @@ class _Lines:
             low, high = max(0.0, estimates[at].low), estimates[at].high
             if math.isfinite(high):
                 self._axes.plot((x[at], x[at]), (low, high), color=colour, marker="_", ms=6, lw=1.4)
+            self._points.append((float(x[at]), float(y[at])))
             face = "none" if designs[at].overloaded else colour
             self._axes.plot(x[at], y[at], marker, color=colour, mfc=face, ms=5)
         label = f"{self._all.factors[-1]} = {name}" if name else "simulated, with interval"
@@ -205,15 +212,39 @@ class _Lines:
             fontsize="small",
         )
 
+    def _answer(self, low: float, high: float, text: str) -> None:
+        """Where it lies, as a line, or as a stretch where it is known to lie in one."""
+        style: dict[str, Any] = {"color": COLOURS[2], "alpha": 0.3, "lw": 2, "zorder": 0}
+        self._handles[text] = self._axes.axvspan(low, high if math.isfinite(high) else low, **style)
+
     def _finish(self, factor: str, where: _Positions) -> None:
         axes, unit = self._axes, self._question.unit
         axes.set_xlabel(where.label or f"{factor}{self._all.units.get(factor, '')}", parse_math=False)
         axes.set_ylabel(self._question.label, parse_math=False)
-        if where.names:
-            axes.set_xticks(range(len(where.names)), where.names, parse_math=False)
         drawn = np.concatenate([np.ravel(np.asarray(line.get_ydata(), dtype=np.float64)) for line in axes.lines])
         limit = self._question.expectation.limit if self._question.expectation is not None else math.nan
         _upwards(axes, np.append(drawn, limit), unit)
+        if where.names:
+            axes.set_xticks(range(len(where.names)), where.names, parse_math=False)
+        else:
+            self._across()
+
+    def _across(self) -> None:
+        """Numbers along x: as far as there is something to be seen, logarithmic where they are far apart."""
+        from matplotlib.ticker import MaxNLocator
+
+        axes, logarithmic = self._axes, self._axes.get_yscale() == "log"
+        if all(x.is_integer() for x, _ in self._points):
+            axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        seen = [x for x, y in self._points if y > 0 or not logarithmic]
+        if not seen:
+            return
+        low, high = min(seen), max(seen)
+        if low > 0 and high > _WIDE * low:
+            axes.set(xscale="log", xlim=(low / 1.1, high * 1.1))
+            axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
+        elif high > low:
+            axes.set_xlim(low - _BESIDE * (high - low), high + _BESIDE * (high - low))
 
 
 @dataclass(frozen=True)

@@ -29,10 +29,10 @@ class Swing:
     high_text: str
     high: Estimate
 
-    @property
-    def width(self) -> float:
-        """How far the metric swings."""
-        return abs(self.high.mean - self.low.mean)
+    def width(self, base: float) -> float:
+        """How far the metric goes, from the least to the largest of three: as it is, and at either value."""
+        ends = (base, self.low.mean, self.high.mean)
+        return max(ends) - min(ends)
 
 
 def draw_swings(axes: Axes, metric: str, unit: Unit, base: Estimate, swings: Sequence[Swing]) -> None:
@@ -45,7 +45,7 @@ def draw_swings(axes: Axes, metric: str, unit: Unit, base: Estimate, swings: Seq
         base: the metric as it is.
         swings: of each factor.
     """
-    ordered = sorted(swings, key=lambda each: (not math.isnan(each.width), each.width))
+    ordered = sorted(swings, key=lambda each: each.width(base.mean))
     bars = {}
     for row, each in enumerate(ordered):
         for name, text, found, colour, hatch in (

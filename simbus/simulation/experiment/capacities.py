@@ -95,14 +95,15 @@ class Capacity:
             raise ScenarioError("capacity", f"{self.tries.where!r} holds at no rate that was looked at, down to {least}")
         return self.tries.first
 
+    @property
+    def plot(self) -> "Responses":
+        """Plots of what was looked at: ``response(what)``, a metric over the rate with theory, objective and the capacity."""
+        answer = None if math.isnan(self.rate) else (self.low, self.high, f"holds up to {formats.value(self.rate, 'rate')}")
+        return self.tries.plot("rate", " (messages per second)", answer)
+
     def frame(self) -> "DataFrame":
         """A row per rate that was looked at: its outcome, and mean, low and high of each metric in SI units."""
         return self.tries.frame("rate")
-
-    @property
-    def plot(self) -> "Responses":
-        """Plots of what was looked at: ``response()`` shows a metric over the rate, with the objective's line."""
-        return self.tries.plot("rate", " (messages per second)")
 
     def cautions(self) -> list[str]:
         """What to know before trusting the answer, a sentence each; those of the result at that rate are among them."""

@@ -69,14 +69,16 @@ class Solved:
             raise ScenarioError(self.factor, f"{self.tries.where!r} holds for none of {looked}; widen the range")
         return self.tries.first
 
+    @property
+    def plot(self) -> "Responses":
+        """Plots of what was looked at: ``response(what)``, a metric over the factor with the objective and the value found."""
+        value = self.value
+        number = isinstance(value, int | float)
+        return self.tries.plot(self.factor, answer=(value, value, f"{value} is the answer") if number else None)
+
     def frame(self) -> "DataFrame":
         """A row per value that was looked at: its outcome, and mean, low and high of each metric in SI units."""
         return self.tries.frame(self.factor)
-
-    @property
-    def plot(self) -> "Responses":
-        """Plots of what was looked at: ``response()`` shows a metric over the value, with the objective's line."""
-        return self.tries.plot(self.factor)
 
     def cautions(self) -> list[str]:
         """What to know before trusting the answer, a sentence each; those of the result at the value found are among them."""

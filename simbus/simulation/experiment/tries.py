@@ -85,12 +85,12 @@ class Tries:
             rows.append({name: each.value, "outcome": each.outcome, **numbers, "overloaded": each.overloaded, "replications": n})
         return DataFrame(rows)
 
-    def plot(self, name: str, unit: str = "") -> "Responses":
-        """Plots of what was looked at."""
+    def plot(self, name: str, unit: str = "", answer: tuple[float, float, str] | None = None) -> "Responses":
+        """Plots of what was looked at; ``answer`` is where the answer lies, in words too."""
         from simbus.analysis.plots import Design, Responses
 
         designs = tuple(Design({name: each.value}, each.result, each.overloaded) for each in self.each)
-        return Responses((name,), designs, {name: unit} if unit else {})
+        return Responses((name,), designs, {name: unit} if unit else {}, answer)
 
     @property
     def turning(self) -> tuple[str, ...]:
