@@ -41,6 +41,8 @@ def test_exact_counts_are_kept_in_every_interval(values, seed):
 def test_within_an_interval_exact_counts_come_at_uniform_instants(seed):
     epochs = np.array(list(counts([0, 5_000], spread="exact").epochs(stream(seed))))
     assert stats.kstest(epochs / MINUTE - 1, "uniform").pvalue > 1e-4
+    gaps = np.diff(epochs) / MINUTE * 5_001  # of many uniform instants they are as good as exponential
+    assert stats.kstest(gaps, "expon").pvalue > 1e-4
 
 
 def test_poisson_counts_have_the_counts_as_mean_and_variance(seed):
