@@ -17,6 +17,7 @@ import simbus
 from simbus import Scenario, simulate
 from simbus.analysis import saved
 from simbus.analysis.report import render
+from simbus.cli import main
 from simbus.errors import ScenarioError
 from tests.bookstore_result import bookstore, renamed
 
@@ -186,3 +187,34 @@ def test_a_file_that_cannot_be_written_or_read_is_one_line(result, tmp_path):
         result.save(tmp_path / "none" / "shop.npz")
     with pytest.raises(ScenarioError, match="cannot be read"):
         simbus.load(tmp_path / "none.npz")
+
+
+# On the command line
+
+SHOP = """
+name = "shop"
+run = { duration = "2s", replications = 2, seed = 1 }
+[queues.orders]
+[publishers.web]
+to = "orders"
+arrivals = "poisson 8/s"
+[consumers.clerk]
+queue = "orders"
+service = "exponential 10ms"
+"""
+
+
+def test_a_run_can_be_saved_and_compared_later(tmp_path, capsys):
+    (tmp_path / "shop.toml").write_text(SHOP)
+    saved_to = tmp_path / "shop.npz"
+    assert main(["run", str(tmp_path / "shop.toml"), "--jobs", "1", "--save", str(saved_to)]) == 0
+    assert f"wrote {saved_to}" in capsys.readouterr().err
+    assert simbus.load(saved_to).text == SHOP
+    assert main(["compare", str(saved_to), str(tmp_path / "shop.toml"), "--jobs", "1"]) == 0
+
+
+def test_a_saved_result_is_of_one_scenario(tmp_path, capsys):
+    (tmp_path / "shop.toml").write_text(SHOP)
+    file = str(tmp_path / "shop.toml")
+    assert main(["run", file, file, "--save", str(tmp_path / "shop.npz")]) == 2
+    assert "a saved result is of one scenario, not 2" in capsys.readouterr().err

@@ -80,6 +80,11 @@ def save(found: Findings, path: str | os.PathLike[str]) -> Path:
     Raises:
         ScenarioError: the file cannot be written.
     """
+    return _write(Path(path), packed(found))
+
+
+def packed(found: Findings) -> bytes:
+    """What stands in such a file."""
     runs = found.replications
     values, curves = _paths(run.values for run in runs), _paths(run.curves for run in runs)
     about = About(
@@ -93,14 +98,14 @@ def save(found: Findings, path: str | os.PathLike[str]) -> Path:
     )
     numbers = np.array([[run.values.get(each, np.nan) for each in values] for run in runs], dtype=np.float64)
     strung = [run.curves[each] for each in curves for run in runs if each in run.curves]
-    packed = BytesIO()
+    archive = BytesIO()
     np.savez_compressed(
-        packed,
+        archive,
         about=np.frombuffer(_ABOUT.dump_json(about), dtype=np.uint8),
         values=numbers.reshape(len(runs), len(values)),
         curves=np.concatenate([np.empty(0), *strung]),
     )
-    return _write(Path(path), packed.getvalue())
+    return archive.getvalue()
 
 
 def load(path: str | os.PathLike[str], kind: Callable[..., Found]) -> Found:

@@ -22,6 +22,7 @@ OUTPUTS = {
     "json": ("the estimates", "Write every estimate to FILE."),
     "markdown": ("Markdown", "Write verdicts and tables to FILE, for the comment on a pull request."),
     "junit": ("test cases", "Write the verdicts to FILE as JUnit XML, for CI."),
+    "save": ("the result", "Save the result to FILE, for `simbus compare` and simbus.load."),
 }
 _ALSO = {"html": ("--report",)}
 
@@ -54,23 +55,27 @@ def check_one_report(paths: Mapping[str, Path | None], inputs: Sequence[Path]) -
     """Refuse one report for several scenarios; BadInput."""
     if paths["html"] and len(inputs) > 1:
         raise BadInput(f"{paths['html']}: a report shows one scenario, not {len(inputs)}; run each for its report")
+    if paths["save"] and len(inputs) > 1:
+        raise BadInput(f"{paths['save']}: a saved result is of one scenario, not {len(inputs)}; run each for its own")
 
 
 def write_outputs(paths: Mapping[str, Path | None], results: Sequence["Result"], undecided: str | None) -> None:
     """Write what was asked for, and say so on the standard error; of several results the estimates are a list."""
     from simbus.analysis.junit import junit
     from simbus.analysis.markdown import markdown
+    from simbus.analysis.saved import packed
 
-    writers: dict[str, Callable[[], str]] = {
+    writers: dict[str, Callable[[], str | bytes]] = {
         "html": results[0].to_html,
         "json": lambda: _json([each.to_json() for each in results]),
         "markdown": lambda: markdown(results),
         "junit": lambda: junit(results, "fail" if undecided == "fail" else "skip"),
+        "save": lambda: packed(results[0]),
     }
     write_texts(paths, writers)
 
 
-def write_texts(paths: Mapping[str, Path | None], writers: Mapping[str, Callable[[], str]]) -> None:
+def write_texts(paths: Mapping[str, Path | None], writers: Mapping[str, Callable[[], str | bytes]]) -> None:
     """Write what was asked for, each by its writer, and say so on the standard error."""
     for key, path in paths.items():
         if path is not None:

@@ -64,7 +64,7 @@ Examples:
 @click.option(
     "--max-replications", type=click.IntRange(min=1), metavar="N", help="The most of them, instead of the file's number."
 )
-@output_options("html", "json", "markdown", "junit")
+@output_options("html", "json", "markdown", "junit", "save")
 @click.option(
     "--jobs",
     type=click.IntRange(min=1),

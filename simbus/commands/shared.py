@@ -129,9 +129,9 @@ def check_writable(path: Path, scenario: Path) -> None:
         raise BadInput(f"{path}: cannot be written, permission denied; name another file")
 
 
-def write(path: Path, text: str) -> None:
+def write(path: Path, content: str | bytes) -> None:
     """Write an output that :func:`check_writable` found possible; BadInput when it is no longer."""
     try:
-        path.write_text(text, "utf-8")
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
     except OSError as error:
         raise BadInput(f"{path}: cannot be written ({error.strerror}); name another file") from None
