@@ -28,14 +28,14 @@ _EPILOG = """\b
 Exit code:
   0  inside: what was observed could be one more replication
   1  outside: hardly any replication is as far from the others
-  2  bad input; one line names the file, the place and the remedy
+  2  bad input: each mistake in a line with file, place and remedy
   3  undecided: it is the farthest of too few to say more
 
 \b
 Examples:
-  simbus calibrate shop.toml handled.csv --metric payments.residence --column ms --unit ms
-  simbus calibrate shop.toml depth.csv --metric payments.depth --column depth --at seconds
-  simbus calibrate shop.toml handled.parquet --metric payments.wait --set consumers.charge.count=9 --plot waits.png
+  simbus calibrate shop.toml handled.csv --metric payments.wait --unit ms
+  simbus calibrate shop.toml depth.csv --metric payments.depth
+  simbus calibrate shop.toml depth.csv --metric payments.depth --plot d.png
 """
 
 
@@ -55,7 +55,12 @@ Examples:
 )
 @click.option("--plot", type=FILE, metavar="FILE", help="Draw observed and simulated to FILE, a picture.")
 @click.option(
-    "--jobs", type=click.IntRange(min=1), default=lambda: os.cpu_count() or 1, metavar="N", show_default="one for each processor"
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=lambda: os.cpu_count() or 1,
+    metavar="N",
+    show_default="one for each processor",
+    help="Processes to run replications in; the result is the same for any number.",
 )
 @click.pass_context
 def calibrate(
