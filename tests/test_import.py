@@ -250,6 +250,16 @@ def test_what_is_left_out_goes_with_its_bindings():
     assert [each["exchange"] for each in shop.topology.bindings] == ["dlx"]
 
 
+def test_two_parameters_of_one_name_are_left_out_together():
+    limit = {"pattern": ".*", "definition": {"max-length": 5}}
+    parameters = [
+        {"vhost": "/", "component": "shovel", "name": "x", "value": {}},
+        {"vhost": "/", "component": "operator_policy", "name": "x", "value": limit},
+    ]
+    outline = dialect.load("rabbitmq").outline({"parameters": parameters, "queues": [{"name": "q", "vhost": "/"}]})
+    assert list(outline.left_out) == ["parameters.x"]
+
+
 def test_what_is_not_there_cannot_be_left_out():
     with pytest.raises(ScenarioError, match=r"there is no 'queues.other' in virtual host 'shop'"):
         Scenario("shop").definitions(MIXED, vhost="shop", without=["queues.other"])

@@ -172,12 +172,12 @@ def _check_vhost(document: Mapping[str, Any], vhost: str) -> None:
 
 def _left(document: Mapping[str, Any], vhost: str, without: Collection[str]) -> dict[str, Any]:
     """A document without some entries of a virtual host, and without the bindings of exchanges and queues among them."""
-    named = {f"{section}.{entry.get('name')}": entry for section in LEAVABLE for _, entry in _entries(document, section, vhost)}
+    named = [(f"{section}.{entry.get('name')}", entry) for section in LEAVABLE for _, entry in _entries(document, section, vhost)]
     for name in without:
-        if name not in named:
+        if name not in dict(named):
             remedy = f"name an entry with its section, which is one of {', '.join(LEAVABLE)}: queues.events"
             raise ScenarioError("without", f"there is no {name!r} in virtual host {vhost!r}; {remedy}")
-    gone = {id(named[name]) for name in without}
+    gone = {id(entry) for name, entry in named if name in without}
     for _, entry in _entries(document, "bindings", vhost):
         to = f"{entry.get('destination_type', 'queue')}s.{entry.get('destination')}"
         if to in without or f"exchanges.{entry.get('source')}" in without:
