@@ -150,7 +150,7 @@ def test_names_without_scenarios_are_refused(given):
 
 def test_the_cost_of_a_million_messages_follows_from_rates_and_prices(shop, seed):
     """At 16/s a million messages take 17.36 h; two clerks at 3 an hour and a broker at 10 cost 16 for each of them."""
-    found = cost(simulate(shop, duration="10min", replications=10, seed=seed), consumer_hour=3, broker_hour=10, message=1e-6)
+    found = cost(simulate(shop, duration="3min", replications=10, seed=seed), consumer_hour=3, broker_hour=10, message=1e-6)
     hours = 1e6 / 16 / 3_600
     assert found.total.low < 16 * hours + 1 < found.total.high
     assert found.parts["consumers"].mean == pytest.approx(6 / 10 * found.parts["broker"].mean)
@@ -167,7 +167,7 @@ def test_lost_and_repeated_messages_have_their_price(seed):
     scenario.queue("work", max_length=5, overflow="reject-publish")
     scenario.publisher("source", to="work", arrivals="poisson 8/s")
     scenario.consumer("server", queue="work", prefetch=1, service="exponential 100ms")
-    result = simulate(scenario, duration="30min", warmup="10s", replications=10, seed=seed)
+    result = simulate(scenario, duration="10min", warmup="10s", replications=10, seed=seed)
     found = cost(result, lost=2, currency="EUR")
     assert found.total.low < 2e6 * full_share(8, 10, 1, 6) < found.total.high
     assert list(found.parts) == ["lost"]
