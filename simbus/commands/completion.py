@@ -11,7 +11,8 @@ To use it:
 
 \b
 Exit code:
-  0  always
+  0  the script was printed
+  2  a shell that it does not know
 
 \b
 Example:
