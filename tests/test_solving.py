@@ -252,6 +252,8 @@ def test_where_no_rate_holds_the_least_that_was_looked_at_is_named():
         ({"publishers": "sauce"}, ScenarioError, "did you mean 'source'"),
         ({"publishers": []}, ScenarioError, "no rate to scale"),
         ({"over": ("20/s", "10/s")}, UnitError, "is not a lower and a higher rate"),
+        ({"over": ("20/s", "30/s", "40/s")}, UnitError, "is not a lower and a higher rate"),
+        ({"over": "20/s"}, UnitError, "is not a lower and a higher rate"),
         ({"tolerance": "70%"}, UnitError, "is not between 0.1% and 50%"),
     ],
 )

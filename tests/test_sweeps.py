@@ -183,6 +183,11 @@ def test_what_gets_nowhere_is_lost_too():
     assert cost(simulate(scenario), lost=3).total.mean == pytest.approx(3e6)
 
 
+def test_what_was_not_simulated_has_no_cost(shop):
+    with pytest.raises(ScenarioError, match="simulate the scenario first"):
+        cost(shop, lost=1)
+
+
 def test_prices_may_differ_by_group(shop):
     result = simulate(shop, duration="10s", replications=2, seed=1)
     one, other = cost(result, consumer_hour={"clerk": 2}), cost(result, consumer_hour=2)

@@ -107,6 +107,11 @@ def test_the_busiest_group_comes_first(shop):
     assert "with one lost none left" in repr(found)
 
 
+def test_what_is_no_scenario_has_no_headroom():
+    with pytest.raises(ScenarioError, match="read_scenario"):
+        headroom("shop.toml")
+
+
 def test_without_consumers_nothing_is_busy():
     lonely = Scenario("lonely")
     lonely.queue("q")

@@ -82,6 +82,8 @@ def cost(
     Raises:
         ScenarioError: a price is no number from 0, all of them are 0, or a group is unknown.
     """
+    if not isinstance(result, Findings):
+        raise ScenarioError("result", f"{result!r} is no result; simulate the scenario first: cost(simulate(shop, ...), lost=2)")
     by_group = consumer_hour if isinstance(consumer_hour, Mapping) else dict.fromkeys(result.consumers, consumer_hour)
     _check_prices(result, by_group, {"broker_hour": broker_hour, "message": message, "lost": lost, "duplicate": duplicate})
     formulas: dict[str, tuple[bool, _Formula]] = {

@@ -129,7 +129,7 @@ def capacity(
     publishers: str | Iterable[str] | None = None,
     where: str | None = None,
     *,
-    over: tuple[str, str] | None = None,
+    over: Sequence[str] | None = None,
     tolerance: str | float = "2%",
     jobs: int | None = None,
     executor: Executor | None = None,
@@ -197,13 +197,13 @@ def _with_arrivals(scenario: Scenario, names: Sequence[str], factor: float) -> S
     return scenario
 
 
-def _range(scenario: Scenario, names: Sequence[str], today: float, over: tuple[str, str] | None) -> tuple[float, float]:
+def _range(scenario: Scenario, names: Sequence[str], today: float, over: Sequence[str] | None) -> tuple[float, float]:
     if over is None:
         return today * _LEAST, today * _breaking(scenario, names)
-    lowest, highest = (units.rate(each, "over") for each in over)
-    if not lowest < highest:
+    rates = [units.rate(each, "over") for each in ((over,) if isinstance(over, str) else over)]
+    if len(rates) != 2 or not rates[0] < rates[1]:
         raise UnitError(f'over: {over!r} is not a lower and a higher rate; write for example ("10/s", "500/s")')
-    return lowest, highest
+    return rates[0], rates[1]
 
 
 def _breaking(scenario: Scenario, names: Sequence[str]) -> float:

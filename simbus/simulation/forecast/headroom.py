@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from simbus.analysis import formats, shown
+from simbus.errors import ScenarioError
 from simbus.simulation.forecast.planning import Group, check
 from simbus.simulation.model.system import System
 
@@ -76,6 +77,8 @@ def headroom(scenario: System) -> Headroom:
     Raises:
         ScenarioError: when it does not fit together.
     """
+    if not hasattr(scenario, "validate"):
+        raise ScenarioError("scenario", f'{scenario!r} is no Scenario; read a file with read_scenario("shop.toml")')
     found = check(scenario)
     order = sorted(found.groups, key=lambda each: (not math.isnan(each.utilisation), -each.utilisation))
     return Headroom(found.scenario, tuple(order))
