@@ -7,17 +7,48 @@ import os
 import shutil
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, sync_playwright
 
+from simbus import read_scenario, simulate
 from simbus.errors import printable
 from tests.bookstore_result import bookstore
 from tests.hostile import NAMES, hostile
 
 CHROMIUM = os.environ.get("SIMBUS_BROWSER") or shutil.which("chromium") or shutil.which("google-chrome")
+SHOP = """
+name   = "Shop"
+expect = ["work.wait.p99 < 5s", "spam.loss < 1%"]
+run    = { duration = "1min", warmup = "1s", replications = 3, seed = 1 }
+[queues.work]
+[queues.spam]
+max_length = 1
+[publishers.web]
+to       = "work"
+arrivals = "poisson 20/s"
+[publishers.robots]
+to       = "spam"
+arrivals = "poisson 20/s"
+[consumers.worker]
+queue   = "work"
+service = "exponential 10ms"
+failure = { transient = 0.1 }
+retry   = { how = "requeue", attempts = 3 }
+"""
+
+
+def simulated():
+    with TemporaryDirectory() as folder:
+        (file := Path(folder) / "shop.toml").write_text(SHOP, "utf-8")
+        return simulate(read_scenario(file), jobs=1)
+
+
 PAGES = {
+    "simulated": lambda: simulated().to_html(),
     "report": lambda: bookstore(replications=3).to_html(),
     "two": lambda: bookstore(replications=4).to_html(against=replace(bookstore(replications=4), text="# before")),
 }
