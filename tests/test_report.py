@@ -13,6 +13,7 @@ from simbus import read_scenario, simulate
 from simbus.analysis.report import render
 from simbus.cli import main
 from tests.bookstore_result import EXPECTATIONS, QUEUES, bookstore, renamed
+from tests.hostile import NAMES, hostile
 
 HOSTILE = "_<script>alert(1)</script> & $x^{$ \"q\" 'q' {{7*7}}"
 
@@ -110,6 +111,12 @@ def test_a_hostile_name_stays_text(result):
     assert not {"script", "img"} & {tag for tag, _ in elements.tags}
     assert HOSTILE in elements.text
     assert html.escape("<img src=x onerror=alert(1)>") in page
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_what_cannot_be_printed_is_written_as_an_escape(name):
+    for page in (hostile(name).to_html(), hostile(name).to_html(against=hostile(name)), hostile(name)._repr_html_()):
+        assert all(line.isprintable() for line in page.split("\n"))
 
 
 def test_wide_tables_scroll_inside_their_container(page):
