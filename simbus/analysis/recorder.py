@@ -24,6 +24,7 @@ Every microsecond here is paid for every delivery, so it is built like this, and
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from copy import copy as twin_of
+from typing import Final
 
 import numpy as np
 
@@ -33,8 +34,8 @@ from simbus.analysis.summary import summarise
 from simbus.analysis.told import Telling, Told
 from simbus.effects import Delivered, Effect, Enqueued, Published, Refused, Removed, Requeued, Settled
 
-_HASHED_AT_ONCE = 60_000
-_NEVER = 1 << 61  # nanoseconds
+_HASHED_AT_ONCE: Final = 60_000
+_NEVER: Final = 1 << 61  # nanoseconds
 
 
 class _Window:

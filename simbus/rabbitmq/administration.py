@@ -77,7 +77,7 @@ class Administration:
         Raises:
             ValidationFailed: for what is no type of queue.
         """
-        if default_queue_type not in (None, *QUEUE_TYPES):
+        if default_queue_type is not None and default_queue_type not in QUEUE_TYPES:
             raise ValidationFailed(f"{term(default_queue_type)} is not a valid queue type")
         vhost = self._vhosts.get(name) or VirtualHost(name, self._node)
         vhost.description, vhost.tags = description, tuple(tags)

@@ -238,7 +238,8 @@ def queue_options(arguments: Mapping[str, Any], queue: str, vhost: str, version:
     if foreign:
         name = min(foreign) if queue_type == "classic" and version.foreign_arguments_are_sorted else foreign[0]
         raise precondition_failed(f"invalid arg '{name}' for {where} of queue type rabbit_{queue_type}_queue")
-    if arguments.get(_MASTER_LOCATOR) not in (None, *version.master_locators) and version.master_locators:
+    locator = arguments.get(_MASTER_LOCATOR)
+    if locator is not None and version.master_locators and locator not in version.master_locators:
         raise internal_error()
     return options_of(arguments, queue_type, version)
 

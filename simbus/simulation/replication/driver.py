@@ -12,7 +12,7 @@ every wake-up that is armed already, because SimPy cannot cancel: re-arming at e
 
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import simpy
 from simpy.events import NORMAL
@@ -23,7 +23,7 @@ from simbus.effects import ChannelTimedOut, Confirmed, Delivered, Effect
 LAST = NORMAL + 1
 """The priority of what is to see all else of its instant."""
 
-_NEVER = 1 << 61  # nanoseconds
+_NEVER: Final = 1 << 61  # nanoseconds
 
 
 _NO_MORE: list[Effect] = []
@@ -132,10 +132,22 @@ class Entry:
 
 
 class Calendar(simpy.Environment):
-    """SimPy's calendar; it also tells how many entries are in it."""
+    """SimPy's calendar, by the driver's clock; it also tells how many entries are in it."""
+
+    def __init__(self, driver: "Driver") -> None:
+        self._driver = driver
+        super().__init__()
 
     def __len__(self) -> int:
         return len(self._queue)
+
+    @property
+    def _now(self) -> int:
+        return self._driver.time
+
+    @_now.setter
+    def _now(self, time: int) -> None:
+        self._driver.time = time
 
 
 class Driver:
@@ -152,9 +164,10 @@ class Driver:
     def __init__(self, broker: Broker, observer: Observer) -> None:
         self.broker = broker
         self.observer = observer
-        self.env: Any = Calendar()  # Any: SimPy types its clock as a float and its entries as Events; ours are neither
         self.time = 0
-        self._queue: list[Any] = self.env._queue  # noqa: SLF001 - the calendar is ours
+        env: Any = Calendar(self)  # Any: SimPy types its clock as a float and its entries as Events; ours are neither
+        self.env = env
+        self._queue: list[tuple[int, int, int, Any]] = env._queue  # noqa: SLF001 - the calendar is ours
         self._next_number: Callable[[], int] = self.env._eid.__next__  # noqa: SLF001
         self._receivers: dict[int, Receiver] = {}
         self._attached: dict[int, Receiver] = {}
@@ -257,14 +270,13 @@ class Driver:
         self.react()  # what setting up has caused
         self._walk(_NEVER if until is None else until)
         if until is not None:
-            self.time = self.env._now = until  # noqa: SLF001 - as env.run leaves it
+            self.time = until  # as env.run leaves it
 
     def _walk(self, until: int) -> None:
         """As ``env.run``, whose steps are a call each: with them written out a run takes a twelfth less."""
-        env, queue = self.env, self._queue
+        queue = self._queue
         while queue and queue[0][0] < until:
-            at, _, _, entry = heappop(queue)
-            self.time = env._now = at  # noqa: SLF001
+            self.time, _, _, entry = heappop(queue)
             if isinstance(entry, Entry):
                 entry.fire()
             else:
