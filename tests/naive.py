@@ -180,7 +180,7 @@ def watched(message_ttl: Mapping[str, int] | None = None) -> Iterator[list[Run]]
 def _wake_ups(driver: Driver) -> list[int]:
     """When the wake-ups for the broker that are in the calendar will come."""
     entries = ((at, getattr(entry, "callback", None)) for at, _, _, entry in driver.env._queue)
-    return [at for at, callback in entries if getattr(callback, "__func__", None) is Driver._wake]
+    return [at for at, callback in entries if callback == driver._wake]
 
 
 class Naive:

@@ -310,7 +310,7 @@ def test_scaling_all_times_scales_all_latencies_exactly(k, seed):
     once, scaled_up = (run_replication(scaled(factor), seed, 0).values for factor in (1, k))
     times = ("wait", "first_wait", "service", "residence", "window")
     added = ("total",)
-    rates = ("rate", "arrival_rate", "throughput")
+    rates = ("rate", "arrival_rate", "handed_on", "throughput")
     for name, value in once.items():
         parts = name.split(".")
         is_time = parts[-1] in added or (set(parts[:-1]) & set(times) and parts[-1] not in ("n", "never", "open"))
