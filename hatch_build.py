@@ -7,7 +7,7 @@ and a minute or two. Without the variable nothing of this runs, and an editable 
 What mypyc makes slow or does not take is written otherwise in a copy before it is compiled, and nowhere else:
 
 - ``slots=True`` goes: compiled classes have no ``__dict__`` anyway.
-- Classes that are copied, or of which there are interpreted subclasses, say so.
+- Classes of which there are interpreted subclasses say so.
 - A dataclass gets its ``__init__`` written out where that is plain. The one that ``dataclasses`` makes when the module is
   imported would stay interpreted, and every message makes eight objects: it is a third of what compiling gains.
 """
@@ -44,7 +44,6 @@ MODULES = {
         "modelled",
         "node",
         "plugin_routers",
-        "policies",
         "publishing",
         "queues",
         "routers",
@@ -80,16 +79,11 @@ MODULES = {
 }
 """What is compiled, by its package: of the model, of the calendar and of what is noted, all that runs for each message.
 
-A compiled class inherits from compiled ones only. What else is done with some of them has to be said:
+A compiled class inherits from compiled ones only, and nothing interpreted inherits from it, unless it is one of these. It cannot be
+copied by the module copy.
 """
 
-SPECIAL = {
-    "Driver": "allow_interpreted_subclasses=True",
-    "Handler": "serializable=True",  # copied
-    "Recorder": "allow_interpreted_subclasses=True",
-    "Telling": "allow_interpreted_subclasses=True",
-    "_Copy": "serializable=True",
-}
+OPEN = ("Driver", "Recorder", "Telling")
 
 # What is not installed where it is built is taken for anything; the gate has checked the types.
 _MYPY = """[mypy]
@@ -163,12 +157,12 @@ def compilable(source: str) -> str:
     lines, tree = source.split("\n"), ast.parse(source)
     classes = [node for node in ast.walk(tree) if isinstance(node, ast.ClassDef)]
     for node in sorted(classes, key=lambda node: -node.lineno):
-        if node.name in SPECIAL:
-            lines.insert(node.lineno - 1, f"@mypyc_attr({SPECIAL[node.name]})")
+        if node.name in OPEN:
+            lines.insert(node.lineno - 1, "@mypyc_attr(allow_interpreted_subclasses=True)")
         for decorator in node.decorator_list:
             if ast.unparse(decorator).partition("(")[0] == "dataclass":
                 _write_out(lines, node, decorator)
-    if any(node.name in SPECIAL for node in classes):
+    if any(node.name in OPEN for node in classes):
         after = tree.body[0].end_lineno or 0  # the docstring
         lines[after:after] = _FOR_MYPYC
     return "\n".join(lines)

@@ -23,7 +23,6 @@ Every microsecond here is paid for every delivery, so it is built like this, and
 
 import hashlib
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from copy import copy as twin_of
 from typing import Final
 
 import numpy as np
@@ -92,6 +91,16 @@ class _Copy:
         self.told: Told | None = None
         self.live = 1
         self.acked = self.applied = self.unacked = self.given = False
+
+    def twin(self) -> "_Copy":
+        """Another one like it."""
+        twin = _Copy(self.queue, self.message_id, self.enqueued_at)
+        twin.published_at, twin.ready_at, twin.started_at = self.published_at, self.ready_at, self.started_at
+        twin.deliveries, twin.attempts, twin.cause = self.deliveries, self.attempts, self.cause
+        twin.first, twin.window, twin.of, twin.told = self.first, self.window, self.of, self.told
+        twin.live, twin.acked, twin.applied = self.live, self.acked, self.applied
+        twin.unacked, twin.given = self.unacked, self.given
+        return twin
 
 
 class Recorder(Telling):
@@ -447,7 +456,7 @@ class Recorder(Telling):
             The id by which the handler's attempt will be told of from now on; negative.
         """
         self._orphans += 1
-        orphan = self._copies[-self._orphans] = twin_of(self._copies[copy_id])
+        orphan = self._copies[-self._orphans] = self._copies[copy_id].twin()
         orphan.first = orphan.first or self._copies[copy_id]
         return -self._orphans
 

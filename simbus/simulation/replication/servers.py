@@ -5,7 +5,6 @@ Where deliveries come from and wait is the business of ``consumers``; how likely
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from copy import copy
 from dataclasses import replace
 from functools import partial
 from typing import Protocol
@@ -66,13 +65,15 @@ class Handler:
         self.keeper: Keeper | None = None
         self.code: Code | None = None
         self.factor = 1.0  # of what takes its time
+        self._twin = partial(Handler, spec, service, outcomes, jitter, each, classes)
 
     def hindered(self, factor: float, failing: bool) -> "Handler":
         """The same with service times ``factor`` times as long and, if ``failing``, with every attempt a transient failure.
 
         It draws what it would draw otherwise, so that an outage changes no draw of what comes after it.
         """
-        twin = copy(self)
+        twin = self._twin()
+        twin.tokens, twin.memory, twin.keeper, twin.code = self.tokens, self.memory, self.keeper, self.code
         twin.factor = factor
         if factor != 1:
             twin.next_service = lambda: round(factor * self.next_service())
