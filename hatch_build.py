@@ -79,8 +79,7 @@ MODULES = {
 }
 """What is compiled, by its package: of the model, of the calendar and of what is noted, all that runs for each message.
 
-A compiled class inherits from compiled ones only, and nothing interpreted inherits from it, unless it is one of these. It cannot be
-copied by the module copy.
+A compiled class inherits from compiled ones only, and nothing interpreted inherits from it, unless it is one of these:
 """
 
 OPEN = ("Driver", "Recorder", "Telling")
@@ -114,7 +113,7 @@ class CompilingHook(BuildHookInterface):  # type: ignore[type-arg] # hatchling's
 def compile_into(root: Path, folder: Path) -> list[Path]:
     """Compile a copy of the package in ``folder``; the libraries that come of it."""
     from mypyc.build import mypycify
-    from setuptools import Distribution
+    from setuptools import Distribution  # type: ignore[import-untyped] # where its stubs are missing
 
     shutil.rmtree(folder, ignore_errors=True)
     shutil.copytree(root / "simbus", folder / "simbus", ignore=shutil.ignore_patterns("__pycache__", "*.so", "*.pyd"))

@@ -42,7 +42,8 @@ def test_what_is_compiled_exists_and_is_python_after_it_is_rewritten(file):
 @pytest.mark.parametrize("module", [effects, messages, unacked], ids=lambda module: module.__name__)
 def test_a_constructor_that_is_written_out_takes_what_the_dataclass_takes(module, monkeypatch):
     others = rewritten(module, monkeypatch)
-    kinds = [kind for kind in vars(module).values() if dataclasses.is_dataclass(kind) and kind.__module__ == module.__name__]
+    own = (kind for kind in vars(module).values() if isinstance(kind, type) and kind.__module__ == module.__name__)
+    kinds = [kind for kind in own if dataclasses.is_dataclass(kind)]
     assert kinds
     for kind in kinds:
         other = getattr(others, kind.__name__)

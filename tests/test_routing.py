@@ -299,7 +299,7 @@ def test_a_mandatory_message_without_a_queue_is_returned_to_its_channel():
     assert [type(effect) for effect in channel.vhost.node.effects] == [Published, Returned]
     returned = channel.vhost.node.effects[-1]
     assert (returned.message_id, returned.channel, returned.message.body) == (number, channel.number, b"7")
-    assert (returned.reply_code, returned.reply_text) == (312, "NO_ROUTE")
+    assert returned.describe() == "returned to its publisher: 312 NO_ROUTE"
 
 
 @pytest.mark.parametrize(

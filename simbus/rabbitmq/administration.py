@@ -200,7 +200,7 @@ class Administration:
         pattern: str,
         definition: Mapping[str, Any],
         *,
-        priority: float = 0,
+        priority: Any = 0,
         apply_to: str = "all",
         operator: bool = False,
     ) -> None:
