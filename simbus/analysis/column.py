@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 Integers = NDArray[np.int64]
 _LITTLE = np.dtype("<i8")
-_FEWEST = 1024  # numbers that are worth a block
+_FEWEST = 64  # numbers that are worth a block
 
 
 class Column:
