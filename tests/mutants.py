@@ -24,7 +24,7 @@ from typing import NamedTuple
 
 PROJECT = Path(__file__).resolve().parent.parent
 LISTS = ("mutants.toml", "wrong_models.toml")
-PARTS = ("simbus", "tests", "scenarios", "docs", "conftest.py", "pyproject.toml")
+PARTS = ("simbus", "tests", "scenarios", "docs", "README.md", "conftest.py", "pyproject.toml")
 PROCESSES = 2
 PATIENCE = 120  # seconds after which a mutant that goes on for ever is caught
 
