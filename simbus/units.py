@@ -21,6 +21,8 @@ SECOND = 1_000 * MILLISECOND
 MINUTE = 60 * SECOND
 HOUR = 60 * MINUTE
 DAY = 24 * HOUR
+NEVER = 1 << 61
+"""Nanoseconds: later than anything in a run, and no more than a machine word holds when it is compiled."""
 
 _DURATIONS = {
     "ns": 1,

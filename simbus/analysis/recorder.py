@@ -32,9 +32,9 @@ from simbus.analysis.replication import BINS, Replication
 from simbus.analysis.summary import summarise
 from simbus.analysis.told import Telling, Told
 from simbus.effects import Delivered, Effect, Enqueued, Published, Refused, Removed, Requeued, Settled
+from simbus.units import NEVER
 
 _HASHED_AT_ONCE: Final = 60_000
-_NEVER: Final = 1 << 61  # nanoseconds
 
 
 class _Window:
@@ -196,7 +196,7 @@ class Recorder(Telling):
                 level.mark(edges[self._passed], self._warmup)
             self._passed += 1
         self._counts = self._warmup <= now <= self._end
-        past_the_end = self._end + 1 if now <= self._end else _NEVER
+        past_the_end = self._end + 1 if now <= self._end else NEVER
         self._next_look = edges[self._passed] if self._passed < len(edges) else past_the_end
 
     def _hash_tape(self) -> None:
@@ -573,7 +573,7 @@ class Recorder(Telling):
             quantiles: probabilities that are asked for beside the usual ones.
             batched: whether the replication will be the only one, and has to give intervals by itself.
         """
-        self._look(_NEVER)
+        self._look(NEVER)
         self._hash_tape()
         self._end_open_obligations()
         return summarise(self._seen, index, quantiles, self._hash.hexdigest(), batched=batched)

@@ -1,6 +1,5 @@
 """``simbus calibrate``: a scenario held against what was observed of the real system."""
 
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,8 +14,10 @@ from simbus.commands.shared import (
     BadInput,
     check_writable,
     complaints,
+    jobs_option,
     print_table,
     say,
+    seed_option,
     warn,
 )
 
@@ -50,18 +51,9 @@ Examples:
 @click.option("--at", metavar="NAME", help="For levels, the column with the second of each; by default seconds.")
 @setting_option
 @click.option("--replications", type=click.IntRange(min=2), metavar="N", help="Independent runs, instead of the file's number.")
-@click.option(
-    "--seed", type=click.IntRange(min=0), metavar="N", help="What all random numbers derive from, instead of the file's."
-)
+@seed_option
 @click.option("--plot", type=FILE, metavar="FILE", help="Draw observed and simulated to FILE, a picture.")
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=lambda: os.cpu_count() or 1,
-    metavar="N",
-    show_default="one for each processor",
-    help="Processes to run replications in; the result is the same for any number.",
-)
+@jobs_option
 @click.pass_context
 def calibrate(
     context: click.Context,

@@ -1,14 +1,13 @@
 """``simbus compare``: two results side by side, each simulated from its scenario file or saved before."""
 
 import json
-import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from simbus.commands.outputs import check_outputs, output_options, write_texts
-from simbus.commands.shared import FILE, complaints, complaints_about, print_table, scenario_in, warn
+from simbus.commands.shared import FILE, complaints, complaints_about, jobs_option, print_table, scenario_in, warn
 
 if TYPE_CHECKING:
     from simbus.analysis.results import Result
@@ -32,14 +31,7 @@ Examples:
 @click.option("--seed", type=click.IntRange(min=0), metavar="N", help="What all random numbers of both derive from.")
 @click.option("--replications", type=click.IntRange(min=1), metavar="N", help="Independent runs of each.")
 @output_options("html", "json", "markdown")
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=lambda: os.cpu_count() or 1,
-    metavar="N",
-    show_default="one for each processor",
-    help="Processes to run replications in; the result is the same for any number.",
-)
+@jobs_option
 def compare(first: Path, second: Path, seed: int | None, replications: int | None, jobs: int, **outputs: Path | None) -> None:
     """Hold the SECOND result against the FIRST: verdicts, differences with their intervals, and what is written differently.
 

@@ -1,6 +1,5 @@
 """``simbus run``: simulate, show, report, and a code that tells whether the expectations hold."""
 
-import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -19,9 +18,11 @@ from simbus.commands.shared import (
     UNDECIDED,
     BadInput,
     console,
+    jobs_option,
     one_line,
     print_table,
     say,
+    seed_option,
     warn,
 )
 
@@ -54,9 +55,7 @@ Examples:
 @click.command(epilog=_EPILOG)
 @click.argument("files", type=FILE, nargs=-1, required=True, metavar="FILE...")
 @setting_option
-@click.option(
-    "--seed", type=click.IntRange(min=0), metavar="N", help="What all random numbers derive from, instead of the file's."
-)
+@seed_option
 @click.option("--replications", type=click.IntRange(min=1), metavar="N", help="Independent runs, instead of the file's number.")
 @click.option(
     "--precision", metavar="SHARE", help='Add replications until what is expected is known so well: "5%" of each mean, both ways.'
@@ -65,14 +64,7 @@ Examples:
     "--max-replications", type=click.IntRange(min=1), metavar="N", help="The most of them, instead of the file's number."
 )
 @output_options("html", "json", "markdown", "junit", "save")
-@click.option(
-    "--jobs",
-    type=click.IntRange(min=1),
-    default=lambda: os.cpu_count() or 1,
-    metavar="N",
-    show_default="one for each processor",
-    help="Processes to run replications in; the result is the same for any number.",
-)
+@jobs_option
 @click.option(
     "--undecided",
     type=click.Choice(["fail", "pass"]),

@@ -1,4 +1,4 @@
-"""What several commands need: exit codes, complaints in one line, files to read and to write, the terminal.
+"""What several commands need: exit codes, options, complaints in one line, files to read and to write, the terminal.
 
 Nothing here knows a command.
 """
@@ -22,6 +22,17 @@ if TYPE_CHECKING:
 
 HOLDS, FAILS, BAD_INPUT, UNDECIDED = 0, 1, 2, 3
 FILE = click.Path(path_type=Path, readable=False)  # whoever reads it says better why it cannot be read
+seed_option = click.option(
+    "--seed", type=click.IntRange(min=0), metavar="N", help="What all random numbers derive from, instead of the file's."
+)
+jobs_option = click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=lambda: os.cpu_count() or 1,
+    metavar="N",
+    show_default="one for each processor",
+    help="Processes to run replications in; the result is the same for any number.",
+)
 _WIDE = 160  # columns of a table that no terminal limits
 
 

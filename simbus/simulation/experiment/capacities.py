@@ -13,12 +13,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simbus import units
-from simbus.analysis import formats, shown
-from simbus.analysis.results import Result
+from simbus.analysis import formats
 from simbus.errors import ScenarioError, UnitError
 from simbus.simulation.experiment.experiment import check_scenario
 from simbus.simulation.experiment.progress import Progress
-from simbus.simulation.experiment.tries import Tries, Try, try_in_row
+from simbus.simulation.experiment.tries import Answer, Tries, try_in_row
 from simbus.simulation.forecast.load import utilisation
 from simbus.simulation.model.scaling import scaled
 from simbus.simulation.model.specs import dotted
@@ -36,7 +35,7 @@ _BUSY = 4.0  # the utilisation at which it surely breaks: the highest rate, wher
 
 
 @dataclass(frozen=True)
-class Capacity:
+class Capacity(Answer):
     """The largest rate that holds an objective, and what was tried.
 
     Args:
@@ -71,29 +70,9 @@ class Capacity:
         """How many times today's arrivals that is."""
         return self.rate / self.today
 
-    @property
-    def monotone(self) -> bool:
-        """Whether what was looked at gives no reason to doubt that more arrivals make it only worse, or only better."""
-        return self.tries.monotone
-
-    @property
-    def result(self) -> Result:
-        """What was simulated at that rate; ScenarioError where none holds."""
-        found = self._answer.result
-        assert found is not None, "an overloaded design does not hold"
-        return found
-
-    @property
-    def scenario(self) -> Scenario:
-        """The design with that rate; ScenarioError where none holds."""
-        return self._answer.scenario
-
-    @property
-    def _answer(self) -> Try:
-        if self.tries.first is None:
-            least = formats.value(self.tries.each[-1].value, "rate")
-            raise ScenarioError("capacity", f"{self.tries.where!r} holds at no rate that was looked at, down to {least}")
-        return self.tries.first
+    def _none(self) -> ScenarioError:
+        least = formats.value(self.tries.each[-1].value, "rate")
+        return ScenarioError("capacity", f"{self.tries.where!r} holds at no rate that was looked at, down to {least}")
 
     @property
     def plot(self) -> "Responses":
@@ -119,9 +98,6 @@ class Capacity:
         beyond = "" if math.isinf(self.high) else f", {formats.value(self.high, 'rate')} does not"
         found = f"{formats.value(self.rate, 'rate')} ({self.factor:.3g} times today's) holds {self.tries.where}{beyond}"
         return f"<Capacity: {found}; {'; '.join(notes)}>"
-
-    def _repr_html_(self) -> str:
-        return shown.fragment(repr(self), self.frame(), self.cautions())
 
 
 def capacity(

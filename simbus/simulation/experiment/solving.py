@@ -8,13 +8,12 @@ from concurrent.futures import Executor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simbus.analysis import formats, shown
-from simbus.analysis.results import Result
+from simbus.analysis import formats
 from simbus.errors import ScenarioError
 from simbus.simulation.experiment.experiment import check_scenario
 from simbus.simulation.experiment.progress import Progress
 from simbus.simulation.experiment.sweeps import check_values
-from simbus.simulation.experiment.tries import Tries, Try, number, try_in_row
+from simbus.simulation.experiment.tries import Answer, Tries, number, try_in_row
 from simbus.simulation.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Solved:
+class Solved(Answer):
     """The least value of a factor that holds an objective, and what was tried.
 
     Args:
@@ -45,29 +44,9 @@ class Solved:
         """The values before it that may hold as well: their intervals contain the limit."""
         return tuple(each.value for each in self.tries.undecided)
 
-    @property
-    def monotone(self) -> bool:
-        """Whether what was looked at gives no reason to doubt that the response only rises, or only falls, with the factor."""
-        return self.tries.monotone
-
-    @property
-    def result(self) -> Result:
-        """What was simulated at the value found; ScenarioError where there is none."""
-        found = self._answer.result
-        assert found is not None, "an overloaded design does not hold"
-        return found
-
-    @property
-    def scenario(self) -> Scenario:
-        """The design with the value found; ScenarioError where there is none."""
-        return self._answer.scenario
-
-    @property
-    def _answer(self) -> Try:
-        if self.tries.first is None:
-            looked = f"{len(self.tries.each)} values looked at, of {self.tries.among}"
-            raise ScenarioError(self.factor, f"{self.tries.where!r} holds for none of {looked}; widen the range")
-        return self.tries.first
+    def _none(self) -> ScenarioError:
+        looked = f"{len(self.tries.each)} values looked at, of {self.tries.among}"
+        return ScenarioError(self.factor, f"{self.tries.where!r} holds for none of {looked}; widen the range")
 
     @property
     def plot(self) -> "Responses":
@@ -93,9 +72,6 @@ class Solved:
         means = [formats.interval(each.estimate, each.expectation.target.metric.unit) for each in self.tries.first.verdicts]
         answer = f"{self.factor} = {number(self.value)} holds {self.tries.where}, by {' and '.join(means)}"
         return f"<Solved: {answer}; {'; '.join(notes)}>"
-
-    def _repr_html_(self) -> str:
-        return shown.fragment(repr(self), self.frame(), self.cautions())
 
 
 def solve(

@@ -3,13 +3,14 @@
 What the row is made of is the business of ``solving`` (values) and ``capacities`` (rates); where to look, of ``search``.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
-from simbus.analysis import objectives
+from simbus.analysis import objectives, shown
 from simbus.analysis.comparison import compare, paired
 from simbus.analysis.expectations import Outcome, Verdict
 from simbus.analysis.precision import shared_out
@@ -126,6 +127,50 @@ class Tries:
         values = ", ".join(number(each.value) for each in self.undecided)
         hint = f"; about {more} more replications would probably decide {number(last.value)}" if 0 < more <= _MANY else ""
         return f"undecided at {name} = {values}, which may hold too{hint}."
+
+
+class Answer(ABC):
+    """What is asked of a row of designs; ``tries`` is what was looked at."""
+
+    tries: Tries
+
+    @property
+    def monotone(self) -> bool:
+        """Whether what was looked at gives no reason to doubt that the response only rises, or only falls, along the row."""
+        return self.tries.monotone
+
+    @property
+    def result(self) -> Result:
+        """What was simulated of the design that is the answer; ScenarioError where none holds."""
+        found = self._first.result
+        assert found is not None, "an overloaded design does not hold"
+        return found
+
+    @property
+    def scenario(self) -> Scenario:
+        """The design that is the answer; ScenarioError where none holds."""
+        return self._first.scenario
+
+    @property
+    def _first(self) -> Try:
+        if self.tries.first is None:
+            raise self._none()
+        return self.tries.first
+
+    @abstractmethod
+    def _none(self) -> ScenarioError:
+        """That no design holds, and the remedy."""
+
+    @abstractmethod
+    def frame(self) -> "DataFrame":
+        """A row per design that was looked at."""
+
+    @abstractmethod
+    def cautions(self) -> list[str]:
+        """What to know before trusting the answer, a sentence each."""
+
+    def _repr_html_(self) -> str:
+        return shown.fragment(repr(self), self.frame(), self.cautions())
 
 
 def number(value: Any) -> str:

@@ -12,18 +12,17 @@ every wake-up that is armed already, because SimPy cannot cancel: re-arming at e
 
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
 import simpy
 from simpy.events import NORMAL
 
 from simbus.dialect import Broker
 from simbus.effects import ChannelTimedOut, Confirmed, Delivered, Effect
+from simbus.units import NEVER
 
 LAST = NORMAL + 1
 """The priority of what is to see all else of its instant."""
-
-_NEVER: Final = 1 << 61  # nanoseconds
 
 
 _NO_MORE: list[Effect] = []
@@ -268,7 +267,7 @@ class Driver:
         """Run the calendar to ``until`` nanoseconds, or (None) until nothing is left to happen."""
         self._until = until
         self.react()  # what setting up has caused
-        self._walk(_NEVER if until is None else until)
+        self._walk(NEVER if until is None else until)
         if until is not None:
             self.time = until  # as env.run leaves it
 
