@@ -2,7 +2,8 @@
 
 Python blocks of one page run in order and share their names, from the root of the project. A block
 that defines tests is handed to a pytest of its own instead, so that fixtures mean what they mean to
-the reader; such a block must stand alone. A TOML block that describes a scenario must read as one.
+the reader; such a block must stand alone. A TOML block that describes a scenario must read as one. A text block that
+opens with < is what one of the page's names shows.
 Shell blocks are run by .ci/run.
 """
 
@@ -55,6 +56,13 @@ def read_scenario(example: Example) -> None:
         file.unlink()
 
 
+def compare_answer(example: Example) -> str | None:
+    """Hold the block against what the page's examples have made."""
+    answer = example.parsed.strip()
+    shown = {repr(value) for value in example.namespace.values()} if answer.startswith("<") else {answer}
+    return None if answer in shown else f"no name of this page shows {answer}"
+
+
 def close_figures(_: object) -> None:
     """Of all that a page has drawn nothing stays open."""
     if "matplotlib.pyplot" in sys.modules:
@@ -62,7 +70,11 @@ def close_figures(_: object) -> None:
 
 
 pytest_collect_file = Sybil(
-    parsers=[CodeBlockParser("python", run_python), CodeBlockParser("toml", read_scenario)],
+    parsers=[
+        CodeBlockParser("python", run_python),
+        CodeBlockParser("toml", read_scenario),
+        CodeBlockParser("text", compare_answer),
+    ],
     patterns=["README.md", "docs/*.md"],
     teardown=close_figures,
 ).pytest()

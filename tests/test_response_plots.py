@@ -211,3 +211,18 @@ def test_a_solution_shows_the_values_that_were_looked_at_and_the_answer(shop, ax
     [line] = [patch for patch in ax.patches if to_hex(patch.get_facecolor()) == COLOURS[2].lower()]
     assert line.get_x() == found.value
     assert f"{found.value} is the answer" in words(ax)
+
+
+def test_the_name_of_an_objective_stands_where_the_response_is_far_from_it(ax):
+    counts().response(ax=ax)  # from 4 s to 1 s, with 2 s to be kept to: more is left on the left, on a linear axis
+    assert [text.get_horizontalalignment() for text in ax.texts if text.get_text() == "p99 < 2 s"] == ["left"]
+    falling = Responses(("n",), tuple(Design({"n": n}, found(wait)) for n, wait in ((1, 3.0), (2, 1.0), (3, 0.01))))
+    axes = falling.response(ax=Figure().subplots())
+    assert [text.get_horizontalalignment() for text in axes.texts if text.get_text() == "p99 < 2 s"] == ["right"]
+
+
+def test_on_a_logarithmic_axis_a_line_ends_before_a_wait_of_0(ax):
+    waits = Responses(("n",), tuple(Design({"n": n}, found(wait, spread=0)) for n, wait in ((1, 3.0), (2, 0.1), (3, 0.0))))
+    waits.response(ax=ax)
+    assert ax.get_yscale() == "log"
+    assert not np.isfinite(ax.transData.transform((3, 0.0))[1])  # clipped, it would be a finite height far below

@@ -101,7 +101,7 @@ def test_designs_that_cannot_keep_up_are_not_simulated(found):
 
 
 def test_an_answer_is_short_to_read(found):
-    assert repr(found).startswith(f"<Solved: consumers.server.count = {found.value} holds work.wait.p99 < 200ms, by ")
+    assert repr(found).startswith(f"<Solved: consumers.server.count = {found.value} holds work.wait.p99 < 200ms: ")
     assert repr(found).endswith(f"{len(found.tries.each)} of 64 looked at>")
     page = found._repr_html_()
     assert "&lt;Solved" in page

@@ -202,15 +202,26 @@ class _Lines:
             self._handles["theory"] = self._axes.plot(x[order], exact, **style)[0]
 
     def _objective(self, limit: float) -> None:
-        self._axes.axhline(limit, color=COLOURS[1], lw=1.2, ls="--")
-        self._axes.annotate(
+        """A line, whose name stands where the response is far from it."""
+        axes, right = self._axes, self._farther_on_the_right(limit)
+        axes.axhline(limit, color=COLOURS[1], lw=1.2, ls="--")
+        axes.annotate(
             self._question.objective,
-            (0.01, limit),
-            xycoords=self._axes.get_yaxis_transform(),
+            (0.99 if right else 0.01, limit),
+            xycoords=axes.get_yaxis_transform(),
             xytext=(0, 3),
             textcoords="offset points",
             fontsize="small",
+            ha="right" if right else "left",
         )
+
+    def _farther_on_the_right(self, limit: float) -> bool:
+        """Whether the last design that is seen is farther from a limit than the first."""
+        seen = sorted(self._seen)
+        if not seen:
+            return False
+        heights = self._axes.transData.transform([*seen, (seen[0][0], limit)])[:, 1]
+        return abs(float(heights[-2] - heights[-1])) > abs(float(heights[0] - heights[-1]))
 
     def _answer(self, low: float, high: float, text: str) -> None:
         """Where it lies, as a line, or as a stretch where it is known to lie in one."""
@@ -233,10 +244,9 @@ class _Lines:
         """Numbers along x: as far as there is something to be seen, logarithmic where they are far apart."""
         from matplotlib.ticker import MaxNLocator
 
-        axes, logarithmic = self._axes, self._axes.get_yscale() == "log"
+        axes, seen = self._axes, [x for x, _ in self._seen]
         if all(x.is_integer() for x, _ in self._points):
             axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-        seen = [x for x, y in self._points if y > 0 or not logarithmic]
         if not seen:
             return
         low, high = min(seen), max(seen)
@@ -245,6 +255,11 @@ class _Lines:
             axes.xaxis.set_major_formatter(lambda number, _: f"{number:g}")
         elif high > low:
             axes.set_xlim(low - _BESIDE * (high - low), high + _BESIDE * (high - low))
+
+    @property
+    def _seen(self) -> list[tuple[float, float]]:
+        """The points that the axes have room for: a logarithmic one has none for 0."""
+        return [point for point in self._points if point[1] > 0 or self._axes.get_yscale() != "log"]
 
 
 @dataclass(frozen=True)
@@ -281,7 +296,8 @@ def _upwards(axes: Axes, numbers: Floats, unit: Unit) -> None:
     known = numbers[np.isfinite(numbers) & (numbers > 0)]
     if len(known) and known.max() > _WIDE * known.min():
         low, high = max(known.min() / 1.4, known.max() / 1e5), known.max() * 1.4
-        axes.set(yscale="log", ylim=(low, high))
+        axes.set_yscale("log", nonpositive="mask")
+        axes.set_ylim(low, high)
         if unit == "time":
             time_ticks(axes.yaxis, low, high)
     else:

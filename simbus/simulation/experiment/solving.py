@@ -70,7 +70,7 @@ class Solved(Answer):
         if self.tries.first is None:
             return f"<Solved: no {self.factor} holds {self.tries.where}; {'; '.join(notes)}>"
         means = [formats.interval(each.estimate, each.expectation.target.metric.unit) for each in self.tries.first.verdicts]
-        answer = f"{self.factor} = {number(self.value)} holds {self.tries.where}, by {' and '.join(means)}"
+        answer = f"{self.factor} = {number(self.value)} holds {self.tries.where}: {' and '.join(means)}"
         return f"<Solved: {answer}; {'; '.join(notes)}>"
 
 
