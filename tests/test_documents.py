@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 
 PROJECT = Path(__file__).resolve().parent.parent
-PAGES = [PROJECT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")] + sorted((PROJECT / "docs").glob("*.md"))
-pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+ABOVE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "notebooks/README.md", "scenarios/README.md")
+PAGES = [PROJECT / name for name in ABOVE] + sorted((PROJECT / "docs").glob("*.md"))
+pages = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(PROJECT)))
 
 
 @pages
