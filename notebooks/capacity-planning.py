@@ -73,7 +73,7 @@ axes = one.plot.depth("order.inventory.queue")
 
 # %%
 waits = one.estimate("order.inventory.queue.wait.p99")
-print(f"99 % wait for less than {waits.mean:.0f} s (interval: {waits.low:.0f} to {waits.high:.0f} s)")
+print(f"99 % wait less than {waits.mean:.0f} s (interval: {waits.low:.0f} to {waits.high:.0f} s)")
 assert waits.low > 30
 
 # %% [markdown]
