@@ -147,6 +147,9 @@ def say(*lines: str) -> None:
 def main(wanted: str = "") -> int:
     """Try each, print what became of it, judge."""
     mutants = [mutant for mutant in all_mutants() if wanted in mutant.name]
+    if not mutants:
+        say(f"no mutant's name holds {wanted!r}; the names are in mutants.toml and wrong_models.toml")
+        return 2
     say(*(wrong := misplaced(mutants)))
     with TemporaryDirectory() as parent:
         folders = copies(Path(parent).resolve())

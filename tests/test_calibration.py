@@ -195,11 +195,6 @@ def test_it_reads_well(result):
         ({"metric": "orders.wait", "values": []}, UnitError, "nothing was observed"),
         ({"metric": "orders.wait", "values": [-1.0], "unit": "s"}, UnitError, "which is no time"),
         ({"metric": "orders.weight", "values": [1.0], "unit": "s"}, ScenarioError, "unknown metric"),
-        (
-            {"metric": "orders.service", "values": [1.0], "unit": "s"},
-            ScenarioError,
-            "what can be compared are wait",
-        ),
         ({"metric": "orders.depth", "values": [1, 2]}, UnitError, "levels need instants"),
         ({"metric": "orders.depth", "values": [1, 2], "at": [1]}, UnitError, "an instant for each"),
         ({"metric": "orders.depth", "values": [1, -2], "at": [1, 2]}, UnitError, "from 0"),

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from simbus import Scenario, simulate
-from simbus.analysis.summary import survival, thinned
+from simbus.analysis.times import Windows
 from simbus.errors import ScenarioError, UnitError
 from tests.small import arriving
 
@@ -71,8 +71,8 @@ def test_what_is_no_time_is_refused_in_one_line(path):
 
 def test_a_curve_that_travels_is_short_and_exact_to_half_a_percent_of_what_is_missing(seed):
     closed = np.random.default_rng(seed).exponential(1.0, 200_000)
-    times, shares = survival(closed, np.empty(0))
-    few, kept = thinned(times, shares)
+    windows = Windows(closed, np.empty(0))
+    times, shares, (few, kept) = windows.times, windows.share_ended, windows.thinned()
     assert len(few) < 3_000
     at = np.linspace(0.01, 9, 500)
     exact = shares[np.searchsorted(times, at, side="right") - 1]

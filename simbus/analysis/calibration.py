@@ -299,7 +299,7 @@ def _curves(found: Findings, target: Target, what: str, metric: str) -> Floats:
     rows = [each.curves[path] for each in found.replications if path in each.curves]
     rows = [row for row in rows if not np.isnan(row).any()]
     if len(rows) < 2:
-        known = "wait and residence of a queue, and window" if what == "quantiles" else "depth, ready and unacked of a queue"
+        known = "times of a queue, and window" if what == "quantiles" else "depth, ready and unacked of a queue"
         raise ScenarioError(metric, f"is not recorded, or was not observed; what can be compared are {known}")
     return np.array(rows)
 

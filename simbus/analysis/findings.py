@@ -9,6 +9,7 @@ import math
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
@@ -77,13 +78,16 @@ class Offered:
 
 def versions() -> dict[str, str]:
     """What a run's numbers depend on: Python and the libraries that draw and drive."""
-    found = {"python": platform.python_version()}
-    for package in ("simbus", "simpy", "numpy"):
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            found[package] = "not installed"
-    return found
+    return {"python": platform.python_version(), **{package: _version(package) for package in ("simbus", "simpy", "numpy")}}
+
+
+@cache
+def _version(package: str) -> str:
+    """Once a process: it is read from files."""
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return "not installed"
 
 
 @dataclass(frozen=True)

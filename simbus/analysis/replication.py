@@ -7,8 +7,8 @@ each metric, and only ``estimates`` may look across replications.
 
 ``curves`` holds arrays by path:
 
-- ``<queue>.wait.quantiles``, ``<queue>.residence.quantiles`` and ``window.quantiles``: seconds at each of
-  ``PROBABILITIES``; may hold ``inf`` (never) and ``nan`` (nothing observed);
+- ``<queue>.wait.quantiles``, of the ``first_wait``, ``service`` and ``residence`` too, and ``window.quantiles``: seconds at each
+  of ``PROBABILITIES``; may hold ``inf`` (never) and ``nan`` (nothing observed);
 - ``window.seen.times`` and ``window.seen.shares``: seconds, and the share of windows that have closed by then;
 - ``<queue>.depth.over_time``, ``.ready.over_time`` and ``.unacked.over_time``: the time average in each of
   ``BINS`` equal bins over the whole run, warm-up included; ``time`` holds the bins' mid-points in seconds;

@@ -601,15 +601,18 @@ class Scenario:
     def _locate(self, path: str) -> tuple[str, str, list[str]]:
         """Section, name and keys of a path; of several names that fit, the longest counts."""
         section, _, rest = path.partition(".")
-        near = nearest(path, self.paths)
+
+        def near() -> str:
+            return nearest(path, self.paths)
+
         if section not in (*SECTIONS, "run"):
-            raise ScenarioError(path, unknown("section", section, (*SECTIONS, "run")) + near)
+            raise ScenarioError(path, unknown("section", section, (*SECTIONS, "run")) + near())
         if section == "run":
             return section, "", _keys_of(path, rest, RunSpec, near)
         fits = [(name, form) for name in self._names(section) for form in (name, f'"{name}"') if rest.startswith(f"{form}.")]
         if not fits:
             named = unknown(section.removesuffix("s"), rest.rpartition(".")[0] or rest, self._names(section))
-            raise ScenarioError(path, named + near)
+            raise ScenarioError(path, named + near())
         name, form = max(fits, key=lambda fit: len(fit[1]))
         return section, name, _keys_of(path, rest[len(form) + 1 :], _PARTS.get(section), near)
 
@@ -807,8 +810,8 @@ def _said(given: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in given.items() if value is not None}
 
 
-def _keys_of(path: str, rest: str, part: type[BaseModel] | None, near: str) -> list[str]:
+def _keys_of(path: str, rest: str, part: type[BaseModel] | None, near: Callable[[], str]) -> list[str]:
     steps = rest.split(".")
     if part is not None and steps[0] not in keys(part):
-        raise ScenarioError(path, unknown("key", steps[0], keys(part)) + near)
+        raise ScenarioError(path, unknown("key", steps[0], keys(part)) + near())
     return steps

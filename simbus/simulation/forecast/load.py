@@ -13,6 +13,7 @@ from dataclasses import dataclass, fields
 from simbus import dialect as dialects
 from simbus.dialect import Broker, Dialect, Subscription
 from simbus.effects import Delivered, Enqueued
+from simbus.simulation.forecast.remembered import remembered
 from simbus.simulation.model.delay_queues import delay_queues
 from simbus.simulation.model.failures import Retry
 from simbus.simulation.model.messages import Kind
@@ -53,6 +54,7 @@ class Load:
     onward: dict[str, set[str]]
 
 
+@remembered
 def load(scenario: System) -> Load:
     """The offered load of a scenario that validates.
 
@@ -95,6 +97,7 @@ def overloaded(scenario: System) -> tuple[str, ...]:
     return tuple(name for name, busy in load(scenario).steady.items() if busy >= 1)
 
 
+@remembered
 def at_work(scenario: System) -> dict[str, ConsumerSpec]:
     """The groups of consumers as they are served.
 
@@ -133,6 +136,7 @@ def _active(kind: Dialect, broker: Broker, queue: str, groups: Sequence[Consumer
     return channels[got[0]] if got else groups[0].name
 
 
+@remembered
 def served(scenario: System) -> set[str]:
     """The queues whose copies a consumer will see: those with consumers, and delay queues that lead to one."""
     kind = dialects.load(scenario.dialect)
@@ -144,6 +148,7 @@ def served(scenario: System) -> set[str]:
     return found
 
 
+@remembered
 def waiting_places(scenario: System) -> dict[str, tuple[str, ...]]:
     """By consumed queue, the delay queues in which its consumers have messages wait until they are tried again."""
     kind, found = dialects.load(scenario.dialect), defaultdict[str, dict[str, None]](dict)
@@ -352,6 +357,7 @@ def _balance(scenario: System, path: _Path, rate: float) -> dict[str, float]:
     return rates
 
 
+@remembered
 def shares_rejected(scenario: System) -> dict[str, float]:
     """By consumed queue, the share of its messages that end rejected; groups share a queue by their capacity."""
     rejected, capacities = defaultdict[str, float](float), defaultdict[str, float](float)
