@@ -1,6 +1,7 @@
 """``solve`` and ``capacity``: against exhaustive sweeps, against theory, and what they say when the response is not monotone."""
 
 import math
+import re
 
 import pytest
 from scipy.optimize import brentq
@@ -106,6 +107,16 @@ def test_an_answer_is_short_to_read(found):
     page = found._repr_html_()
     assert "&lt;Solved" in page
     assert page.count("<tr") == 1 + len(found.tries.each)
+
+
+def test_the_table_of_a_notebook_has_a_column_for_an_estimate_and_none_for_the_numbers_of_rows(found):
+    page = found._repr_html_()
+    of_eight = found.frame().set_index("consumers.server.count").loc[8]
+    mean, low, high = (of_eight[f"work.wait.p99.{limit}"] for limit in ("mean", "low", "high"))
+    assert f"<td>{mean:.4g} [{low:.4g}, {high:.4g}]</td>" in page
+    assert "<td>–</td>" in page  # of what was not simulated
+    columns = {"consumers.server.count", "outcome", "work.wait.p99", "overloaded", "replications"}
+    assert set(re.findall("<th>(.*?)</th>", page)) == columns
 
 
 def test_the_design_that_was_found_can_be_had(found):

@@ -13,6 +13,8 @@ from functools import lru_cache
 import numpy as np
 from numpy.typing import NDArray
 
+LIMITS = ("mean", "low", "high")  # of an estimate, and the ends of its columns in tables
+
 
 @dataclass(frozen=True, slots=True)
 class Estimate:

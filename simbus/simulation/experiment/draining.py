@@ -18,7 +18,7 @@ import numpy as np
 from simbus import units
 from simbus.analysis import formats, shown
 from simbus.analysis.comparison import Comparison, compare
-from simbus.analysis.estimates import Estimate, student_t
+from simbus.analysis.estimates import LIMITS, Estimate, student_t
 from simbus.analysis.replication import Replication
 from simbus.analysis.results import Result
 from simbus.analysis.tape import Tape, Taped
@@ -29,7 +29,7 @@ from simbus.simulation.experiment.experiment import check_scenario, replicate
 from simbus.simulation.experiment.local import default_jobs
 from simbus.simulation.experiment.pilot import warmed_up
 from simbus.simulation.experiment.progress import Progress
-from simbus.simulation.experiment.sweeps import LIMITS, with_run
+from simbus.simulation.experiment.sweeps import with_run
 from simbus.simulation.forecast.load import at_work, capacity, load
 from simbus.simulation.model.words import unknown
 from simbus.simulation.scenario import Scenario

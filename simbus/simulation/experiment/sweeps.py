@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from simbus.analysis import objectives, shown
 from simbus.analysis.comparison import compare
 from simbus.analysis.costs import cost
+from simbus.analysis.estimates import LIMITS
 from simbus.analysis.precision import shared_out
 from simbus.analysis.results import Result
 from simbus.errors import ScenarioError
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from simbus.analysis.plots import Responses
 
-LIMITS = ("mean", "low", "high")
 DESIGN = "design"  # the factor of scenarios that have names
 _UNITS = {"time": "s", "rate": "1/s", "share": "1", "count": "1"}
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 from simbus.analysis import formats, shown
 from simbus.analysis.comparison import Comparison, compare
-from simbus.analysis.estimates import Estimate
+from simbus.analysis.estimates import LIMITS, Estimate
 from simbus.analysis.metrics import Unit
 from simbus.analysis.precision import shared_out
 from simbus.analysis.results import Result
 from simbus.errors import ScenarioError
 from simbus.simulation.experiment.experiment import check_scenario, simulate
 from simbus.simulation.experiment.progress import Progress, telling
-from simbus.simulation.experiment.sweeps import LIMITS, Point, with_run
+from simbus.simulation.experiment.sweeps import Point, with_run
 from simbus.simulation.forecast.growth import growing
 from simbus.simulation.scenario import Scenario
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from simbus.analysis import objectives, shown
 from simbus.analysis.comparison import compare, paired
+from simbus.analysis.estimates import LIMITS
 from simbus.analysis.expectations import Outcome, Verdict
 from simbus.analysis.precision import shared_out
 from simbus.analysis.results import Result
@@ -19,7 +20,7 @@ from simbus.errors import ScenarioError
 from simbus.simulation.experiment.experiment import simulate
 from simbus.simulation.experiment.progress import Progress, telling
 from simbus.simulation.experiment.search import Found, first_that_holds
-from simbus.simulation.experiment.sweeps import LIMITS, with_run
+from simbus.simulation.experiment.sweeps import with_run
 from simbus.simulation.forecast.growth import growing
 from simbus.simulation.forecast.questions import expected
 from simbus.simulation.scenario import Scenario
