@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from simbus.faults import Fault, Plan
     from simbus.rabbitmq.fake import RabbitMQ
     from simbus.simulation.experiment.calibrating import calibrate
-    from simbus.simulation.experiment.capacities import capacity
+    from simbus.simulation.experiment.capacities import Capacity, capacity
     from simbus.simulation.experiment.draining import drain_time
     from simbus.simulation.experiment.experiment import simulate
-    from simbus.simulation.experiment.solving import solve
-    from simbus.simulation.experiment.sweeps import sweep
+    from simbus.simulation.experiment.solving import Solved, solve
+    from simbus.simulation.experiment.sweeps import Sweep, sweep
     from simbus.simulation.experiment.tornado import tornado
     from simbus.simulation.experiment.tracing import trace_of
     from simbus.simulation.file import read_scenario
@@ -84,12 +84,15 @@ __all__ = [
     "MINUTE",
     "NANOSECOND",
     "SECOND",
+    "Capacity",
     "Environment",
     "Fault",
     "PermanentFailure",
     "Plan",
     "RabbitMQ",
     "Scenario",
+    "Solved",
+    "Sweep",
     "TransientFailure",
     "batches",
     "bursts",
@@ -156,10 +159,10 @@ _HOMES = {
     ),
     "simbus.simulation.experiment.calibrating": ("calibrate",),
     "simbus.simulation.experiment.experiment": ("simulate",),
-    "simbus.simulation.experiment.capacities": ("capacity",),
+    "simbus.simulation.experiment.capacities": ("Capacity", "capacity"),
     "simbus.simulation.experiment.draining": ("drain_time",),
-    "simbus.simulation.experiment.solving": ("solve",),
-    "simbus.simulation.experiment.sweeps": ("sweep",),
+    "simbus.simulation.experiment.solving": ("Solved", "solve"),
+    "simbus.simulation.experiment.sweeps": ("Sweep", "sweep"),
     "simbus.simulation.experiment.tornado": ("tornado",),
     "simbus.simulation.forecast.headroom": ("headroom",),
     "simbus.simulation.model.failures": (

@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from io import BytesIO
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, BinaryIO, ClassVar, TypeVar
 from zipfile import ZipFile
 
 import numpy as np
@@ -80,7 +80,7 @@ def save(found: Findings, path: str | os.PathLike[str]) -> Path:
     Raises:
         ScenarioError: the file cannot be written.
     """
-    return _write(Path(path), packed(found))
+    return write(Path(path), packed(found))
 
 
 def packed(found: Findings) -> bytes:
@@ -118,16 +118,14 @@ def load(path: str | os.PathLike[str], kind: Callable[..., Found]) -> Found:
     Raises:
         ScenarioError: it cannot be read, is damaged, no saved result, or of a newer version; nothing in it is executed.
     """
-    try:
-        with _refusing():
-            return _load(Path(path), kind)
-    except ScenarioError as error:
-        raise error.within(str(path)) from None
+    with refusing(path), Path(path).open("rb") as file:
+        return unpacked(file, kind)
 
 
-def _load(path: Path, kind: Callable[..., Found]) -> Found:
-    members = _members(path)
-    _check_version(bytes(members["about"]))
+def unpacked(file: BinaryIO, kind: Callable[..., Found]) -> Found:
+    """The same from an open file; of one that is spoilt, errors of all kinds."""
+    members = _members(file)
+    check_version(bytes(members["about"]), _FORMAT)
     about = _ABOUT.validate_json(bytes(members["about"]))
     return kind(
         **{name: getattr(about, name) for name in _ALIKE},
@@ -137,43 +135,51 @@ def _load(path: Path, kind: Callable[..., Found]) -> Found:
 
 
 @contextmanager
-def _refusing() -> Iterator[None]:
+def refusing(path: str | os.PathLike[str], what: str = "result") -> Iterator[None]:
     """Whatever a damaged or foreign file may lead to, in one line."""
     try:
         yield
-    except ScenarioError:
-        raise
+    except ScenarioError as error:
+        raise error.within(str(path)) from None
     except OSError as error:
-        raise ScenarioError("", f"cannot be read ({error.strerror or error}); name a file that result.save() wrote") from None
+        problem = f"cannot be read ({error.strerror or error}); name a file that {what}.save() wrote"
+        raise ScenarioError("", problem, str(path)) from None
     except Exception as error:  # noqa: BLE001 - of a file that is spoilt, the libraries that read it raise all kinds
-        raise ScenarioError("", f"is damaged, or no saved result ({_first_line(error)}); save it again") from None
+        problem = f"is damaged, or no saved {what} ({_first_line(error)}); save it again"
+        raise ScenarioError("", problem, str(path)) from None
 
 
 def _first_line(error: Exception) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-def _members(path: Path) -> dict[str, NDArray[Any]]:
+def _members(file: BinaryIO) -> dict[str, NDArray[Any]]:
     """The arrays in the archive; ValueError when they are others, or too large to be meant."""
-    with path.open("rb") as file:
-        with ZipFile(file) as archive:
-            names, size = archive.namelist(), sum(each.file_size for each in archive.infolist())
-        if sorted(names) != sorted(f"{name}.npy" for name in _MEMBERS):
-            raise ValueError("other members than about, values and curves")
-        if size > _LARGEST:
-            raise ValueError(f"{size:,} octets when unpacked, of at most {_LARGEST:,}")
-        file.seek(0)
-        with np.load(file, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in _MEMBERS}
+    with ZipFile(file) as archive:
+        names = archive.namelist()
+        check_size(archive)
+    if sorted(names) != sorted(f"{name}.npy" for name in _MEMBERS):
+        raise ValueError("other members than about, values and curves; Sweep.load and the like read several results")
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
+        found = {name: arrays[name] for name in _MEMBERS}
     if [found[name].dtype.str for name in _MEMBERS] != ["|u1", "<f8", "<f8"]:
         raise ValueError("members of another kind")
     return found
 
 
-def _check_version(about: bytes) -> None:
+def check_size(archive: ZipFile) -> None:
+    """ValueError when there is more in it than can be meant."""
+    size = sum(each.file_size for each in archive.infolist())
+    if size > _LARGEST:
+        raise ValueError(f"{size:,} octets when unpacked, of at most {_LARGEST:,}")
+
+
+def check_version(about: bytes, form: str) -> None:
+    """That a file says that it is of this form, in a version that is known here."""
     known: dict[str, Any] = TypeAdapter(dict[str, Any]).validate_json(about)
-    if known.get("format") != _FORMAT or not isinstance(known.get("version"), int):
-        raise ValueError(f"it does not say {_FORMAT!r}")
+    if known.get("format") != form or not isinstance(known.get("version"), int):
+        raise ValueError(f"it does not say {form!r}")
     if known["version"] > VERSION:
         wrote = known.get("versions", {}).get("simbus", "a newer one")
         problem = f"has version {known['version']} of the format, and simbus here reads up to {VERSION}"
@@ -208,7 +214,7 @@ def _paths(tables: Iterator[dict[str, Any]]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(path for table in tables for path in table))
 
 
-def _write(path: Path, content: bytes) -> Path:
+def write(path: Path, content: bytes) -> Path:
     """All of it or nothing: a file that is there already stays until its successor is whole."""
     if path.is_dir():
         raise ScenarioError("", "is a folder; name a file in it, such as shop.npz", str(path))

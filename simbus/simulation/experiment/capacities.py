@@ -17,7 +17,7 @@ from simbus.analysis import formats
 from simbus.errors import ScenarioError, UnitError
 from simbus.simulation.experiment.experiment import check_scenario
 from simbus.simulation.experiment.progress import Progress
-from simbus.simulation.experiment.tries import Answer, Tries, try_in_row
+from simbus.simulation.experiment.tries import Answer, try_in_row
 from simbus.simulation.forecast.load import utilisation
 from simbus.simulation.model.scaling import scaled
 from simbus.simulation.model.specs import dotted
@@ -39,14 +39,13 @@ class Capacity(Answer):
     """The largest rate that holds an objective, and what was tried.
 
     Args:
+        tries: what was looked at, the highest rate first.
         publishers: whose arrivals were scaled.
         today: messages per second that they publish in the scenario as it is.
-        tries: what was looked at, the highest rate first.
     """
 
     publishers: tuple[str, ...]
     today: float
-    tries: Tries
 
     @property
     def rate(self) -> float:
@@ -144,7 +143,7 @@ def capacity(
     steps = _rates(_range(scenario, names, today, over), _tolerance(tolerance))
     designs = [(rate, _with_arrivals(scenario, names, rate / today)) for rate in steps]
     tries = try_in_row(designs, where, jobs=jobs, executor=executor, progress=progress, run=run)
-    return Capacity(names, today, tries)
+    return Capacity(tries, names, today)
 
 
 def _names(scenario: Scenario, publishers: str | Iterable[str] | None) -> tuple[str, ...]:

@@ -13,7 +13,7 @@ from simbus.errors import ScenarioError
 from simbus.simulation.experiment.experiment import check_scenario
 from simbus.simulation.experiment.progress import Progress
 from simbus.simulation.experiment.sweeps import check_values
-from simbus.simulation.experiment.tries import Answer, Tries, number, try_in_row
+from simbus.simulation.experiment.tries import Answer, number, try_in_row
 from simbus.simulation.scenario import Scenario
 
 if TYPE_CHECKING:
@@ -27,12 +27,11 @@ class Solved(Answer):
     """The least value of a factor that holds an objective, and what was tried.
 
     Args:
-        factor: its path.
         tries: what was looked at.
+        factor: its path.
     """
 
     factor: str
-    tries: Tries
 
     @property
     def value(self) -> Any:
@@ -114,4 +113,5 @@ def solve(
     designs = [(value, scenario.with_(factor, value)) for value in over]
     if not designs:
         raise ScenarioError(factor, "there is no value to try; write for example over=range(1, 65)")
-    return Solved(factor, try_in_row(designs, where, jobs=jobs, executor=executor, progress=progress, run=run))
+    tries = try_in_row(designs, where, jobs=jobs, executor=executor, progress=progress, run=run)
+    return Solved(tries, factor)

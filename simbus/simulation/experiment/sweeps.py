@@ -8,9 +8,11 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass
+from os import PathLike
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from simbus.analysis import objectives, shown
+from simbus.analysis import bundles, objectives, shown
 from simbus.analysis.comparison import compare
 from simbus.analysis.costs import cost
 from simbus.analysis.estimates import LIMITS
@@ -186,6 +188,34 @@ class Sweep:
                 return point
         asked = "all that is expected" if where is None else repr(where)
         raise ScenarioError("where", f"{asked} holds for none of {len(self.points)} designs; widen the range of the factors")
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write it to a file, ``sizes.save("sizes.sweep")``, that :meth:`load` reads: all numbers, and what made them.
+
+        Seed, scenario and versions are in it for each design, and nothing that has to be executed. Values of factors that were
+        built, such as distributions, come back as their text.
+
+        Raises:
+            ScenarioError: the file cannot be written; one that was there is as it was.
+        """
+        points = [{"factors": each.factors, "overloaded": each.overloaded} for each in self.points]
+        return bundles.save(path, "Sweep", {"factors": self.factors, "points": points}, [each.result for each in self.points])
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> "Sweep":
+        """The sweep that :meth:`save` wrote: ``Sweep.load("sizes.sweep")``.
+
+        Raises:
+            ScenarioError: the file cannot be read, is damaged, no saved sweep, or written by a newer simbus.
+        """
+
+        def made(said: dict[str, Any], results: list[Result]) -> Sweep:
+            pairs = zip(said["points"], results, strict=True)
+            return cls(
+                tuple(said["factors"]), tuple(Point(each["factors"], result, tuple(each["overloaded"])) for each, result in pairs)
+            )
+
+        return bundles.load(path, "Sweep", Result, made)
 
     def _repr_html_(self) -> str:
         return shown.fragment(repr(self), self.frame())

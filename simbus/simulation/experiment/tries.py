@@ -4,13 +4,15 @@ What the row is made of is the business of ``solving`` (values) and ``capacities
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import Executor
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any
+from os import PathLike
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-from simbus.analysis import objectives, shown
+from simbus.analysis import bundles, objectives, shown
 from simbus.analysis.comparison import compare, paired
 from simbus.analysis.estimates import LIMITS
 from simbus.analysis.expectations import Outcome, Verdict
@@ -40,7 +42,7 @@ class Try:
 
     Args:
         value: of the factor, or a rate per second.
-        scenario: the design.
+        scenario: the design; None where it came from a file.
         outcome: of the objective; ``fails`` where it is overloaded.
         verdicts: on each of its expectations, none where it is overloaded.
         result: None where it is overloaded, and was not simulated.
@@ -48,7 +50,7 @@ class Try:
     """
 
     value: Any
-    scenario: Scenario
+    scenario: Scenario | None
     outcome: Outcome
     verdicts: tuple[Verdict, ...] = ()
     result: Result | None = None
@@ -86,6 +88,27 @@ class Tries:
             n = 0 if each.result is None else len(each.result.replications)
             rows.append({name: each.value, "outcome": each.outcome, **numbers, "overloaded": each.overloaded, "replications": n})
         return DataFrame(rows)
+
+    def said(self) -> dict[str, Any]:
+        """All but the results, as plain data."""
+        places = {id(each): place for place, each in enumerate(self.each)}
+        tries = [
+            {"value": each.value, "outcome": each.outcome, "overloaded": each.overloaded, "simulated": each.result is not None}
+            for each in self.each
+        ]
+        first = None if self.first is None else places[id(self.first)]
+        undecided = [places[id(each)] for each in self.undecided]
+        rest = {"where": self.where, "in_order": self.in_order, "among": self.among}
+        return {"tries": tries, "first": first, "undecided": undecided, **rest}
+
+    @classmethod
+    def made(cls, said: Mapping[str, Any], results: Iterable[Result]) -> "Tries":
+        """What was said, with the results of those that were simulated."""
+        left = iter(results)
+        each = tuple(_try_again(one, next(left) if one["simulated"] else None, said["where"]) for one in said["tries"])
+        first = None if said["first"] is None else each[said["first"]]
+        undecided = tuple(each[place] for place in said["undecided"])
+        return cls(said["where"], each, first, undecided, said["in_order"], said["among"])
 
     def plot(self, name: str, unit: str = "", answer: tuple[float, float, str] | None = None) -> "Responses":
         """Plots of what was looked at; ``answer`` is where the answer lies, in words too."""
@@ -130,10 +153,40 @@ class Tries:
         return f"undecided at {name} = {values}, which may hold too{hint}."
 
 
+def _try_again(said: Mapping[str, Any], result: Result | None, where: str) -> Try:
+    judged = () if result is None else objectives.verdicts(result, where)
+    return Try(said["value"], None, said["outcome"], judged, result, tuple(said["overloaded"]))
+
+
+@dataclass(frozen=True)
 class Answer(ABC):
     """What is asked of a row of designs; ``tries`` is what was looked at."""
 
     tries: Tries
+
+    def save(self, path: str | PathLike[str]) -> Path:
+        """Write it to a file that ``load`` of its class reads: the answer, and all that was looked at.
+
+        Raises:
+            ScenarioError: the file cannot be written; one that was there is as it was.
+        """
+        own = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "tries"}
+        results = [each.result for each in self.tries.each if each.result is not None]
+        return bundles.save(path, type(self).__name__, {"own": own, **self.tries.said()}, results)
+
+    @classmethod
+    def load(cls, path: str | PathLike[str]) -> Self:
+        """The answer that :meth:`save` wrote; of the designs it has the text, ``found.result.text``.
+
+        Raises:
+            ScenarioError: the file cannot be read, is damaged, no such answer, or written by a newer simbus.
+        """
+        return bundles.load(path, cls.__name__, Result, cls._made)
+
+    @classmethod
+    def _made(cls, said: dict[str, Any], results: list[Result]) -> Self:
+        own = {name: tuple(value) if isinstance(value, list) else value for name, value in said["own"].items()}
+        return cls(**own, tries=Tries.made(said, results))
 
     @property
     def monotone(self) -> bool:
@@ -149,8 +202,10 @@ class Answer(ABC):
 
     @property
     def scenario(self) -> Scenario:
-        """The design that is the answer; ScenarioError where none holds."""
-        return self._first.scenario
+        """The design that is the answer; ScenarioError where none holds, or where it came from a file."""
+        if (design := self._first.scenario) is None:
+            raise ScenarioError("scenario", "an answer from a file has the text of its design only; read found.result.text")
+        return design
 
     @property
     def _first(self) -> Try:
