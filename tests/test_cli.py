@@ -162,11 +162,29 @@ def test_the_outputs_of_several_files_hold_them_all(run, files):
     assert Path("all.md").read_text("utf-8").count("### ") == 2
 
 
+def test_the_report_of_several_files_begins_with_the_verdicts_of_all(run, files):
+    code, _, _ = run("run", *files("fails", "bad", "holds"), "--jobs=1", "--html", "all.html")
+    assert code == 2
+    page = Path("all.html").read_text("utf-8")
+    assert re.findall(r'<h2 id="([^"]*)">', page) == ["verdicts", "1-quick", "3-quick", "what-the-numbers-mean"]
+    rows = re.findall(r'<th scope="row" role="rowheader">(.*?)</th><td role="cell" class="outcome (\w+)"', page)[:3]
+    assert rows[:3] == [
+        ('<a href="#1-quick">fails.toml</a>', "fails"),
+        ("bad.toml", "fails"),
+        ('<a href="#3-quick">holds.toml</a>', "holds"),
+    ]
+    assert "1 of 3 scenarios hold, 1 is bad input, 1 fails." in page
+    regions = re.findall(r'role="region" aria-label="([^"]*)"', page)
+    assert len(regions) == len(set(regions)) > 3
+    assert "<svg" in page  # each interval beside its limit
+    assert "<figure" not in page
+
+
 @pytest.mark.usefixtures("no_simulation")
-def test_a_report_is_of_one_file(run, files):
-    code, out, err = run("run", *files("holds", "holds"), "--html", "all.html")
+def test_a_saved_result_is_of_one_file(run, files):
+    code, out, err = run("run", *files("holds", "holds"), "--save", "all.npz")
     assert (code, out) == (2, "")
-    assert err == "simbus: all.html: a report shows one scenario, not 2; run each for its report\n"
+    assert err == "simbus: all.npz: a saved result is of one scenario, not 2; run each for its own\n"
 
 
 def test_the_number_of_processes_changes_nothing(run, shop):

@@ -163,6 +163,35 @@ def test_a_saved_result_is_compared_with_a_scenario_that_is_run_like_it(capsys):
 
 
 @pytest.mark.usefixtures("shops")
+def test_a_scenario_is_compared_with_itself_under_another_value(capsys):
+    value = "consumers.worker.service=exponential 20ms"
+    assert main(["compare", "before.toml", "--set", value, "--jobs=1", "--html=c.html", "--json=c.json"]) == 0
+    out, _ = capsys.readouterr()
+    assert f"before.toml with {value} against before.toml. Both met the same random numbers" in out
+    found = json.loads(Path("c.json").read_text("utf-8"))
+    assert {each["metric"]: each["outcome"] for each in found["differences"]}["work.wait.p99"] == "lower"
+    page = Path("c.html").read_text("utf-8")
+    changed = page.partition("What is written differently</h2>")[2].partition("</section>")[0]
+    assert changed.count('class="added"') == changed.count('class="removed"') == 2  # the line, and the name of either side
+
+
+@pytest.mark.usefixtures("shops")
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["before.toml"], "before.toml: is alone; name a second file, or write --set consumers.charge.count=8"),
+        (["before.toml", "x.npz", "--set", "run.seed=2"], "x.npz: is a saved result, in which nothing can be set"),
+        (["before.toml", "--set", "consumers.wroker.count=2"], "--set consumers.wroker.count=2: "),
+    ],
+)
+def test_what_cannot_be_set_is_one_line(capsys, arguments, line):
+    assert main(["compare", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert (out, err.count("\n")) == ("", 1)
+    assert err.startswith(f"simbus: {line}")
+
+
+@pytest.mark.usefixtures("shops")
 @pytest.mark.parametrize(("first", "line"), [("none.npz", "simbus: none.npz: "), ("none.toml", "simbus: none.toml: ")])
 def test_what_cannot_be_read_is_one_line(capsys, first, line):
     assert main(["compare", first, "after.toml"]) == 2

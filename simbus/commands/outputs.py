@@ -13,12 +13,12 @@ import click
 from simbus.commands.shared import FILE, BadInput, check_writable, one_line, write
 
 if TYPE_CHECKING:
-    from simbus.analysis.results import Result
+    from simbus.analysis.overview import Run
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 OUTPUTS = {
-    "html": ("the report", "Write the report to FILE, a self-contained page."),
+    "html": ("the report", "Write the report to FILE, a self-contained page; of several scenarios one page, without pictures."),
     "json": ("the estimates", "Write every estimate to FILE."),
     "markdown": ("Markdown", "Write verdicts and tables to FILE, for the comment on a pull request."),
     "junit": ("test cases", "Write the verdicts to FILE as JUnit XML, for CI."),
@@ -51,28 +51,34 @@ def check_outputs(paths: Mapping[str, Path | None], inputs: Sequence[Path]) -> N
             check_writable(path, each)
 
 
-def check_one_report(paths: Mapping[str, Path | None], inputs: Sequence[Path]) -> None:
-    """Refuse one report for several scenarios; BadInput."""
-    if paths["html"] and len(inputs) > 1:
-        raise BadInput(f"{paths['html']}: a report shows one scenario, not {len(inputs)}; run each for its report")
-    if paths["save"] and len(inputs) > 1:
-        raise BadInput(f"{paths['save']}: a saved result is of one scenario, not {len(inputs)}; run each for its own")
+def check_one_saved(path: Path | None, inputs: Sequence[Path]) -> None:
+    """Refuse to save several results in one file; BadInput."""
+    if path and len(inputs) > 1:
+        raise BadInput(f"{path}: a saved result is of one scenario, not {len(inputs)}; run each for its own")
 
 
-def write_outputs(paths: Mapping[str, Path | None], results: Sequence["Result"], undecided: str | None) -> None:
+def write_outputs(paths: Mapping[str, Path | None], runs: Sequence["Run"], undecided: str | None) -> None:
     """Write what was asked for, and say so on the standard error; of several results the estimates are a list."""
     from simbus.analysis.junit import junit
     from simbus.analysis.markdown import markdown
     from simbus.analysis.saved import packed
 
+    results = [run.result for run in runs if run.result]
     writers: dict[str, Callable[[], str | bytes]] = {
-        "html": results[0].to_html,
+        "html": lambda: _page(runs),
         "json": lambda: _json([each.to_json() for each in results]),
         "markdown": lambda: markdown(results),
         "junit": lambda: junit(results, "fail" if undecided == "fail" else "skip"),
         "save": lambda: packed(results[0]),
     }
     write_texts(paths, writers)
+
+
+def _page(runs: Sequence["Run"]) -> str:
+    """The report of one run, or what is said of several."""
+    from simbus.analysis.overview_page import render
+
+    return runs[0].result.to_html() if len(runs) == 1 and runs[0].result else render(runs)
 
 
 def write_texts(paths: Mapping[str, Path | None], writers: Mapping[str, Callable[[], str | bytes]]) -> None:

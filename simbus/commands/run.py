@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from simbus.commands.outputs import check_one_report, check_outputs, output_options, write_outputs
+from simbus.commands.outputs import check_one_saved, check_outputs, output_options, write_outputs
 from simbus.commands.settings import complaints_with, scenario_with, setting_option
 from simbus.commands.shared import (
     BAD_INPUT,
@@ -48,7 +48,7 @@ Examples:
   simbus run shop.toml --set consumers.charge.count=8
   simbus run shop.toml --json shop.json --undecided=fail
   simbus run shop.toml --markdown comment.md --junit shop.xml
-  simbus run scenarios/*.toml --junit scenarios.xml
+  simbus run scenarios/*.toml --junit scenarios.xml --html scenarios.html
 """
 
 
@@ -90,25 +90,30 @@ def run(
     one line for each expectation. Of several files it prints one table, a row for each: whether its expectations hold, and
     how long it took; a file that cannot be run does not stop the others.
     """
-    check_one_report(outputs, files)
+    check_one_saved(outputs["save"], files)
     check_outputs(outputs, files)
     given = {"seed": seed, "replications": replications, "precision": precision, "max_replications": max_replications}
     if len(files) == 1:
-        results = [_result(files[0], settings, given, jobs)]
-        write_outputs(outputs, results, undecided)
-        _show(results[0])
-        context.exit(_exit_code(results, undecided))
+        result = _result(files[0], settings, given, jobs)
+        write_outputs(outputs, [_told(files[0], result)], undecided)
+        _show(result)
+        context.exit(_exit_code([result], undecided))
     runs = [_attempt(file, settings, given, jobs) for file in files]
     results = [run.result for run in runs if run.result]
     if results:
-        write_outputs(outputs, results, undecided)
+        write_outputs(outputs, runs, undecided)
     _show_all(runs)
     context.exit(_exit_code(results, undecided) if len(results) == len(files) else BAD_INPUT)
 
 
+def _told(file: Path, result: "Result | None", began: float | None = None) -> "Run":
+    from simbus.analysis.overview import Run
+
+    return Run(str(file), result, 0.0 if began is None else perf_counter() - began)
+
+
 def _attempt(file: Path, settings: Sequence[str], given: dict[str, Any], jobs: int) -> "Run":
     """Run one of several files, and tell how it went; one that cannot be run is told of, and that is all."""
-    from simbus.analysis.overview import Run
     from simbus.analysis.tables import headline
 
     began = perf_counter()
@@ -116,9 +121,9 @@ def _attempt(file: Path, settings: Sequence[str], given: dict[str, Any], jobs: i
         result = _result(file, settings, given, jobs)
     except BadInput as error:
         error.show()
-        return Run(str(file), None, perf_counter() - began)
+        return _told(file, None, began)
     say(f"simbus: {one_line(str(file))}: {headline(result)}")
-    return Run(str(file), result, perf_counter() - began)
+    return _told(file, result, began)
 
 
 def _result(file: Path, settings: Sequence[str], given: dict[str, Any], jobs: int) -> "Result":
