@@ -7,7 +7,8 @@ broker, which is expected to answer the same.
 A program has a theme, which weighs its steps and says which arguments its queues may have, so that programs reach deep into
 something and do not only scratch at everything. Names come from short lists, so that steps meet. Times are chosen so that
 nothing is near a deadline: what is short ends within ``SHORT``, and a wait is two and a half times that; only the
-theme of time has them, for waits are what costs most.
+theme of time has them, for waits are what costs most. How many messages a stream has is not asked: RabbitMQ counts them every
+five seconds, by a clock that is the node's.
 
 There is one rule, and Hypothesis draws one number for it, from which all choices of a step are made: with a rule for each
 kind of step it would leave out many kinds in each program, publishes too, and its draws cost ten times what a step costs
@@ -366,7 +367,7 @@ class Programs(RuleBasedStateMachine):
         new = [name for name in free if name not in self.queues]
         if not new or self.chance(20):
             known = self.queues.get(self.queue())
-            if known is not None and self.chance(50):
+            if known is not None and not self._is(known["queue"], "stream") and self.chance(50):
                 self.do(known | {"on": on})
                 return
             new = free
@@ -375,13 +376,18 @@ class Programs(RuleBasedStateMachine):
 
     def _declare(self, on: str, queue: str) -> None:
         """A name is of one type in a program: a channel of a real broker that knew it as another stumbles (541)."""
+        if self._is(queue, "stream"):
+            return
         if self.theme is THEMES["streams"] and self.types.setdefault(queue, self.chance(70)):
             limits = self.some(30, {"x-max-length-bytes": (100_000,), "x-max-age": ("1D",)})
             self.say(on, "queue.declare", queue=queue, durable=True, arguments={"x-queue-type": "stream"} | limits)
+            self.do({"unwatch": [queue]})
         elif "quorum" not in self.judge.without and self.types.setdefault(queue, self.draw(*range(10)) < self.theme.quorum):
             drawn = self._arguments(_QUORUM)
             if drawn.get("x-expires") == SHORT:  # leases of quorum queues are looked at every five seconds
                 del drawn["x-expires"]
+            if drawn.get("x-message-ttl") == 0:  # what it ends can now and then still be purged, or counted by a delete
+                del drawn["x-message-ttl"]
             self.say(on, "queue.declare", queue=queue, durable=True, arguments={"x-queue-type": "quorum"} | drawn)
         else:
             flags = self.flags(15, "durable", "exclusive", "auto_delete")
@@ -400,7 +406,9 @@ class Programs(RuleBasedStateMachine):
 
     def look(self, on: str) -> None:
         """A passive declare."""
-        self.say(on, "queue.declare", queue=self.queue(), passive=True)
+        queue = self.queue()
+        if not self._is(queue, "stream"):
+            self.say(on, "queue.declare", queue=queue, passive=True)
 
     def declare_exchange(self, on: str) -> None:
         """An exchange of the four types."""
@@ -456,17 +464,17 @@ class Programs(RuleBasedStateMachine):
     def _is_soft(self, queue: str) -> bool:
         """Whether of a burst now more, now less is taken.
 
-        A quorum queue tells a channel that it is full some time after it is; and with no time to live, what comes
-        with the same command may be dropped by a limit before it expires.
+        A quorum queue tells a channel that it is full some time after it is.
         """
-        arguments = self.queues.get(queue, {}).get("arguments", {})
-        if arguments.get("x-queue-type") == "stream":  # what comes together makes one chunk, or more
+        if self._is(queue, "stream"):  # what comes together makes one chunk, or more
             return True
-        reasons = arguments.get("x-overflow") == "reject-publish" or arguments.get("x-message-ttl") == 0
-        return self._is_quorum(queue) and reasons
+        return self._is_quorum(queue) and self.queues[queue]["arguments"].get("x-overflow") == "reject-publish"
 
     def _is_quorum(self, queue: str) -> bool:
-        return bool(self.queues.get(queue, {}).get("arguments", {}).get("x-queue-type") == "quorum")
+        return self._is(queue, "quorum")
+
+    def _is(self, queue: str, kind: str) -> bool:
+        return bool(self.queues.get(queue, {}).get("arguments", {}).get("x-queue-type") == kind)
 
     def publish_with_properties(self, on: str) -> None:
         """A message with whatever a message may have."""
@@ -476,6 +484,8 @@ class Programs(RuleBasedStateMachine):
         properties = self.some(25, _PROPERTIES)
         if alone and properties.get("headers") in COPIES:
             del properties["headers"]
+        if properties.get("expiration") == "0" and any(map(self._is_quorum, self.queues)):  # as of a queue, see ``_declare``
+            del properties["expiration"]
         if self.theme is THEMES["time"] and self.chance(40):
             properties["expiration"] = str(SHORT)
         told = {"exchange": exchange, "routing_key": key} | self.flags(40, "mandatory")

@@ -20,7 +20,7 @@ from tests.differential.worlds import World
 
 MONITOR = 2000  # the channel of snapshots, and the number of the connection that has nothing else to do
 CALM = 0.06  # seconds without news after which a broker that says something unexpected is believed
-LONGEST = 3.0  # seconds after which it is believed in any case
+LONGEST = 3.0  # seconds after which it is believed in any case, or four times what is awaited in calm
 Observed = list[list[Json]]
 
 
@@ -41,7 +41,8 @@ class Player:
         self._seen: dict[str, Json] = {}
         self._tags: dict[str, dict[str, list[int]]] = {}
         self._past: list[Client] = []
-        self.began: list[float] = []
+        self.began: list[float] = []  # when each step did,
+        self.answered = 0.0  # and when all had an answer that the last had sent
 
     def play(self, steps: Sequence[Json], expected: Observed | None = None) -> Observed:
         """Everything that was heard, a list for each step; with ``expected``, until the first step that differs from it."""
@@ -156,8 +157,10 @@ class Player:
         began = changed = time.monotonic()
         last: dict[str, Json] | None = None
         changes: list[Json] = []
+        self.answered = 0.0
         while True:
             snapshot = self._ask_around()
+            self.answered = self.answered or time.monotonic()
             news = self._take()
             changes = [event for queue, event in snapshot.items() if self._seen.get(queue) != event]
             now = time.monotonic()
@@ -173,7 +176,7 @@ class Player:
         self._heard += changes
 
     def _at_rest(self, calm: float, took: float, wanted: Json | None, changes: list[Json]) -> bool:
-        if took > LONGEST:
+        if took > max(LONGEST, 4 * self._calm):
             return True
         if wanted is not None and normal(self._heard + changes) == wanted:
             return True
