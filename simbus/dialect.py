@@ -164,6 +164,7 @@ class Discipline:
         priorities: how many above 0 it tells apart; of those that wait it serves the highest first, each in order of arrival.
         alone: whether it serves one consumer only, as long as that one stays.
         patience: nanoseconds after which it takes back what a consumer that held nothing before has not settled; None: never.
+        deliveries: how often it hands out a message that comes back each time; None for ever.
     """
 
     max_length: int | None = None
@@ -173,6 +174,7 @@ class Discipline:
     priorities: int = 0
     alone: bool = False
     patience: int | None = None
+    deliveries: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

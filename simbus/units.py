@@ -200,6 +200,17 @@ def number(value: object, what: str = "a number") -> float:
     return float(value)
 
 
+def positive(nanoseconds: int, what: str, example: str = "1s") -> int:
+    """A time that :func:`duration` has read, if it is one to wait for.
+
+    Raises:
+        UnitError: when it is 0.
+    """
+    if nanoseconds <= 0:
+        raise UnitError(f'{what}: {duration_text(nanoseconds)} is not a positive time; write for example "{example}"')
+    return nanoseconds
+
+
 def count(value: object, what: str = "a count") -> int:
     """A whole number from 1.
 

@@ -6,6 +6,7 @@ import pytest
 
 from simbus.errors import ScenarioError
 from simbus.simulation.experiment.experiment import simulate
+from simbus.simulation.forecast.availability import at_work
 from simbus.simulation.forecast.check import utilisation, warnings
 from simbus.simulation.forecast.load import capacity, load, work
 from simbus.simulation.model.replays import Replay
@@ -176,8 +177,89 @@ def test_consumers_that_cannot_keep_up_retries_counted():
 def test_a_prefetch_that_is_full_of_messages_in_back_off():
     slow = {"failure": 0.05, "retry": "requeue attempts=2 backoff='fixed 1s'"}
     assert warnings(bookstore(**slow, prefetch=10)) == []
-    [warning] = warnings(bookstore(**slow, prefetch=1))
+    [warning, _] = warnings(bookstore(**slow, prefetch=1))
     assert "queues.orders: utilisation 1.63" in warning
+
+
+def test_a_consumer_that_stands_still_while_its_only_delivery_waits_for_its_next_attempt():
+    failing = {"failure": 0.01, "retry": "requeue attempts=2 backoff='fixed 1s'"}
+    assert warnings(bookstore(**failing, prefetch=10)) == []
+    [warning] = warnings(bookstore(**failing, prefetch=1))
+    assert warning == (
+        "consumers.inventory.prefetch: a delivery keeps its place in a back-off of 1 s or more, so with 1 a server stands still "
+        'then; make it 10, or write retry.how = "delay-queue"'
+    )
+    assert warnings(bookstore(failure=0.01, prefetch=1)) == []  # back at once
+
+
+def test_a_priority_in_a_queue_that_knows_none():
+    shop = bookstore().with_("publishers.web.priority", 5)
+    [warning] = warnings(shop)
+    assert warning == (
+        "publishers.web.priority: means nothing in 'orders', where messages wait in order of arrival; "
+        "declare the queue with max_priority = 10, or leave priority out"
+    )
+    assert warnings(shop.with_("queues.orders.max_priority", 10)) == []
+    assert warnings(shop.with_("publishers.web.priority", 0)) == []
+
+
+@pytest.mark.parametrize("version", ["4.0", "3.10"])
+def test_a_quorum_queue_tells_two_levels_of_priority_apart_in_4_0(version):
+    shop = bookstore().with_("publishers.web.priority", 5).with_("version", version).with_("queues.orders.type", "quorum")
+    assert len(warnings(shop)) == (version == "3.10")
+
+
+def test_attempts_end_where_a_quorum_queue_takes_no_message_back():
+    shop = bookstore(failure=0.5).with_("queues.orders.type", "quorum").with_("queues.orders.delivery_limit", 3)
+    assert utilisation(shop)["inventory"] == pytest.approx(20 * 0.03 * (1 + 1 / 2 + 1 / 4 + 1 / 8))
+    assert load(shop).arrivals["dead"] == pytest.approx(20 / 2**4)
+    always = shop.with_("consumers.inventory.failure", 1.0).with_("consumers.inventory.service", "constant 10ms")
+    assert utilisation(always)["inventory"] == pytest.approx(20 * 0.01 * 4)
+
+
+def test_the_simulation_makes_as_many_attempts_as_a_quorum_queue_lets_it(seed):
+    shop = bookstore(failure=1.0, service="constant 10ms", prefetch=5)
+    shop = shop.with_("queues.orders.type", "quorum").with_("queues.orders.delivery_limit", 3)
+    found = simulate(shop, duration="20s", warmup="1s", replications=2, seed=seed)
+    assert found.estimate("orders.attempts.mean").mean == 4
+
+
+def test_a_run_without_a_duration_ends_where_the_queue_makes_an_end_of_attempts():
+    shop = Scenario("Finite")
+    shop.queue("orders", type="quorum")
+    shop.publisher("web", to="orders", arrivals="counts 5,5 every=1min")
+    shop.consumer("inventory", queue="orders", service="constant 1ms", failure=1.0)
+    shop.validate()
+    for path, value in (("queues.orders.type", "classic"), ("version", "3.10")):
+        with pytest.raises(ScenarioError, match="attempts have no end"):
+            shop.with_(path, value).validate()
+
+
+def test_outages_that_leave_a_group_too_little_time():
+    shop = bookstore(service="constant 40ms")  # 80 % busy
+    shop.outage("flaky", "breakdown", whom="inventory", mtbf="exponential 60s", mttr="exponential 20s")
+    [warning] = warnings(shop)
+    assert warning == (
+        "queues.orders: flaky leaves inventory 75% of its time, so its utilisation is 1.07, not 0.80: it grows; "
+        "add consumers, or make outages shorter"
+    )
+    assert warnings(shop.with_("outages.flaky.mttr", "exponential 10s")) == []
+
+
+@pytest.mark.parametrize(
+    ("what", "when", "left"),
+    [
+        ("crash", {"every": "1min", "lasting": "15s"}, 0.75),
+        ("slow", {"every": "1min", "lasting": "30s", "factor": 2}, 0.75),
+        ("slow", {"mtbf": "exponential 1min", "lasting": "1min", "factor": 4}, 0.625),
+        ("crash", {"at": "1min", "lasting": "15s"}, 1),
+        ("fail", {"every": "1min", "lasting": "15s"}, 1),
+    ],
+)
+def test_what_outages_leave_of_the_time(what, when, left):
+    shop = bookstore()
+    shop.outage("trouble", what, whom="inventory", **when)
+    assert at_work(shop, "inventory") == pytest.approx(left)
 
 
 def test_a_queue_that_no_one_consumes_unless_it_holds_dead_letters():

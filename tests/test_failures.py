@@ -100,7 +100,7 @@ def test_attempts_count_from_one():
 @pytest.mark.parametrize(
     ("build", "message"),
     [
-        (lambda: fixed_backoff("0s"), "base: not a positive time"),
+        (lambda: fixed_backoff("0s"), "base: 0ns is not a positive time"),
         (lambda: exponential_backoff(1), "base: 1 has no unit"),
         (lambda: exponential_backoff("1s", factor=0.5), "factor: 0.5 would make delays shrink"),
         (lambda: exponential_backoff("1s", factor="2"), "factor: '2' is not a positive number"),

@@ -182,7 +182,8 @@ def test_networks_are_said_in_the_same_words_in_python_and_in_a_file(tmp_path):
     ("section", "name", "table", "message"),
     [
         ("networks", "d", {"latency": "constant 1ms"}, "networks.d: unknown publisher or group of consumers 'd'; known: web, c"),
-        ("networks", "c", {"latency": "1ms"}, "networks.c.latency: unknown name '1ms'"),
+        ("networks", "c", {"latency": "1ms"}, "networks.c.latency: '1ms' has no name in front; write for example"),
+        ("networks", "c", {}, 'networks.c: says nothing; write latency = "constant 2ms", or loss = "1%"'),
         ("networks", "c", {"loss": 1}, "networks.c.loss: with 1 nothing would ever arrive"),
         ("networks", "c", {"loss": "x"}, "networks.c.loss: 'x'"),
         ("outages", "o", {"what": "lost-acks", "whom": "c"}, "outages.o.share: is missing"),

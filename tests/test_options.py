@@ -66,7 +66,7 @@ def test_a_topology_is_declared_in_an_order_that_works(channel):
         (Topology(queues={"q": {"message_ttl": 60}}), "queues.q: message_ttl: 60 has no unit"),
         (Topology(queues={"q": {"durable": "yes"}}), "queues.q: durable: 'yes' is not True or False"),
         (Topology(queues={"q": {"arguments": [1]}}), "queues.q: arguments: [1] is not a table of AMQP arguments"),
-        (Topology(queues={"q": {"overflow": "never"}}), "queues.q: 406 PRECONDITION_FAILED - invalid arg 'x-overflow'"),
+        (Topology(queues={"q": {"overflow": "never"}}), "queues.q: overflow: 'never' is none of drop-head, reject-publish"),
         (Topology(exchanges={"x": {"type": "topik"}}), "exchanges.x: 406 PRECONDITION_FAILED - unknown exchange type 'topik'"),
         (Topology(bindings=[{"queue": "q"}]), "bindings[0]: a binding needs exchange"),
         (Topology(bindings=[{"queue": "q", "exchange": "x", "key": "a"}]), "bindings[0]: a binding has no option 'key'"),

@@ -404,7 +404,7 @@ def said(scenario, table):
         ({"what": "crash", "whom": ["web"]}, "outages.o.whom: unknown group of consumers 'web'"),
         ({"what": "crash", "whom": [3]}, "outages.o.whom: [3] are no names"),
         ({"what": "crash", "whom": "c", "at": 10}, "outages.o.at: 10 has no unit"),
-        ({"what": "crash", "whom": "c", "lasting": "0s"}, "outages.o.lasting: '0s' is no time at all"),
+        ({"what": "crash", "whom": "c", "lasting": "0s"}, "outages.o.lasting: 0ns is not a positive time"),
         ({"what": "crash", "whom": "c", "factor": 2}, "outages.o.factor: says nothing about crash; leave it out"),
         ({"what": "crash", "whom": "c", "every": "1s", "lasting": "1s"}, "outages.o.lasting: 1s, and then it comes again"),
         ({"what": "crash", "whom": "c", "every": "1s"}, "outages.o.lasting: to the end, and then it comes again"),

@@ -433,7 +433,7 @@ def test_a_closed_loop_offers_at_most_its_window_over_its_thinking(seed):
     ("publisher", "problem"),
     [
         ({"arrivals": "closed_loop window=0 think='constant 1s'"}, "publishers.web.arrivals: window: 0 is not a whole number"),
-        ({"arrivals": "closed_loop window=1 think=1s"}, "publishers.web.arrivals.think: unknown name '1s'"),
+        ({"arrivals": "closed_loop window=1 think=1s"}, "publishers.web.arrivals.think: '1s' has no name in front"),
         ({"arrivals": "closed_loop window=1 think='constant 0s'"}, "publishers.web.arrivals.think: value: 0 ns is not a time"),
         ({"arrivals": "closed_loop window=1"}, "publishers.web.arrivals: closed_loop needs think; write closed_loop think=..."),
         (
@@ -443,7 +443,12 @@ def test_a_closed_loop_offers_at_most_its_window_over_its_thinking(seed):
         ({"confirms": 5}, "publishers.web.confirms: 5 is not a table; write for example { timeout"),
         ({"confirms": {"timeot": "5s"}}, "publishers.web.confirms: unknown key 'timeot'; did you mean 'timeout'?"),
         ({"confirms": {"timeout": 5}}, "publishers.web.confirms: timeout: 5 has no unit"),
-        ({"confirms": {"timeout": "0s"}}, "publishers.web.confirms: timeout: not a positive time"),
+        ({"messages": {}}, "publishers.web.messages: names no class; write for example"),
+        (
+            {"arrivals": "120/s"},
+            """publishers.web.arrivals: '120/s' has no name in front; write for example "poisson 120/s"; """,
+        ),
+        ({"confirms": {"timeout": "0s"}}, "publishers.web.confirms: timeout: 0ns is not a positive time"),
         ({"confirms": {"attempts": 0}}, "publishers.web.confirms: attempts: 0 is not a whole number from 1"),
         ({"confirms": {"window": 0}}, "publishers.web.confirms: window: 0 is not a whole number from 1"),
         ({"confirms": {"backoff": "fixd 1s"}}, "publishers.web.confirms.backoff: unknown name 'fixd'"),

@@ -157,7 +157,8 @@ def test_a_queue_option_is_judged_by_the_broker(shop):
     assert "queues.refunds: a queue has no option 'max_lenght'; did you mean 'max_length'?" in refusal(
         shop.queue, "refunds", max_lenght=5
     )
-    assert "PRECONDITION_FAILED" in refusal(shop.queue, "refunds", overflow="explode")
+    assert "PRECONDITION_FAILED" in refusal(shop.queue, "refunds", max_length=-1)
+    assert "overflow: 'explode' is none of drop-head" in refusal(shop.queue, "refunds", overflow="explode")
     assert "refunds" not in shop.topology.queues
 
 
@@ -278,7 +279,8 @@ def test_a_path_finds_names_with_dots_the_longest_first(shop):
         ("version", "3.13", "version '3.13'"),
         ("expect", "a < 5s", "is not a list"),
         ("name", 5, "is not text"),
-        ("consumers.charge", 9, "unknown consumer 'charge'"),
+        ("consumers.charge", 9, "is a whole consumer; name one of its keys, as in consumers.charge.queue"),
+        ("queues.payments", {}, "is a whole queue; name one of its keys, as in queues.payments."),
         ("consumers.charge.cuont", 9, "unknown key 'cuont'; did you mean 'count'?"),
         ("consumers.charge.count", 0, "0 is not a whole number from 1"),
         (

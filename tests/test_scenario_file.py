@@ -264,7 +264,7 @@ MISTAKES = {
     "queues of no table": (
         '[queues.orders]\nmessage_ttl = "24h"',
         "",
-        "bindings[0].queue: unknown queue 'orders'; known: none",
+        "bindings[0].queue: unknown queue 'orders'; there is none",
     ),
     "name with dots": (
         "[queues.orders]",

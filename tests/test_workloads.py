@@ -192,7 +192,7 @@ def test_very_rare_arrivals_do_not_overflow():
         (lambda: constant_rate("-1/s"), "is not a rate"),
         (lambda: ConstantRate(math.inf), "rate: inf is not a positive number"),
         (lambda: bursts(0, "1min"), "size: 0 is not a whole number from 1"),
-        (lambda: bursts(5, "0s"), "every: 0 ns is not a positive time"),
+        (lambda: bursts(5, "0s"), "every: 0ns is not a positive time"),
         (lambda: replay(SHOP, speed=0), "speed: 0 is not a positive number"),
         (lambda: replay(SHOP, speed="fast"), "speed: 'fast' is not a positive number"),
     ],
@@ -249,7 +249,7 @@ def test_rows_without_messages_count_for_nothing(tmp_path):
     [
         ("second\n1\n", "order", "line 1: unknown column 'seconds'; did you mean 'second'"),
         ("seconds,lines\n1,2\n", "line", "line 1: unknown column 'line'; did you mean 'lines'"),
-        ("", "order", "line 1: unknown column 'seconds'; known: none"),
+        ("", "order", "line 1: unknown column 'seconds'; there is none"),
         ("seconds\n", "order", "has no row below its header"),
         ("seconds\n1\n\nnoon\n", "order", "line 4: seconds: 'noon' is not a number from 0; write"),
         ("seconds\n-1\n", "order", "line 2: seconds: '-1' is not a number from 0"),

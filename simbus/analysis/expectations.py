@@ -152,7 +152,9 @@ def _entities(
 def _nearest(path: str, queues: Sequence[str], consumers: Sequence[str], classes: Sequence[str]) -> str:
     tables = [(prefix, table) for prefix, _, table in _entities(queues, consumers, classes)]
     known = [f"{prefix}.{name}" for prefix, table in tables for name in table]
-    near = get_close_matches(path, known, n=1, cutoff=0.6)
+    family = [name for name in known if name.startswith(f"{path}.") and name.endswith((".p99", ".mean"))]
+    whole = [name for name in known if name.endswith(f".{path}")]
+    near = [*whole, *reversed(family), *get_close_matches(path, known, n=1, cutoff=0.6)]
     if near:
         return f"; did you mean {near[0]!r}?"
     return f"; queues: {', '.join(queues) or 'none'}; metrics of a queue: wait.p99, residence.p95, loss, depth.max and others"

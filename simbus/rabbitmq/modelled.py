@@ -234,8 +234,9 @@ def discipline(broker: dialect.Broker, queue: str) -> dialect.Discipline:
         ttl=options.message_ttl,
         in_order=options.type == "classic" and not any(special),
         alone=bool(options.single_active_consumer),
-        priorities=options.max_priority or 0,
+        priorities=options.max_priority or int(options.prefers_high),
         patience=patience,
+        deliveries=None if options.delivery_limit is None else options.delivery_limit + 1,
     )
 
 

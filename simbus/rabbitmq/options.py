@@ -15,6 +15,7 @@ from typing import Any, TypedDict, Unpack
 
 from simbus.dialect import Topology, Word
 from simbus.errors import ScenarioError, SimbusError, UnitError
+from simbus.rabbitmq.arguments import OVERFLOWS, QUEUE_TYPES
 from simbus.rabbitmq.channels import Channel
 from simbus.rabbitmq.numerals import age
 from simbus.rabbitmq.topology import QueueDeclareOk
@@ -133,6 +134,15 @@ def _whole(value: object, what: str) -> object:
     return _kind(value, int, what, "a whole number")
 
 
+def _one_of(known: Sequence[str]) -> Callable[[object, str], object]:
+    def read(value: object, what: str) -> object:
+        if _text(value, what) not in known:
+            raise OptionError(f"{what}: {value!r} is none of {', '.join(known)}")
+        return value
+
+    return read
+
+
 def _flag(value: object, what: str) -> object:
     return _kind(value, bool, what, "True or False")
 
@@ -156,12 +166,12 @@ class _Option:
 
 
 _QUEUE = {
-    "type": _Option("x-queue-type", _text),
+    "type": _Option("x-queue-type", _one_of(QUEUE_TYPES)),
     "message_ttl": _Option("x-message-ttl", milliseconds),
     "expires": _Option("x-expires", milliseconds),
     "max_length": _Option("x-max-length", _whole),
     "max_length_bytes": _Option("x-max-length-bytes", size),
-    "overflow": _Option("x-overflow", _text),
+    "overflow": _Option("x-overflow", _one_of(OVERFLOWS)),
     "dead_letter_exchange": _Option("x-dead-letter-exchange", _text),
     "dead_letter_routing_key": _Option("x-dead-letter-routing-key", _text),
     "dead_letter_strategy": _Option("x-dead-letter-strategy", _text),

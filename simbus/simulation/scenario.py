@@ -610,6 +610,9 @@ class Scenario:
         if section == "run":
             return section, "", _keys_of(path, rest, RunSpec, near)
         fits = [(name, form) for name in self._names(section) for form in (name, f'"{name}"') if rest.startswith(f"{form}.")]
+        if not fits and rest.strip('"') in self._names(section):
+            some = next(each for each in self.paths if each.startswith(f"{section}."))
+            raise ScenarioError(path, f"is a whole {section.removesuffix('s')}; name one of its keys, as in {some}")
         if not fits:
             named = unknown(section.removesuffix("s"), rest.rpartition(".")[0] or rest, self._names(section))
             raise ScenarioError(path, named + near())
@@ -771,7 +774,7 @@ class Scenario:
             remedy = 'write duration = "4h", or replay a recorded trace'
             raise ScenarioError("run.duration", f"is missing, and the arrivals of {endless[0]} never end; {remedy}")
         if self.run.duration is None:
-            self._check_that_retries_end()
+            self._check_that_retries_end(broker)
             self._check_that_deliveries_end(broker)
         if self.run.antithetic and self.run.replications % 2:
             raise ScenarioError("run.antithetic", f"needs pairs, and {self.run.replications} replications are odd; add one")
@@ -784,8 +787,10 @@ class Scenario:
                 "run.warmup", f"{text}, but a run that ends with its arrivals has none; leave it out or give a duration"
             )
 
-    def _check_that_retries_end(self) -> None:
+    def _check_that_retries_end(self, broker: Broker) -> None:
         for name, consumer in self.consumers.items():
+            if consumer.retry.how == "requeue" and self._model().discipline(broker, consumer.queue).deliveries is not None:
+                continue  # the queue itself makes an end
             failures = (consumer.failure, *(consumer.failure_of(each) for each in consumer.classes))
             if any(failure.transient == 1 for failure in failures) and consumer.retry.attempts is None:
                 problem = "every attempt fails and attempts have no end, so the run has none; write retry.attempts, or a duration"

@@ -12,7 +12,7 @@ from simbus import dialect as dialects
 from simbus.analysis.expectations import Expectation
 from simbus.analysis.findings import Offered
 from simbus.analysis.metrics import quantile
-from simbus.simulation.forecast import dead_letters, prefetch
+from simbus.simulation.forecast import availability, dead_letters, prefetch
 from simbus.simulation.forecast.cautions import Caution
 from simbus.simulation.forecast.load import Load, at_work, capacity, load, utilisation
 from simbus.simulation.forecast.questions import expected, wanted
@@ -48,7 +48,9 @@ def cautions(scenario: System, offered: Load) -> list[Caution]:
         *_without_consumer(scenario, offered),
         *dead_letters.cautions(scenario),
         *prefetch.cautions(scenario, offered),
+        *_unheard(scenario),
         *_taken_back(scenario),
+        *availability.cautions(scenario, offered),
         *_never(scenario),
         *_unanswerable(scenario, asked),
         *_too_short(scenario, asked, offered),
@@ -100,6 +102,22 @@ def _without_consumer(scenario: System, offered: Load) -> Iterator[Caution]:
         if queue not in served and queue not in offered.passing:
             problem = f"{rate:.3g} messages arrive a second and no one consumes them, so they count as lost (unconsumed)"
             yield Caution(dotted("queues", queue), problem, "add a consumer if that is not meant")
+
+
+def _unheard(scenario: System) -> Iterator[Caution]:
+    """Priorities of messages that no queue they reach looks at."""
+    kind = dialects.load(scenario.dialect)
+    broker = kind.build(scenario.topology)
+    for name, publisher in scenario.publishers.items():
+        kinds = [each for each in publisher.kinds if each.address.get("priority")]
+        reached = dict.fromkeys(queue for each in kinds for queue in kind.destinations(broker, each.address))
+        if reached and not any(kind.discipline(broker, queue).priorities for queue in reached):
+            queues = " and ".join(map(repr, reached))
+            yield Caution(
+                f"{dotted('publishers', name)}.priority",
+                f"means nothing in {queues}, where messages wait in order of arrival",
+                "declare the queue with max_priority = 10, or leave priority out",
+            )
 
 
 def _taken_back(scenario: System) -> Iterator[Caution]:

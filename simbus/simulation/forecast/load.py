@@ -8,7 +8,7 @@ Losses by limits and TTLs of consumed queues are left out: this is the load that
 import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 from simbus import dialect as dialects
 from simbus.dialect import Broker, Dialect, Subscription
@@ -107,13 +107,25 @@ def at_work(scenario: System) -> dict[str, ConsumerSpec]:
     """
     kind = dialects.load(scenario.dialect)
     broker = kind.build(scenario.topology)
-    groups = {name: each.served(mix=_mix(scenario, kind, broker, each)) for name, each in scenario.consumers.items()}
+    limits = {each.queue: kind.discipline(broker, each.queue).deliveries for each in scenario.consumers.values()}
+    groups = {
+        name: _limited(each, limits[each.queue]).served(mix=_mix(scenario, kind, broker, each))
+        for name, each in scenario.consumers.items()
+    }
     for queue in dict.fromkeys(each.queue for each in scenario.consumers.values()):
         if kind.discipline(broker, queue).alone:
             names = [name for name, each in groups.items() if each.queue == queue]
             active = _active(kind, broker, queue, [groups[name] for name in names])
             groups |= {name: groups[name].served(alone=name == active, mix=groups[name].mix) for name in names}
     return groups
+
+
+def _limited(consumer: ConsumerSpec, deliveries: int | None) -> ConsumerSpec:
+    """A group whose attempts end, where the queue takes what failed back only so often."""
+    retry = consumer.retry
+    if retry.how != "requeue" or deliveries is None or (retry.attempts is not None and retry.attempts <= deliveries):
+        return consumer
+    return consumer.model_copy(update={"retry": replace(retry, attempts=deliveries)})
 
 
 def _mix(scenario: System, kind: Dialect, broker: Broker, consumer: ConsumerSpec) -> Iterator[tuple[float, str, float]]:

@@ -18,6 +18,7 @@ from simbus.theory import MMc, round_robin
 from simbus.units import MILLISECOND, SECOND, format_duration
 
 ROUND_TRIP = MILLISECOND  # between broker and consumer in one network, where nothing else is known
+_SEVERAL = 10  # places beside that of a delivery in its back-off
 _COSTLY = 0.5  # of a service time, more of mean wait: what is worth a word
 
 
@@ -42,6 +43,8 @@ def cautions(scenario: System, offered: Load) -> Iterator[Caution]:
                 f"{consumer.prefetch} is below {together[0]} = {together[1]}, so what is handled or acknowledged together never "
             )
             yield Caution(at, f"{problem}is complete, and every delivery waits out the time", f"make it {together[1]} or more")
+        elif stands := _stands_still(consumer):
+            yield Caution(at, stands, f'make it {_SEVERAL * consumer.concurrency}, or write retry.how = "delay-queue"')
         elif groups[consumer.queue] == 1 and offered.steady[name] == offered.utilisation[name]:  # no closed loop
             yield from _unbalanced(at, consumer, offered.arrivals.get(consumer.queue, 0.0), enough, trip or ROUND_TRIP)
 
@@ -55,6 +58,16 @@ def _too_few(consumer: ConsumerSpec, trip: float, enough: int) -> str:
         return f"{prefetch} leaves {handlers - prefetch} of the {handlers} handlers of each consumer without work for ever"
     busy = prefetch / handlers * service / (service + trip)
     return f"{prefetch} is too few for a round trip of {format_duration(trip)}: handlers are busy for {busy:.0%} at most"
+
+
+def _stands_still(consumer: ConsumerSpec) -> str:
+    """What is wrong where a delivery that waits for its next attempt holds the place of one that could be handled meanwhile."""
+    retry, few = consumer.retry, consumer.prefetch is not None and consumer.prefetch <= consumer.concurrency
+    fails = any(failure.transient for failure in (consumer.failure, *map(consumer.failure_of, consumer.classes)))
+    if not few or not fails or retry.how != "requeue" or retry.backoff.kind == "none" or retry.attempts == 1:
+        return ""
+    waits = format_duration(retry.delay(1, 0.5))
+    return f"a delivery keeps its place in a back-off of {waits} or more, so with {consumer.prefetch} a server stands still then"
 
 
 def _together(consumer: ConsumerSpec) -> tuple[str, int] | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from simbus import units
-from simbus.errors import ScenarioError, UnitError
+from simbus.errors import ScenarioError
 from simbus.simulation.model.grammar import fill
 from simbus.simulation.model.shapes import either, one_of, parameters
 from simbus.simulation.model.words import unknown
@@ -37,9 +37,7 @@ MANUAL = Acknowledge()
 
 
 def _several(multiple: int, within: str | timedelta) -> Acknowledge:
-    waited = units.duration(within, "within")
-    if not waited:
-        raise UnitError('within: not a positive time; write for example "1s"')
+    waited = units.positive(units.duration(within, "within"), "within")
     return Acknowledge(multiple=units.count(multiple, "multiple"), within=waited)
 
 

@@ -37,8 +37,8 @@ class Confirms:
     window: int | None = None
 
     def __post_init__(self) -> None:
-        if self.timeout is not None and self.timeout <= 0:
-            raise UnitError('timeout: not a positive time; write for example "5s"')
+        if self.timeout is not None:
+            units.positive(self.timeout, "timeout", "5s")
         units.count(self.attempts, "attempts")
         if self.window is not None:
             units.count(self.window, "window")

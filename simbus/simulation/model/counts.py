@@ -54,8 +54,7 @@ class Counts:
     finite = True
 
     def __post_init__(self) -> None:
-        if self.every <= 0:
-            raise UnitError(f'every: {self.every!r} ns is not a positive time; write for example "1min"')
+        units.positive(self.every, "every", "1min")
         if self.spread not in ("poisson", "exact"):
             raise UnitError(f"spread: {self.spread!r} is neither poisson nor exact")
         if self.spread == "exact" and self.factor != 1:
@@ -125,9 +124,7 @@ def counts(
     """
     if (values is None) == (file is None):
         raise UnitError('values: give counts or a file, not both; write "counts 12,30 every=1min" or "counts file=orders.csv"')
-    length = units.duration(every, "every")
-    if length <= 0:
-        raise UnitError(f'every: {every!r} is not a positive time; write for example "1min"')
+    length = units.positive(units.duration(every, "every"), "every", "1min")
     source = ""
     if file is not None:
         source = f"file={quote(str(file))} column={quote(str(column))}{f' at={quote(str(at))}' if at is not None else ''}"

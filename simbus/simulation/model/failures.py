@@ -61,8 +61,8 @@ class Backoff:
     def __post_init__(self) -> None:
         if self.kind not in BACKOFFS:
             raise UnitError(unknown("back-off", str(self.kind), BACKOFFS))
-        if self.kind != "none" and self.base <= 0:
-            raise UnitError('base: not a positive time; write for example "1s", or the back-off "none"')
+        if self.kind != "none":
+            units.positive(self.base, "base")
         if units.number(self.factor, "factor") < 1:
             raise UnitError(f"factor: {self.factor!r} would make delays shrink; write 1 or more, for example 2")
         if self.limit is not None and self.limit < self.base:

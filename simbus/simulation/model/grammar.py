@@ -51,11 +51,17 @@ def parse(
     else:
         return cast(T, _already_built(spec, table, place, kind))
     if name not in table:
-        raise ScenarioError(place, unknown("name", name, table))
+        raise ScenarioError(place, _nameless(spec, table) if name[:1].isdecimal() else unknown("name", name, table))
     arguments = _arguments(name, table[name], values, named, place)
     if _FOLDER in inspect.signature(table[name]).parameters:
         arguments[_FOLDER] = base
     return _build(table[name], arguments, place)
+
+
+def _nameless(spec: object, table: Mapping[str, object]) -> str:
+    """What is wrong with a bare ``30ms``."""
+    first = next(iter(table))
+    return f'{spec!r} has no name in front; write for example "{first} {spec}"; known: {", ".join(table)}'
 
 
 def fill(name: str, factory: Callable[..., T], table: Mapping[Any, Any], place: str, base: Path | None = None) -> T:

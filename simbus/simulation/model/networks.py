@@ -5,10 +5,12 @@
 What that does to them is in the replication's ``network``.
 """
 
-from typing import Annotated
+from typing import Annotated, Self
+
+from pydantic import ValidationInfo, model_validator
 
 from simbus import units
-from simbus.errors import UnitError
+from simbus.errors import ScenarioError, UnitError
 from simbus.simulation.model.parts import Part, Text, Times, reader
 from simbus.simulation.model.shapes import SHARE
 
@@ -34,3 +36,10 @@ class NetworkSpec(Part):
     name: Text
     latency: Times | None = None
     loss: Annotated[float, reader(_loss, SHARE)] = 0.0
+
+    @model_validator(mode="after")
+    def _says_something(self, info: ValidationInfo) -> Self:
+        if not self.model_fields_set & {"latency", "loss"}:
+            place = info.context["place"] if info.context else self.name
+            raise ScenarioError(place, 'says nothing; write latency = "constant 2ms", or loss = "1%"')
+        return self

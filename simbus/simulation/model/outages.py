@@ -59,10 +59,7 @@ def _names(value: object, what: str) -> tuple[str, ...]:
 
 
 def _positive(value: object, what: str) -> int:
-    time = units.duration(value, what)
-    if not time:
-        raise UnitError(f'{what}: {value!r} is no time at all; write for example "30s"')
-    return time
+    return units.positive(units.duration(value, what), what, "30s")
 
 
 def _clock(value: object, what: str) -> str:

@@ -53,6 +53,8 @@ def _check_shares(place: str, classes: Mapping[str, "MessageSpec"]) -> None:
 def _messages(value: object, place: str, folder: Path | None) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ScenarioError(place, f"{value!r} is not a table; write [{place}.gold] and share = 0.2 below")
+    if not value:
+        raise ScenarioError(place, "names no class; write for example { gold = { share = 0.2 }, others = {} }, or leave it out")
     for name in value:
         if not isinstance(name, str) or not name.isprintable() or not name or set(name) & set("[]"):
             raise ScenarioError(place, f"{name!r} is not the name of a class; write printable letters, and no brackets")

@@ -12,4 +12,4 @@ def unknown(what: str, word: str, known: Iterable[str]) -> str:
     names = list(known)
     close = get_close_matches(word, names, n=1)
     hint = f"did you mean {close[0]!r}? " if close else ""
-    return f"unknown {what} {word!r}; {hint}known: {', '.join(names) or 'none'}"
+    return f"unknown {what} {word!r}; {hint}known: {', '.join(names)}" if names else f"unknown {what} {word!r}; there is none"

@@ -98,8 +98,7 @@ class Bursts:
 
     def __post_init__(self) -> None:
         units.count(self.size, "size")
-        if self.every <= 0:
-            raise UnitError(f'every: {self.every!r} ns is not a positive time; write for example "1min"')
+        units.positive(self.every, "every", "1min")
 
     @property
     def rate(self) -> float:
@@ -183,8 +182,7 @@ class Sinusoid:
 
     def __post_init__(self) -> None:
         _check_rate(self.rate)
-        if self.period <= 0:
-            raise UnitError(f'period: {self.period!r} ns is not a positive time; write for example "24h"')
+        units.positive(self.period, "period", "24h")
 
     def rate_at(self, time: float) -> float:
         """Messages per second, so many nanoseconds after the start."""
