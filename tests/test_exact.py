@@ -94,6 +94,15 @@ def test_the_table_sets_both_beside_each_other(seed):
     assert abs(wait["z"]) < 6
 
 
+def test_consumers_may_have_the_name_of_their_queue(seed):
+    twins = Scenario("one name")
+    twins.queue("work")
+    twins.publisher("source", to="work", arrivals="poisson 4/s")
+    twins.consumer("work", queue="work", prefetch=1, service="exponential 100ms")
+    table = simulate(twins, duration="20s", replications=2, seed=seed).theory()
+    assert table.loc["work.utilisation", "exact"] == pytest.approx(0.4)
+
+
 def test_a_wrong_theory_stands_out():
     assert z_score([3.9, 4.1, 4.0, 4.05], 4) == pytest.approx(0.29, abs=0.01)
     assert z_score([3.9, 4.1, 4.0, 4.05], 5) < -20

@@ -24,6 +24,11 @@ class Exact:
     model: str
     source: str
 
+    @property
+    def path(self) -> str:
+        """Of the metric, with its section in front: a group of consumers may have the queue's name."""
+        return self.metric if self.metric == "window.mean" else f"queues.{self.metric}"
+
 
 def z_score(observed: Sequence[float], exact: float) -> float:
     """How many standard errors the mean over replications is off; nan for fewer than two, or without any spread."""

@@ -85,8 +85,8 @@ class Result(Findings):
 
         rows = []
         for each in self.exact:
-            found = self.estimate(each.metric)
-            z = z_score(self.observations(each.metric), each.value)
+            found = self.estimate(each.path)
+            z = z_score(self.observations(each.path), each.value)
             rows.append((each.metric, each.model, each.value, found.mean, found.low, found.high, z, each.source))
         columns = ["metric", "model", "exact", "mean", "low", "high", "z", "source"]
         return Frame(rows, columns=columns).set_index("metric")
