@@ -67,6 +67,12 @@ def test_equal_designs_do_not_differ_at_all():
     assert (found.outcome, found.more, found.variance_reduction) == ("undecided", None, math.inf)
 
 
+def test_two_that_are_0_have_no_ratio_in_words():
+    assert str(compare(result([0.0, 0.0]), result([0.0, 0.0]), "a.wait.mean")) == "a.wait.mean: undecided, by 0 s"
+    assert "nan" not in str(compare(result([0.0, 0.0]), result([1.0, 2.0]), "a.wait.mean"))
+    assert "inf" not in str(compare(result([1.0]), result([2.0]), "a.wait.mean"))
+
+
 def test_one_pair_decides_nothing():
     found = compare(result([1.0]), result([2.0]), "a.wait.mean")
     assert found.outcome == "undecided"

@@ -4,7 +4,7 @@ import pytest
 
 from simbus.analysis.exact import z_score
 from simbus.simulation.experiment.experiment import simulate
-from simbus.simulation.forecast.exact import exact_values
+from simbus.simulation.forecast.exact import exact_values, inexact
 from simbus.simulation.scenario import Scenario
 
 RUN = {"duration": "1h", "warmup": "5min"}
@@ -67,6 +67,41 @@ def test_a_queue_is_recognised(expected, parts):
 )
 def test_where_no_form_holds_exactly_nothing_is_said(parts):
     assert exact_values(scenario(**parts)) == ()
+
+
+@pytest.mark.parametrize(
+    ("parts", "why"),
+    [
+        ({"run": {}, "arrivals": "counts 5,5 every=1min"}, "a run that ends with its arrivals has no steady state"),
+        ({"arrivals": "poisson 1.2/s"}, "at a utilisation of 1.20 it has no steady state"),
+        ({"batch": {"size": 2}, "prefetch": 4}, "its consumers do more than take one message after the other"),
+        ({"options": {"type": "quorum"}}, "its type or its limits have no form"),
+        ({"count": 3, "prefetch": 2}, "no form is known of these arrivals, service times and prefetch together"),
+    ],
+)
+def test_where_no_form_holds_it_is_said_why(parts, why):
+    assert inexact(scenario(**parts)) == {"work": why}
+
+
+def test_what_is_known_needs_no_reason():
+    assert inexact(scenario()) == {}
+
+
+@pytest.mark.parametrize("party", ["server", "source"])
+def test_a_network_leaves_other_queues_what_they_are(party):
+    two = scenario()
+    two.queue("beside")
+    two.publisher("neighbour", to="beside", arrivals="poisson 0.5/s")
+    two.consumer("other", queue="beside", service="exponential 1s")
+    two.network(party, latency="exponential 5ms")
+    assert {each.metric.partition(".")[0] for each in exact_values(two)} == {"beside"}
+    assert inexact(two) == {"work": "no form knows of the network of those who publish to it or consume it"}
+
+
+def test_the_empty_table_says_why():
+    result = simulate(scenario(options={"type": "quorum"}), duration="1min", replications=2, seed=1)
+    assert result.theory().empty
+    assert result.theory().attrs["why"] == {"work": "its type or its limits have no form"}
 
 
 def test_two_publishers_without_memory_are_one():

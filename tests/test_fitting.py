@@ -383,3 +383,11 @@ def test_the_command_line_prints_the_table_and_what_to_write(times, capsys):
 def test_bad_input_on_the_command_line_is_one_line(times, capsys, options, line):
     assert main(["fit", times, *options]) == 2
     assert capsys.readouterr() == ("", line)
+
+
+def test_many_samples_are_proposed_in_a_line_that_people_read():
+    """Times of two kinds, which no family fits, from no file that a scenario could name."""
+    found = fit([10.0, 11.0, 500.0, 505.0] * 60, unit="ms")
+    assert isinstance(found.best, Empirical)
+    assert len(str(found)) < 100
+    assert "the samples themselves" in str(found)

@@ -149,6 +149,17 @@ def test_an_outage_is_shaded_where_it_bears_on_the_queue_alone(ax):
     assert {"loss", "restart"} == {"disk", "loss", "restart"} & set(texts(ax))
 
 
+def test_every_outage_is_shaded_and_named_however_many_there_are(ax):
+    shop = Scenario("six", run={"duration": "70s", **RUN})
+    shop.queue("work")
+    shop.publisher("source", to="work", arrivals="constant_rate 1/s")
+    shop.consumer("server", queue="work", service="constant 100ms")
+    for number in range(1, 7):
+        shop.outage(f"number {number}", "crash", whom=["server"], at=f"{10 * number}s", lasting="5s")
+    simulate(shop).plot.depth("work", ax=ax)
+    assert {f"number {number}" for number in range(1, 7)} <= set(texts(ax))
+
+
 def test_an_outage_at_random_is_the_lighter_the_fewer_replications_have_it(ax):
     result = simulate(broken_down())
     del result.replications[0].curves["outages.disk.over_time"]

@@ -178,6 +178,16 @@ def test_the_widest_swing_is_on_top_and_all_begin_at_the_metric_as_it_is(ax):
     assert ax.get_xlabel() == "work.wait.p99"
 
 
+def test_two_values_that_lead_to_the_same_side_are_written_one_above_the_other(ax):
+    either = Swing("prefetch", "1", Estimate(1.5, 1.4, 1.6, 5), "64", Estimate(1.6, 1.5, 1.7, 5))
+    draw_swings(ax, "work.wait.p99", "time", Estimate(1.0, 0.9, 1.1, 5), [either, *swings()])
+    ax.figure.canvas.draw()
+    boxes = {text.get_text(): text.get_window_extent() for text in ax.texts}
+    assert boxes["1"].y0 > boxes["64"].y1 - 1
+    written = list(boxes.values())
+    assert not any(one.overlaps(other) for place, one in enumerate(written) for other in written[:place] if one is not other)
+
+
 @pytest.fixture
 def shop():
     shop = Scenario("shop", run={"duration": "30s", "warmup": "5s", "replications": 3, "seed": 1})

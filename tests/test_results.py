@@ -54,6 +54,20 @@ def test_the_window_and_the_loss_are_frames_too(result):
     assert result.loss().loc["order.email.queue", ("loss", "high")] == pytest.approx(3 / (20 * 288_000), rel=0.002)
 
 
+def test_no_table_has_limits_below_0_or_infinite_ones_where_there_is_no_interval():
+    """Waits of 0 and 3 s have an interval from below 0; of a single replication there is none."""
+
+    def made(*waits):
+        runs = tuple(Replication(index, {"a.wait.p99": wait}, {}, "") for index, wait in enumerate(waits))
+        return Result("made up", Settings(seed=1), runs, ("a",)).summary().loc["a", "wait.p99"]
+
+    several, one = made(0.0, 3.0), made(3.0)
+    assert (several["mean"], several["low"], several["high"]) == (1.5, 0, pytest.approx(1.5 + 12.706 * 1.5, rel=1e-4))
+    assert several["half_width"] == pytest.approx(12.706 * 1.5, rel=1e-4)
+    assert one["mean"] == 3
+    assert one[["half_width", "low", "high"]].isna().all()
+
+
 def test_a_metric_that_a_replication_lacks_is_left_out_and_counted():
     estimate = small({"a.wait.p99": 1.0}, {"a.wait.p99": 3.0}, {}).estimate("a.wait.p99")
     assert (estimate.mean, estimate.n, estimate.missing) == (2.0, 2, 1)

@@ -124,10 +124,21 @@ def archive(about):
     return packed.getvalue()
 
 
+def test_a_file_of_version_1_is_read_too(result, tmp_path):
+    with np.load(result.save(tmp_path / "shop.npz")) as arrays:
+        members = dict(arrays)
+    about = json.loads(members["about"].tobytes()) | {"version": 1}
+    del about["inexact"]
+    np.savez(tmp_path / "old.npz", **{**members, "about": np.frombuffer(json.dumps(about).encode(), np.uint8)})
+    loaded = simbus.load(tmp_path / "old.npz")
+    assert loaded.inexact == {}
+    assert loaded.to_json() == result.to_json()
+
+
 def test_a_file_of_a_newer_format_names_the_version_that_reads_it(tmp_path):
     path = tmp_path / "new.npz"
     path.write_bytes(archive({"format": "simbus result", "version": 99, "versions": {"simbus": "7.0"}}))
-    with pytest.raises(ScenarioError, match=r"version 99 of the format, .* up to 1; install simbus 7"):
+    with pytest.raises(ScenarioError, match=r"version 99 of the format, .* up to 2; install simbus 7"):
         simbus.load(path)
 
 

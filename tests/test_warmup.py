@@ -121,3 +121,13 @@ def test_a_run_that_ends_with_its_arrivals_has_no_warm_up(tmp_path):
         result.warmup()
     with pytest.raises(ScenarioError, match=r"run\.warmup: auto, but a run that ends with its arrivals has none"):
         simulate(scenario, warmup="auto")
+
+
+def test_where_an_outage_is_part_of_the_run_a_queue_is_not_said_to_be_unsettled():
+    shop = Scenario("deploy", run={"duration": "4min", "replications": 10, "seed": 1})
+    shop.queue("work")
+    shop.publisher("web", to="work", arrivals="poisson 20/s")
+    shop.consumer("server", queue="work", prefetch=1, service="exponential 30ms")
+    shop.outage("deploy", "crash", whom="server", at="30s", lasting="30s")
+    [said] = [caution for caution in simulate(shop).cautions() if "MSER" in caution]
+    assert said.startswith("work: with deploy in the run, MSER-5 cannot tell")

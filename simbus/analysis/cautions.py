@@ -63,6 +63,11 @@ def _beginnings(found: Findings) -> Iterator[str]:
         if each.utilisation < 1 and duration < each.to_settle:
             yield f"{each.queue}: {length} are short at a utilisation of {each.utilisation:.2f}; make them {needed} or more."
         elif each.utilisation < 1 and math.isinf(found.suggested_warmup(each.queue)):
+            names = [name for name, queues in found.outages.items() if each.queue in queues]
+            if names:
+                within = f"{each.queue}: with {' and '.join(names)} in the run"
+                yield f"{within}, MSER-5 cannot tell whether it had settled before; see plot.warmup()."
+                continue
             yield f"{each.queue}: by MSER-5 it has not settled in the first half of the run; see warmup(), and make it longer."
 
 

@@ -57,9 +57,10 @@ class Comparison:
         return 0 if self.outcome != "undecided" else more_needed(self.difference, abs(self.difference.mean), self.each)
 
     def __str__(self) -> str:
-        by = formats.interval(self.difference, self.unit)
-        ratio = f"{self.ratio.mean:.3g} times ({self.ratio.low:.3g} to {self.ratio.high:.3g})"
-        return f"{self.metric}: {self.outcome}, by {by}, {ratio}"
+        by, ratio = formats.interval(self.difference, self.unit), self.ratio
+        known = math.isfinite(ratio.mean + ratio.low + ratio.high)  # of two that are 0, or of the first, there is none
+        times = f", {ratio.mean:.3g} times ({ratio.low:.3g} to {ratio.high:.3g})" if known else ""
+        return f"{self.metric}: {self.outcome}, by {by}{times}"
 
 
 def compare(

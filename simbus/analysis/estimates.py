@@ -35,6 +35,14 @@ class Estimate:
     missing: int = 0
 
     @property
+    def told(self) -> dict[str, float]:
+        """What a table says of it: mean, half_width, low and high of what cannot be negative; nan where there is no interval."""
+        unknown = self.low == -math.inf and self.mean < math.inf
+        half = math.nan if unknown else self.half_width
+        low, high = (math.nan, math.nan) if unknown else (max(0.0, self.low), self.high)
+        return {"mean": self.mean, "half_width": half, "low": low, "high": high}
+
+    @property
     def half_width(self) -> float:
         """Half the width of the interval; inf when it has no limits, nan when nothing was observed."""
         if not self.n:

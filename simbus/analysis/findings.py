@@ -112,6 +112,7 @@ class Findings:
         delays: by queue, those in which its messages wait to be tried again.
         chart: the scenario's topology, with what goes where by arithmetic.
         outages: by name, the queues that an outage bears on.
+        inexact: by consumed queue of which theory says nothing, why.
         lister: runs a replication again and lists what happened in it; left behind when a result is pickled or saved.
     """
 
@@ -132,6 +133,7 @@ class Findings:
     delays: dict[str, tuple[str, ...]] = field(default_factory=dict)
     chart: Chart = field(default_factory=Chart)
     outages: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    inexact: dict[str, str] = field(default_factory=dict)
     lister: Callable[[int], Listed] | None = field(default=None, repr=False, compare=False)
 
     def __getstate__(self) -> dict[str, Any]:

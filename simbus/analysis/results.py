@@ -48,7 +48,10 @@ class Result(Findings):
         return f"<Result of {self.scenario}: {len(self.replications)} replications, {seed}, trace {self.trace_hash[:12]}>"
 
     def summary(self) -> DataFrame:
-        """A row per queue; the columns are metric by mean, half_width, low and high, in SI units."""
+        """A row per queue; the columns are metric by mean, half_width, low and high, in SI units.
+
+        The last three are nan where there is no interval, as of most metrics after a single replication.
+        """
         return self._frame(_SUMMARY)
 
     def loss(self) -> DataFrame:
@@ -59,7 +62,7 @@ class Result(Findings):
         """The consistency window of a message, a row per statistic, times in seconds."""
         from pandas import DataFrame as Frame
 
-        return Frame({name: _limits(self.estimate(f"window.{name}")) for name in _WINDOW}).T
+        return Frame({name: self.estimate(f"window.{name}").told for name in _WINDOW}).T
 
     def seen(self, after: str | timedelta) -> Estimate:
         """The probability that a read so long after the publish sees a message applied by every subscriber.
@@ -79,7 +82,8 @@ class Result(Findings):
         """A row for each metric of which a closed form is known: model, exact value, estimate, z-score and source.
 
         The z-score says how many standard errors the estimate is off; beyond 3 either the run did not reach its steady state
-        (too short, or no warm-up cut off), or something is wrong. Empty where no form applies.
+        (too short, or no warm-up cut off), or something is wrong. Of each consumed queue that is not in it ``theory().attrs["why"]``
+        says why no form applies.
         """
         from pandas import DataFrame as Frame
 
@@ -89,7 +93,9 @@ class Result(Findings):
             z = z_score(self.observations(each.path), each.value)
             rows.append((each.metric, each.model, each.value, found.mean, found.low, found.high, z, each.source))
         columns = ["metric", "model", "exact", "mean", "low", "high", "z", "source"]
-        return Frame(rows, columns=columns).set_index("metric")
+        frame = Frame(rows, columns=columns).set_index("metric")
+        frame.attrs["why"] = dict(self.inexact)
+        return frame
 
     def warmup(self) -> DataFrame:
         """A row per queue: the warm-up that MSER-5 suggests from its depth, and the one that was used, in seconds.
@@ -264,7 +270,7 @@ class Result(Findings):
 
         columns = MultiIndex.from_product([names, ["mean", "half_width", "low", "high"]], names=["metric", "statistic"])
         estimates = [[self.estimate(f"queues.{queue}.{name}") for name in names] for queue in self.queues]
-        rows = [[number for each in row for number in _limits(each).values()] for row in estimates]
+        rows = [[number for each in row for number in each.told.values()] for row in estimates]
         return Frame(rows, index=list(self.queues), columns=columns).rename_axis("queue")
 
     def _paths(self) -> list[str]:

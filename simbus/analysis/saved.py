@@ -13,7 +13,7 @@ Whoever changes this raises ``VERSION``, and goes on reading the older ones.
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, ClassVar, TypeVar
@@ -32,7 +32,7 @@ from simbus.errors import ScenarioError
 
 Found = TypeVar("Found", bound=Findings)
 Floats = NDArray[np.float64]
-VERSION = 1
+VERSION = 2
 _FORMAT = "simbus result"
 _LARGEST = 2**30  # octets of a file that is unpacked: more than ten thousand replications of a large scenario
 _MEMBERS = ("about", "values", "curves")
@@ -59,6 +59,7 @@ class About:
     delays: dict[str, tuple[str, ...]]
     chart: Chart
     outages: dict[str, tuple[str, ...]]
+    inexact: dict[str, str] = field(default_factory=dict)  # from version 2 on
 
     expectations: tuple[str, ...]
     indices: tuple[int, ...]

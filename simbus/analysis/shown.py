@@ -44,8 +44,8 @@ def folded(table: "DataFrame") -> "DataFrame":
 
 
 def _estimate(mean: float, low: float, high: float) -> str:
-    if math.isnan(mean):
-        return NOTHING
+    if math.isnan(mean) or math.isnan(low):
+        return NOTHING if math.isnan(mean) else f"{_DIGITS.format(mean)} [?]"
     return f"{_DIGITS} [{_DIGITS}, {_DIGITS}]".format(mean, low, high)
 
 

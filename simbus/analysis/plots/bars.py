@@ -66,7 +66,8 @@ def draw_attempts(axes: Axes, result: Findings, queues: Sequence[str]) -> None:
     left, right = axes.get_xlim()
     axes.set_xlim(right=right + _FREE * (right - left))  # where the duplicates are written
     axes.set_xlabel("times per copy (1 is once)")
-    axes.set_title("duplicates", loc="right", fontsize="small")
+    look: dict[str, Any] = {"xycoords": "axes fraction", "ha": "right", "va": "top", "fontsize": "small"}
+    axes.annotate("duplicates", (1.0, 0.99), **look)  # below the legend, which may need all of the width
     legend(axes, handles, loc="lower left", bbox_to_anchor=(0, 1), ncols=len(handles), borderaxespad=0)
 
 

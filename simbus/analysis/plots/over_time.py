@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from itertools import cycle
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -119,7 +120,7 @@ def _along(axes: Axes, result: Findings, time: Floats, queue: str) -> Floats:
     axes.set_xlabel(f"time ({unit})")
     if result.settings.warmup:
         shade(axes, 0, result.settings.warmup / SECOND / scale, "gray", SHADE / 2, "warm-up")
-    for name, colour in zip(_outages(result, queue), _OUTAGES, strict=False):
+    for name, colour in zip(_outages(result, queue), cycle(_OUTAGES), strict=False):
         _shade_outage(axes, result, name, at, colour)
     return at
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -22,6 +23,7 @@ _LETTER = 4.8  # points that one takes
 _PART = 0.8  # of the axes that names of factors leave
 _ROUNDS = 8
 _TICKS = 5
+_APART = 5.5  # points up and down, for two texts beside one bar
 _MOST = 0.35  # of the axes for words on one side
 
 
@@ -90,6 +92,8 @@ def _write(axes: Axes, words: Sequence[Words]) -> None:
         high = max([most, *(end + part for end, part, right in parts if right)])
     axes.set_xlim(low, high)
     axes.locator_params(axis="x", nbins=_TICKS)
-    for text, end, row, right in words:
-        side: dict[str, Any] = {"xytext": (5 if right else -5, 0), "ha": "left" if right else "right"}
+    sides = Counter((row, right) for _, _, row, right in words)
+    for place, (text, end, row, right) in enumerate(words):
+        shift = 0 if sides[row, right] == 1 else _APART * (1 if place % 2 == 0 else -1)  # both values lead to the same side
+        side: dict[str, Any] = {"xytext": (5 if right else -5, shift), "ha": "left" if right else "right"}
         axes.annotate(text, (end, row), textcoords="offset points", va="center", fontsize="small", parse_math=False, **side)

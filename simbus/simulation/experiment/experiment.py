@@ -25,7 +25,7 @@ from simbus.simulation.experiment.runners import Task, run_waves
 from simbus.simulation.experiment.tracing import listed
 from simbus.simulation.forecast.charting import chart
 from simbus.simulation.forecast.check import offered_loads
-from simbus.simulation.forecast.exact import exact_values
+from simbus.simulation.forecast.exact import exact_values, inexact
 from simbus.simulation.forecast.load import waiting_places
 from simbus.simulation.forecast.questions import expected, wanted
 from simbus.simulation.scenario import Scenario
@@ -136,6 +136,7 @@ def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
         question=scenario.question,
         answer=scenario.answer,
         exact=exact_values(scenario),
+        inexact=inexact(scenario),
         offered=offered_loads(scenario),
         parties=related(scenario),
         delays=waiting_places(scenario),

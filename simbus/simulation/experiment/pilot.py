@@ -53,4 +53,5 @@ def _suggested(scenario: Scenario, found: Findings, queue: str) -> float:
     length = format_duration(scenario.run.duration or 0)
     busy = max(load for name, load in utilisation(scenario).items() if scenario.consumers[name].queue == queue)
     why = f"at a utilisation of {busy:.2f} it never will" if busy >= 1 else "make the duration longer"
+    why += ", or give a time, since outages disturb it" if scenario.outages and busy < 1 else ""
     raise ScenarioError("run.warmup", f"auto: {queue!r} has not settled in the first half of a pilot of {length}; {why}")

@@ -78,7 +78,7 @@ class Sweep:
         rows = []
         for point in self.points:
             estimates = {metric: point.result.estimate(metric) for metric in self._metrics(metrics)}
-            numbers = {f"{m}.{name}": getattr(e, name) for m, e in estimates.items() for name in LIMITS}
+            numbers = {f"{m}.{name}": e.told[name] for m, e in estimates.items() for name in LIMITS}
             rows.append(point.factors | numbers)
         return DataFrame(rows)
 

@@ -84,7 +84,7 @@ class Tries:
         rows = []
         for each in self.each:
             found = {verdict.expectation.target.key: verdict.estimate for verdict in each.verdicts}
-            numbers = {f"{metric}.{limit}": getattr(it, limit) for metric, it in found.items() for limit in LIMITS}
+            numbers = {f"{metric}.{limit}": it.told[limit] for metric, it in found.items() for limit in LIMITS}
             n = 0 if each.result is None else len(each.result.replications)
             rows.append({name: each.value, "outcome": each.outcome, **numbers, "overloaded": each.overloaded, "replications": n})
         return DataFrame(rows)

@@ -23,12 +23,56 @@ from simbus.units import SECOND
 
 def exact_values(scenario: System) -> tuple[Exact, ...]:
     """All that is known exactly of a scenario that validates: queue by queue, and of its queues together."""
-    if scenario.run.duration is None or scenario.networks:
-        return ()  # a run that ends with its arrivals has no steady state, and no form here knows of networks
-    kind, offered = dialects.load(scenario.dialect), load(scenario)
-    broker = kind.build(scenario.topology)
-    stations = _stations(scenario, offered, {queue: kind.discipline(broker, queue) for queue in scenario.topology.queues})
+    if scenario.run.duration is None:
+        return ()  # a run that ends with its arrivals has no steady state
+    offered = load(scenario)
+    stations = _stations(scenario, offered, _rules(scenario))
     return tuple(_with_breakdowns(scenario, stations) if scenario.outages else _undisturbed(scenario, offered, stations))
+
+
+def inexact(scenario: System) -> dict[str, str]:
+    """By consumed queue of which nothing is known exactly, why."""
+    known = [each.metric for each in exact_values(scenario)]
+    consumed = dict.fromkeys(each.queue for each in scenario.consumers.values())
+    return {
+        queue: _why(scenario, queue)
+        for queue in consumed
+        if not any(metric.startswith((f"{queue}.", f"{queue}[")) for metric in known)
+    }
+
+
+def _why(scenario: System, queue: str) -> str:
+    """The plainest reason that there is no closed form for a queue."""
+    offered, rules = load(scenario), _rules(scenario)
+    stations = _stations(scenario, offered, rules)
+    groups = [each for each in scenario.consumers.values() if each.queue == queue]
+    busy = max(offered.steady[each.name] for each in groups)
+    reasons = {
+        "a run that ends with its arrivals has no steady state": scenario.run.duration is None,
+        "nothing reaches it": not offered.arrivals.get(queue),
+        f"at a utilisation of {busy:.2f} it has no steady state": busy >= 1,
+        "no form knows of the network of those who publish to it or consume it": _far(scenario, offered, queue),
+        "of outages only the breakdown of one group at exponential times has a form": bool(scenario.outages),
+        "several groups consume it": len(groups) > 1,
+        "its consumers do more than take one message after the other": not all(each.plain for each in groups),
+        "its handler is code": any(math.isnan(each.service.mean) for each in groups),
+        "its type or its limits have no form": not rules[queue].in_order,
+        "what arrives is no process that a form knows": all(each.queue != queue for each in stations),
+    }
+    otherwise = "no form is known of these arrivals, service times and prefetch together"
+    return next((reason for reason, holds in reasons.items() if holds), otherwise)
+
+
+def _rules(scenario: System) -> dict[str, Discipline]:
+    kind = dialects.load(scenario.dialect)
+    broker = kind.build(scenario.topology)
+    return {queue: kind.discipline(broker, queue) for queue in scenario.topology.queues}
+
+
+def _far(scenario: System, offered: Load, queue: str) -> bool:
+    """Whether a network lies between a queue and those who publish to it or consume it."""
+    parties = {each.name for each in scenario.consumers.values() if each.queue == queue}
+    return not scenario.networks.keys().isdisjoint(parties.union(offered.sources.get(queue, ())))
 
 
 def _undisturbed(scenario: System, offered: Load, stations: Sequence[Station]) -> Iterator[Exact]:
@@ -64,7 +108,13 @@ def _stations(scenario: System, offered: Load, rules: Mapping[str, Discipline]) 
 
 def _station(scenario: System, offered: Load, queue: str, rules: Discipline, known: Mapping[str, Station]) -> Station | None:
     group, rate = _group(scenario, queue, rules), offered.published.get(queue, 0.0)
-    if group is None or not rules.in_order or not offered.arrivals.get(queue) or math.isnan(rate):
+    if (
+        group is None
+        or _far(scenario, offered, queue)
+        or not rules.in_order
+        or not offered.arrivals.get(queue)
+        or math.isnan(rate)
+    ):
         return None
     publishers = [scenario.publishers[name] for name in offered.sources.get(queue, ())]
     patience, feeders = _patience(publishers), _feeders(offered, queue, known)

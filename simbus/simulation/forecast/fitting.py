@@ -22,6 +22,7 @@ from simbus.analysis.formats import NOTHING
 from simbus.analysis.tables import Table
 from simbus.errors import UnitError
 from simbus.simulation.forecast.families import FAMILIES, Family, Floats
+from simbus.simulation.model.composites import Empirical
 from simbus.simulation.model.distributions import Constant, Distribution, empirical
 from simbus.simulation.model.streams import Streams
 from simbus.units import SECOND, format_duration
@@ -37,6 +38,7 @@ _MOST_TESTED = 2_000  # samples: with more, every law is refused for differences
 _AT_ONCE = 1_000_000  # numbers of resamples that are held at a time
 _COARSE = 0.25  # of the standard deviation: rounding up to there leaves p-values as they are, tried on three families
 _FEWEST, _FEW = 5, 50
+_SAID = 100  # samples at most that are said one by one
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,7 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Fit:
-    """What :func:`fit` found; ``str()`` is the text for a scenario file.
+    """What :func:`fit` found; ``str()`` is the text for a scenario file, unless that would be many samples that are in no file.
 
     Args:
         samples: the measured times in nanoseconds, in their order.
@@ -141,7 +143,8 @@ class Fit:
         return np.sort(np.array(self.samples, dtype=np.float64)) / SECOND
 
     def __str__(self) -> str:
-        return str(self.best)
+        many = isinstance(self.best, Empirical) and not self.best.source and len(self.samples) > _SAID
+        return repr(self) if many else str(self.best)
 
     def __repr__(self) -> str:
         noted = f", warnings: {len(self.warnings)}" if self.warnings else ""
