@@ -82,8 +82,8 @@ class Result(Findings):
         """A row for each metric of which a closed form is known: model, exact value, estimate, z-score and source.
 
         The z-score says how many standard errors the estimate is off; beyond 3 either the run did not reach its steady state
-        (too short, or no warm-up cut off), or something is wrong. Of each consumed queue that is not in it ``theory().attrs["why"]``
-        says why no form applies.
+        (too short, or no warm-up cut off), or something is wrong.
+        ``theory().attrs["why"]`` says why no form applies to the other consumed queues.
         """
         from pandas import DataFrame as Frame
 
