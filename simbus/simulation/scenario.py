@@ -11,11 +11,10 @@ is asked about each one. The words are those of the scenario file, which is read
 
 import copy
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
-from functools import partial
 from os import PathLike
 from pathlib import Path
 from typing import Any
@@ -23,24 +22,21 @@ from typing import Any
 from pydantic import BaseModel
 
 from simbus import dialect as dialects
-from simbus.dialect import Broker, Dialect, Topology
+from simbus.dialect import Dialect, Topology
 from simbus.documents import read_document
-from simbus.errors import ScenarioError, SimbusError
+from simbus.errors import ScenarioError
 from simbus.simulation.files import documents
 from simbus.simulation.files.writing import plain, render
+from simbus.simulation.forecast.coherence import check_coherence
 from simbus.simulation.forecast.pictures import Pictures
 from simbus.simulation.forecast.planning import Check, check
-from simbus.simulation.forecast.questions import expectation
-from simbus.simulation.model.acknowledgements import MANUAL
-from simbus.simulation.model.delay_queues import delay_queues, with_keepers
+from simbus.simulation.model.delay_queues import with_keepers
 from simbus.simulation.model.functions import Handling, Source, check_callable
-from simbus.simulation.model.mistakes import Mistakes
 from simbus.simulation.model.networks import NetworkSpec
 from simbus.simulation.model.outages import OutageSpec
 from simbus.simulation.model.paths import nearest, replaced
 from simbus.simulation.model.specs import Binding, ConsumerSpec, PublisherSpec, RunSpec, dotted, keys, read
 from simbus.simulation.model.words import unknown
-from simbus.units import duration_text
 
 __all__ = ["ConsumerSpec", "PublisherSpec", "RunSpec", "Scenario"]
 
@@ -630,7 +626,7 @@ class Scenario:
         twin.expectations, twin._tables = list(self.expectations), dict(self._tables)  # noqa: SLF001 - one of our own
         return twin
 
-    # Whether it all fits together
+    # What it means
 
     def validate(self, *, run: bool = True) -> None:
         """Check that the parts fit together and, with ``run``, that the run has an end.
@@ -639,51 +635,7 @@ class Scenario:
             ScenarioError: someone refers to a queue or an exchange that does not exist, nothing publishes,
                 or the run would not end. Names the place; its ``mistakes`` are all that were found.
         """
-        mistakes, broker = Mistakes(), None
-        for look in self._looks():
-            with mistakes.noted():
-                look()
-        try:
-            broker = self._build()
-        except ScenarioError as error:
-            told = any(mistake.place.startswith(error.place) for mistake in mistakes.found)
-            mistakes.found += () if told else error.mistakes
-        for look in self._looks_at(broker, run) if broker else ():
-            with mistakes.noted():
-                look()
-        mistakes.told()
-
-    def _looks(self) -> Iterator[Callable[[], object]]:
-        """Looks at the names in one part each, which may find fault with it."""
-        known: dict[str, Collection[str]] = {
-            "consumers": self.consumers,
-            "parties": {**self.publishers, **self.consumers},
-            "queues": self.topology.queues,
-        }
-        for number, binding in enumerate(self.topology.bindings):
-            if "queue" in binding:
-                yield partial(self._check_queue, f"bindings[{number}].queue", binding["queue"])
-        for name, consumer in self.consumers.items():
-            yield partial(self._check_consumer, dotted("consumers", name), consumer)
-        for name in self.networks:
-            yield partial(self._check_party, dotted("networks", name), name, known["parties"])
-        for name, outage in self.outages.items():
-            yield partial(self._check_outage, dotted("outages", name), outage, known)
-            yield partial(self._check_whom, dotted("outages", name), outage)
-        yield self._check_far
-        for text in self.expectations:
-            yield partial(expectation, self, text)
-
-    def _looks_at(self, broker: Broker, run: bool) -> Iterator[Callable[[], None]]:
-        """Looks for what only the broker knows."""
-        for name in self.publishers:
-            yield partial(self._check_publisher, name, broker)
-        if run:
-            yield partial(self._check_run, broker)
-
-    def _check_party(self, at: str, name: str, parties: Collection[str]) -> None:
-        if name not in parties:
-            raise ScenarioError(at, unknown("publisher or group of consumers", name, parties))
+        check_coherence(self, self._declared.queues.keys(), run=run)
 
     def check(self) -> Check:
         """What can be told before it runs: how busy consumers will be, retries counted, and what will not work as it is meant.
@@ -697,113 +649,6 @@ class Scenario:
     def plot(self) -> Pictures:
         """Pictures of the scenario: ``topology()`` is its graph, with the flows that arithmetic tells."""
         return Pictures(self)
-
-    def _build(self) -> Broker:
-        try:
-            return self._model().build(self.topology)
-        except ScenarioError as error:
-            for number, binding in enumerate(self.topology.bindings):
-                at, exchange = f"bindings[{number}]", binding["exchange"]
-                if error.place == at and exchange not in self.topology.exchanges:
-                    raise ScenarioError(f"{at}.exchange", unknown("exchange", exchange, self.topology.exchanges)) from None
-            raise
-
-    def _check_queue(self, at: str, queue: str) -> None:
-        if queue not in self.topology.queues:
-            raise ScenarioError(at, unknown("queue", queue, self.topology.queues))
-
-    def _check_whom(self, at: str, outage: OutageSpec) -> None:
-        """What cannot befall a group as it works."""
-        for name, group in self.consumers.items():
-            if name in outage.whom and not group.constant and (outage.each or outage.clock == "busy"):
-                problem = f"the consumers of {name!r} come and go, so none has a clock of its own; leave each and clock out"
-                raise ScenarioError(f"{at}.whom", problem)
-            if name in outage.whom and group.acknowledge.multiple > 1 and outage.what == "lost-acks":
-                problem = f"{name!r} acknowledges several deliveries at once, of which none can be lost alone; name another group"
-                raise ScenarioError(f"{at}.whom", problem)
-
-    def _check_far(self) -> None:
-        """Who takes no more must be sure that nothing is on its way to him."""
-        cut = {name for outage in self.outages.values() if outage.what == "partition" for name in outage.whom}
-        for name, group in self.consumers.items():
-            if name in {*self.networks, *cut} and not group.constant:
-                key = "shifts" if group.shifts is not None else "autoscale"
-                problem = "consumers that come and go have no network here; write count instead, or leave the network out"
-                raise ScenarioError(f"{dotted('consumers', name)}.{key}", problem)
-
-    def _check_outage(self, at: str, outage: OutageSpec, known: Mapping[str, Collection[str]]) -> None:
-        outage.check_names(at, known)
-        for name in outage.whom if outage.what == "lost-acks" else ():
-            if self.consumers[name].acknowledge != MANUAL:
-                problem = f"{name!r} does not acknowledge each delivery by itself, so there is none to lose; leave it out"
-                raise ScenarioError(f"{at}.whom", problem)
-
-    def _check_consumer(self, at: str, consumer: ConsumerSpec) -> None:
-        self._check_queue(f"{at}.queue", consumer.queue)
-        for queue in delay_queues(self._model(), consumer).keys() & self._declared.queues.keys():
-            problem = f"needs a queue {queue!r} of its own, and there is one; choose another name for that"
-            raise ScenarioError(f"{at}.retry", problem)
-        own = (each for each in consumer.classes.values() if each.service is not None)
-        if isinstance(consumer.service, Handling) and (consumer.batch or consumer.bandwidth or any(own)):
-            raise ScenarioError(
-                f"{at}.handler", "takes one message at a time and its own time; leave batch, bandwidth and classes out"
-            )
-        for each in consumer.classes:
-            if each not in self.classes:
-                raise ScenarioError(f"{at}.classes", unknown("class", each, self.classes))
-
-    def _check_publisher(self, name: str, broker: Broker) -> None:
-        """Publish one message of each kind in earnest: the broker itself knows best what it refuses."""
-        spec, at = self.publishers[name], dotted("publishers", name)
-        if spec.to is not None:
-            self._check_queue(f"{at}.to", spec.to)
-        try:
-            client = self._model().publisher(broker, name)
-            for kind in spec.kinds:
-                client.verb(kind.address)()
-        except ScenarioError:
-            raise ScenarioError(f"{at}.exchange", unknown("exchange", str(spec.exchange), self.topology.exchanges)) from None
-        except SimbusError as error:
-            raise ScenarioError(at, str(error)) from None
-
-    def _check_run(self, broker: Broker) -> None:
-        if not self.publishers:
-            raise ScenarioError("publishers", 'nothing publishes; add [publishers.orders] with arrivals = "poisson 20/s"')
-        endless = [dotted("publishers", name) for name, each in self.publishers.items() if not each.arrivals.finite]
-        if self.run.duration is None and endless:
-            remedy = 'write duration = "4h", or replay a recorded trace'
-            raise ScenarioError("run.duration", f"is missing, and the arrivals of {endless[0]} never end; {remedy}")
-        if self.run.duration is None:
-            self._check_that_retries_end(broker)
-            self._check_that_deliveries_end(broker)
-        if self.run.antithetic and self.run.replications % 2:
-            raise ScenarioError("run.antithetic", f"needs pairs, and {self.run.replications} replications are odd; add one")
-        if self.run.precision is not None and self.run.replications > self.run.max_replications:
-            problem = f"{self.run.max_replications} is below the {self.run.replications} replications to begin with; raise it"
-            raise ScenarioError("run.max_replications", problem)
-        if self.run.duration is None and self.run.warmup:
-            text = "auto" if self.run.warmup == "auto" else duration_text(self.run.warmup)
-            raise ScenarioError(
-                "run.warmup", f"{text}, but a run that ends with its arrivals has none; leave it out or give a duration"
-            )
-
-    def _check_that_retries_end(self, broker: Broker) -> None:
-        for name, consumer in self.consumers.items():
-            if consumer.retry.how == "requeue" and self._model().discipline(broker, consumer.queue).deliveries is not None:
-                continue  # the queue itself makes an end
-            failures = (consumer.failure, *(consumer.failure_of(each) for each in consumer.classes))
-            if any(failure.transient == 1 for failure in failures) and consumer.retry.attempts is None:
-                problem = "every attempt fails and attempts have no end, so the run has none; write retry.attempts, or a duration"
-                raise ScenarioError(dotted("consumers", name), problem)
-
-    def _check_that_deliveries_end(self, broker: Broker) -> None:
-        """What is always taken back before it is done comes again for ever."""
-        for name, consumer in self.consumers.items():
-            patience, service = self._model().discipline(broker, consumer.queue).patience, consumer.service
-            if patience is not None and not service.scv and service.mean > patience and not consumer.acknowledge.auto:
-                takes, waits = duration_text(round(service.mean)), duration_text(patience)
-                problem = f"every attempt takes {takes}, and after {waits} its queue takes it back, so the run has no end"
-                raise ScenarioError(dotted("consumers", name), f"{problem}; let the queue wait for longer, or write a duration")
 
 
 def _check_name(at: str, name: object) -> None:
