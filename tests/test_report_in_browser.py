@@ -15,6 +15,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import BrowserContext, sync_playwright
 
 from simbus import read_scenario, simulate
+from simbus.analysis import overview_page
+from simbus.analysis.overview import Run
 from simbus.errors import printable
 from tests.bookstore_result import bookstore
 from tests.hostile import NAMES, hostile
@@ -47,10 +49,17 @@ def simulated():
         return simulate(read_scenario(file), jobs=1)
 
 
+def several():
+    """A page of four files, one of which could not be run."""
+    found = [bookstore(replications=3), None, simulated(), bookstore(replications=4)]
+    return overview_page.render([Run(f"{number}.toml", result, 1.2) for number, result in enumerate(found)])
+
+
 PAGES = {
     "simulated": lambda: simulated().to_html(),
     "report": lambda: bookstore(replications=3).to_html(),
     "two": lambda: bookstore(replications=4).to_html(against=replace(bookstore(replications=4), text="# before")),
+    "several": several,
 }
 PHONE = {"width": 400, "height": 800}
 
