@@ -74,8 +74,8 @@ ROOMS = {
     "forecast": Room(  # what can be told before it runs
         ("simbus.simulation.forecast", "simbus.simulation.forecast.*"), below=(*SHARED, "theory", "analysis", "model")
     ),
-    "replication": Room(  # how one replication runs; who measures it is told through a protocol
-        ("simbus.simulation.replication", "simbus.simulation.replication.*"), below=(*SHARED, "model")
+    "replication": Room(  # how one replication runs; its recorder is told what it does
+        ("simbus.simulation.replication", "simbus.simulation.replication.*"), below=(*SHARED, "model", "analysis")
     ),
     "files": Room(  # a scenario as text
         ("simbus.simulation.files", "simbus.simulation.files.*"), below=(*SHARED, "model")

@@ -36,12 +36,12 @@ class Column:
     def pack(self) -> None:
         """Take less space."""
         if len(self.new) >= _FEWEST:
-            self._blocks.append(_Block(np.array(self.new, dtype=_LITTLE)))
+            self._blocks.append(_Block(np.fromiter(self.new, _LITTLE, len(self.new))))
             self.new.clear()
 
     def values(self) -> Integers:
         """All numbers."""
-        new = np.array(self.new, dtype=np.int64)
+        new = np.fromiter(self.new, np.int64, len(self.new))
         return np.concatenate([*(block.values() for block in self._blocks), new]) if self._blocks else new
 
 

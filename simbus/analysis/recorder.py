@@ -153,7 +153,7 @@ class Recorder(Telling):
 
     # What the broker did
 
-    def take(self, effects: Sequence[Effect]) -> None:
+    def take(self, effects: list[Effect]) -> None:
         """The effects of one moment, in order; all effects of one take share one time."""
         if not effects:
             return
@@ -200,7 +200,7 @@ class Recorder(Telling):
         self._next_look = edges[self._passed] if self._passed < len(edges) else past_the_end
 
     def _hash_tape(self) -> None:
-        self._hash.update(np.array(self._tape, dtype="<i8").tobytes())
+        self._hash.update(np.fromiter(self._tape, "<i8", len(self._tape)).tobytes())
         self._tape.clear()
         self._seen.pack()
 

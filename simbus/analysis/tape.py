@@ -4,7 +4,6 @@ A replication depends on its scenario, seed and index alone, so nobody has to ke
 a tape beside its recorder. An effect takes some twelve bytes.
 """
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from simbus.analysis.column import Column
@@ -24,7 +23,7 @@ class Tape:
         self._at, self._what, self._message, self._copy = Column(), Column(), Column(), Column()
         self._kinds: dict[tuple[str, str], int] = {}  # a number for each kind of effect in each queue
 
-    def take(self, effects: Sequence[Effect]) -> None:
+    def take(self, effects: list[Effect]) -> None:
         """Note the effects of one moment."""
         for effect in effects:
             kind = type(effect).__name__, getattr(effect, "queue", "")
@@ -59,7 +58,7 @@ class Taped(Recorder):
         super().__init__(**given)
         self._beside = tape
 
-    def take(self, effects: Sequence[Effect]) -> None:
+    def take(self, effects: list[Effect]) -> None:
         """As any recorder; the tape sees them first."""
         self._beside.take(effects)
         super().take(effects)

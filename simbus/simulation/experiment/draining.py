@@ -235,7 +235,7 @@ class _Watch(Tape):
         self.backlog: int | None = None
         self.drained: int | None = None
 
-    def take(self, effects: Sequence[Effect]) -> None:
+    def take(self, effects: list[Effect]) -> None:
         """Follow the depth; the effects are of one moment."""
         if not effects:
             return

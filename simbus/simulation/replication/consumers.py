@@ -11,7 +11,7 @@ from math import prod
 from simbus.dialect import Subscription
 from simbus.effects import Delivered
 from simbus.simulation.replication.driver import Driver, Entry
-from simbus.simulation.replication.servers import Handler, Server
+from simbus.simulation.replication.servers import Handler, Owner, Server
 from simbus.simulation.replication.settling import verbs
 
 
@@ -39,7 +39,7 @@ class Offline:
 OFFLINE = Offline()
 
 
-class Consumer:
+class Consumer(Owner):
     """A modelled consumer: deliveries wait in its buffer, in order, until one of its servers is free.
 
     Outages may overlap: what two of them have stopped goes on when both are over.
@@ -52,7 +52,7 @@ class Consumer:
 
     __slots__ = (
         "_buffer", "_cut", "_dead", "_deferred", "_failing", "_gone", "_held", "_idle", "_pace", "_parked", "_servers",
-        "_stopping", "_subscribe", "_usual", "driver", "handler", "subscription", "verbs",
+        "_stopping", "_subscribe", "_usual",
     )  # fmt: skip
 
     def __init__(self, driver: Driver, handler: Handler, subscribe: Callable[[], Subscription]) -> None:

@@ -17,6 +17,7 @@ from typing import Any, Protocol
 import simpy
 from simpy.events import NORMAL
 
+from simbus.analysis.recorder import Recorder
 from simbus.dialect import Broker
 from simbus.effects import ChannelTimedOut, Confirmed, Delivered, Effect
 from simbus.units import NEVER
@@ -26,70 +27,6 @@ LAST = NORMAL + 1
 
 
 _NO_MORE: list[Effect] = []
-
-
-class Observer(Protocol):
-    """Who watches a replication: the recorder."""
-
-    def take(self, effects: list[Effect], /) -> None:
-        """The broker's effects of one moment."""
-
-    def staffed(self, group: str, change: int, now: int, /) -> None:
-        """So many consumers have begun, or (negative) ended."""
-
-    def started(self, group: str, copy_id: int, now: int, servers: int = 1, /) -> None:
-        """A handler starts; ``servers`` is 0 for another copy that it takes in one go."""
-
-    def ended(self, group: str, copy_id: int, now: int, servers: int = 1, /) -> None:
-        """A handler ends."""
-
-    def failed(self, group: str, copy_id: int, /) -> None:
-        """An attempt failed."""
-
-    def applied(self, group: str, copy_id: int, now: int, /) -> None:
-        """An attempt succeeded: the handler's side effect took place."""
-
-    def interrupted(self, group: str, copy_id: int, now: int, servers: int = 1, /) -> None:
-        """The handler was stopped before its attempt had ended; told before the copy goes back."""
-
-    def dropped(self, copy_id: int, /) -> None:
-        """A consumer has lost a copy, on which it had not started, and of which the broker had let go."""
-
-    def orphaned(self, copy_id: int, /) -> int:
-        """A handler goes on with a copy that the broker is about to take back: by what id it will be told of from now on."""
-
-    def let_go(self, orphan: int, /) -> None:
-        """Nothing more will be told by an id that :meth:`orphaned` gave."""
-
-    def disrupted(self, outage: str, change: int, now: int, /) -> None:
-        """An outage of that name begins, or (negative) ends."""
-
-    def suppressed(self, group: str, copy_id: int, now: int, /) -> None:
-        """An attempt ended without one, because the message had been applied before."""
-
-    def backs_off(self, copy_id: int, now: int, /) -> None:
-        """A delivery waits, unsettled and without a server, to go back to its queue."""
-
-    def carried(self, copy_id: int, message_id: int, now: int, /) -> None:
-        """A handler has published a copy's message anew under this id, to try again; told before the effects are taken."""
-
-    def sent(self, message_id: int, sent_at: int, /, *, held: bool = False) -> Any:
-        """A message is about to be seen as published that was sent at ``sent_at``; what it is told of by from now on.
-
-        While it is ``held``, its publisher may publish it again.
-        """
-
-    def sent_again(self, message_id: int, told: Any, /) -> None:
-        """A message is about to be seen as published, and it is one again that was told of."""
-
-    def follow(self, told: Any, done: Callable[[], None], /) -> None:
-        """Someone waits until every subscriber has applied or lost a message."""
-
-    def answered(self, told: Any, /) -> None:
-        """A message will not be published again."""
-
-    def unsent(self, sent_at: int, times: int = 1, /) -> None:
-        """A message that was sent at ``sent_at`` never reaches the broker: there was no connection, or it got lost."""
 
 
 class Receiver(Protocol):
@@ -160,7 +97,7 @@ class Driver:
         time: nanoseconds, as the calendar's.
     """
 
-    def __init__(self, broker: Broker, observer: Observer) -> None:
+    def __init__(self, broker: Broker, observer: Recorder) -> None:
         self.broker = broker
         self.observer = observer
         self.time = 0

@@ -123,22 +123,27 @@ class Keeper(Protocol):
         """Publish it anew after so many attempts, to come back in ``delay`` nanoseconds."""
 
 
-class Owner(Protocol):
-    """The consumer that a server works for."""
+class Owner:
+    """The consumer that a server works for. A base and no protocol: compiled, a server reaches it without looking it up."""
+
+    __slots__ = ("driver", "handler", "subscription", "verbs")
 
     driver: Driver
     handler: Handler
     subscription: Subscription
     verbs: Verbs
 
-    def release(self, server: "Server", /) -> None:
+    def release(self, server: "Server") -> None:
         """The server is free again."""
+        raise NotImplementedError
 
     def defer(self) -> None:
         """A delivery waits without a server, to be settled later."""
+        raise NotImplementedError
 
     def deferred(self) -> None:
         """That was done."""
+        raise NotImplementedError
 
 
 class Server:
