@@ -24,7 +24,7 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 MODULES = {
-    "": ("effects",),
+    "": ("dialect", "effects"),
     "rabbitmq": (
         "access",
         "administration",
@@ -82,7 +82,7 @@ MODULES = {
 A compiled class inherits from compiled ones only, and nothing interpreted inherits from it, unless it is one of these:
 """
 
-OPEN = ("Driver", "Recorder", "Telling")
+OPEN = ("Driver", "Receiver", "Recorder", "Telling")
 
 # What is not installed where it is built is taken for anything; the gate has checked the types.
 _MYPY = """[mypy]

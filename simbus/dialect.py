@@ -18,25 +18,36 @@ _PROCESSES = {"rabbitmq": "simbus.rabbitmq.fake.process"}
 DEFAULT = next(iter(_DIALECTS))
 
 
-class Broker(Protocol):
-    """A pure state machine: verbs go in through channels, effects come out, time is told to it."""
+class Broker:
+    """A pure state machine: verbs go in through channels, effects come out, time is told to it.
+
+    A base, where the others are protocols: who drives a broker asks it these few things several times a message, and compiled
+    code finds what a base declares without looking it up by name.
+    """
+
+    __slots__ = ()
 
     @property
     def now(self) -> int:
         """The time that it was last told, in nanoseconds."""
+        raise NotImplementedError
 
     @property
     def next_deadline(self) -> int | None:
         """When it wants to be woken, in nanoseconds: may be early, never late; None if never."""
+        raise NotImplementedError
 
     def advance(self, now: int) -> bool:
         """Tell the time, never backwards and never past ``next_deadline`` (ValueError); whether something has fallen due."""
+        raise NotImplementedError
 
     def take_effects(self) -> list[Effect]:
         """What happened since the last call, in order; a destructive read, for the one driver only."""
+        raise NotImplementedError
 
     def check(self) -> None:
         """Assert the invariants (AssertionError)."""
+        raise NotImplementedError
 
 
 class Session(Protocol):

@@ -7,6 +7,7 @@ verb raises before anything changes. Verbs that end connections answer which, be
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from simbus import dialect
 from simbus.rabbitmq.access import EVERYTHING, PasswordHash, Permissions, TopicPermission, User, Users
 from simbus.rabbitmq.arguments import QUEUE_TYPES
 from simbus.rabbitmq.connections import Connection
@@ -21,7 +22,7 @@ from simbus.rabbitmq.versions import Version
 from simbus.rabbitmq.virtual_host import VirtualHost
 
 
-class Administration:
+class Administration(dialect.Broker):
     """The verbs of an operator. ``global_parameters`` are kept for who set them; nothing here heeds them."""
 
     _node: Node

@@ -24,7 +24,7 @@ the same service times (common random numbers), and adding a queue changes no dr
 import hashlib
 import struct
 from collections.abc import Callable, Iterator
-from itertools import chain, compress, count
+from itertools import chain, compress, count, repeat
 from operator import length_hint
 from typing import Any, Protocol, cast
 
@@ -127,9 +127,7 @@ def draws(generator: Generator, sample: Callable[[Generator, int], NDArray[Any]]
 
     A NumPy number would change the type of the calendar's time, and drawing one by one is ten times slower.
     """
-    while True:
-        for value in sample(generator, block).tolist():  # noqa: UP028 - faster here than yield from
-            yield value
+    return chain.from_iterable(sample(generator, block).tolist() for _ in repeat(None))
 
 
 def _words(text: str) -> tuple[int, ...]:

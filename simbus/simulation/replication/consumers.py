@@ -52,7 +52,7 @@ class Consumer(Owner):
 
     __slots__ = (
         "_buffer", "_cut", "_dead", "_deferred", "_failing", "_gone", "_held", "_idle", "_pace", "_parked", "_servers",
-        "_stopping", "_subscribe", "_usual",
+        "_stopping", "_subscribe", "_usual", "subscription",
     )  # fmt: skip
 
     def __init__(self, driver: Driver, handler: Handler, subscribe: Callable[[], Subscription]) -> None:
@@ -73,7 +73,7 @@ class Consumer(Owner):
         return [Server(self) for _ in range(self.handler.concurrency)]
 
     def _connect(self, subscription: Subscription) -> None:
-        self.subscription = subscription
+        self.subscription, self.channel = subscription, subscription.channel
         self.verbs = verbs(self.driver, subscription, self._usual.acknowledge)
         if subscription.channel:
             self.driver.attach(subscription.channel, self, self.hang_up)

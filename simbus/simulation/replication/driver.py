@@ -12,7 +12,7 @@ every wake-up that is armed already, because SimPy cannot cancel: re-arming at e
 
 from collections.abc import Callable
 from heapq import heappop, heappush
-from typing import Any, Protocol
+from typing import Any
 
 import simpy
 from simpy.events import NORMAL
@@ -29,14 +29,17 @@ LAST = NORMAL + 1
 _NO_MORE: list[Effect] = []
 
 
-class Receiver(Protocol):
+class Receiver:
     """Who hears of one channel: a modelled consumer of its deliveries, a modelled publisher of its confirms."""
 
-    def receive(self, effect: Any, /) -> None:
+    __slots__ = ()
+
+    def receive(self, effect: Any) -> None:
         """A delivery or a confirm, at the instant of the broker's verb or wake-up that caused it."""
+        raise NotImplementedError
 
 
-class _Nobody:
+class _Nobody(Receiver):
     """In place of a receiver that has hung up."""
 
     def receive(self, effect: Any) -> None:

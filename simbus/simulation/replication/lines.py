@@ -33,7 +33,7 @@ class _Verb:
         return message_id
 
 
-class _Gate:
+class _Gate(Receiver):
     """Lets confirms through, but for those that have to wait."""
 
     def __init__(self, line: "Line", receiver: Receiver) -> None:

@@ -103,7 +103,7 @@ class Link:
         return self.there.break_off()
 
 
-class Far:
+class Far(Receiver):
     """A receiver at the other end of a wire."""
 
     def __init__(self, receiver: Receiver, wire: Wire) -> None:

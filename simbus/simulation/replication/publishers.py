@@ -14,7 +14,7 @@ from simbus.dialect import Publisher as Client
 from simbus.effects import Confirmed
 from simbus.simulation.model.confirms import Confirms
 from simbus.simulation.replication.content import Content, Drawn
-from simbus.simulation.replication.driver import Driver, Entry
+from simbus.simulation.replication.driver import Driver, Entry, Receiver
 
 Step = Callable[[], None]
 Carry = Callable[[Step], None]
@@ -120,7 +120,7 @@ class _Outgoing:
         """How the observer calls it, once it has reached the broker."""
 
 
-class Confirming:
+class Confirming(Receiver):
     """Publishes, waits for confirms, and publishes again what the broker refuses or does not answer for in time.
 
     Confirms are matched by the numbers of the channel, which counts what has arrived. ``receive`` and timers run while others

@@ -9,11 +9,10 @@ from dataclasses import replace
 from functools import partial
 from typing import Protocol
 
-from simbus.dialect import Subscription
 from simbus.effects import Delivered
 from simbus.simulation.model.failures import Failure, Tokens
 from simbus.simulation.model.specs import ConsumerSpec
-from simbus.simulation.replication.driver import Driver, Entry
+from simbus.simulation.replication.driver import Driver, Entry, Receiver
 from simbus.simulation.replication.memory import Memory, remembering
 from simbus.simulation.replication.settling import Verbs
 from simbus.simulation.replication.usercode import Code
@@ -123,14 +122,14 @@ class Keeper(Protocol):
         """Publish it anew after so many attempts, to come back in ``delay`` nanoseconds."""
 
 
-class Owner:
+class Owner(Receiver):
     """The consumer that a server works for. A base and no protocol: compiled, a server reaches it without looking it up."""
 
-    __slots__ = ("driver", "handler", "subscription", "verbs")
+    __slots__ = ("channel", "driver", "handler", "verbs")
 
     driver: Driver
     handler: Handler
-    subscription: Subscription
+    channel: int  # of its subscription
     verbs: Verbs
 
     def release(self, server: "Server") -> None:
@@ -223,7 +222,7 @@ class Server:
     @property
     def _connected(self) -> bool:
         """Whether the connection on which the delivery came still is, or nothing more is to be said on it."""
-        return self._delivery.channel == self._consumer.subscription.channel or self._handler.acknowledge.auto
+        return self._delivery.channel == self._consumer.channel or self._handler.acknowledge.auto
 
     # Attempts
 
@@ -286,7 +285,7 @@ class Server:
         driver, consumer = self._driver, self._consumer
 
         def settle(delivery_tag: int) -> None:
-            if delivery.channel == consumer.subscription.channel:
+            if delivery.channel == consumer.channel:
                 driver.now()
                 verb(delivery_tag)
             consumer.deferred()
@@ -302,7 +301,7 @@ class Server:
     def _finish(self, now: int, verb: Verb) -> None:
         delivery, consumer = self._delivery, self._consumer
         self._driver.observer.ended(self._handler.group, delivery.copy_id, now)
-        if delivery.channel == consumer.subscription.channel:  # as self._connected, which would be a call
+        if delivery.channel == consumer.channel:  # as self._connected, which would be a call
             verb(delivery.delivery_tag)
         elif not self._connected:
             self._driver.observer.let_go(delivery.copy_id)
