@@ -174,7 +174,7 @@ class Driver:
             later = self._from_next_end(effects) if self._due else _NO_MORE
             self.observer.take(effects)
             for effect in effects:
-                if isinstance(effect, (Delivered, Confirmed)):
+                if isinstance(effect, Delivered) or isinstance(effect, Confirmed):  # noqa: SIM101 - a tuple is slower, compiled
                     self._receivers[effect.channel].receive(effect)
             effects = later
         deadline = broker.next_deadline
@@ -213,9 +213,9 @@ class Driver:
 
     def _walk(self, until: int) -> None:
         """As ``env.run``, whose steps are a call each: with them written out a run takes a twelfth less."""
-        queue = self._queue
+        queue, pop = self._queue, heappop
         while queue and queue[0][0] < until:
-            self.time, _, _, entry = heappop(queue)
+            self.time, _, _, entry = pop(queue)
             if isinstance(entry, Entry):
                 entry.fire()
             else:

@@ -29,17 +29,19 @@ class Publisher(Entry):
         publish: the verb.
     """
 
-    __slots__ = ("_driver", "_epochs", "_publish")
+    __slots__ = ("_driver", "_next_epoch", "_publish")
 
     def __init__(self, driver: Driver, epochs: Iterator[int], publish: Callable[[], Any]) -> None:
         super().__init__()
-        self._driver, self._epochs, self._publish = driver, epochs, publish
+        self._driver, self._next_epoch, self._publish = driver, epochs.__next__, publish
         self._enter_next(0)
 
     def _enter_next(self, now: int) -> None:
-        epoch = next(self._epochs, None)
-        if epoch is not None:
-            self._driver.enter(self, epoch - now)
+        try:
+            epoch = self._next_epoch()
+        except StopIteration:
+            return
+        self._driver.enter(self, epoch - now)
 
     def fire(self) -> None:
         """Publish."""
