@@ -180,6 +180,14 @@ def test_the_report_of_several_files_begins_with_the_verdicts_of_all(run, files)
     assert "<figure" not in page
 
 
+def test_the_report_of_several_files_has_the_command_of_each_with_the_same_numbers(run, files):
+    run("run", *files("holds", "silent"), "--jobs=1", "--html", "all.html", "--seed", 7, "--replications", 2)
+    commands = re.findall("<code>(simbus run holds.toml .*)</code>", Path("all.html").read_text("utf-8"))
+    assert len(commands) == 1
+    assert "--seed 7 --replications 2 " in commands[0]
+    assert commands[0].endswith(" --html report.html")
+
+
 @pytest.mark.usefixtures("no_simulation")
 def test_a_saved_result_is_of_one_file(run, files):
     code, out, err = run("run", *files("holds", "holds"), "--save", "all.npz")

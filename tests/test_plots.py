@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 
 from simbus import Scenario, simulate
 from simbus.analysis.estimates import band
+from simbus.analysis.plots.drawing import lower_left_is_free
 from simbus.analysis.replication import PROBABILITIES
 from simbus.analysis.style import COLOURS
 from tests.bookstore_result import bookstore
@@ -52,13 +53,13 @@ def shaded(axes, colour):
     return [(span.get_x(), span.get_x() + span.get_width()) for span in spans]
 
 
-def broken_down(**more):
-    """A message every second, 0.1 s of work each, and a server that stands still from 10.5 s to 20.5 s."""
+def broken_down(lasting="10s", **more):
+    """A message every second, 0.1 s of work each, and a server that stands still from 10.5 s to, as a rule, 20.5 s."""
     shop = Scenario("breakdown", run={"duration": "50s", **RUN, **more})
     shop.queue("work")
     shop.publisher("source", to="work", arrivals="constant_rate 1/s")
     shop.consumer("server", queue="work", prefetch=1, service="constant 100ms")
-    shop.outage("disk", "breakdown", whom=["server"], at="10500ms", lasting="10s")
+    shop.outage("disk", "breakdown", whom=["server"], at="10500ms", lasting=lasting)
     return shop
 
 
@@ -134,6 +135,20 @@ def test_an_outage_is_shaded_for_as_long_as_it_lasts(ax, plot):
     [(begin, end)] = shaded(ax, COLOURS[1])
     assert (begin, end) == pytest.approx((10.5, 20.5), abs=0.25)
     assert "disk" in texts(ax)
+
+
+@pytest.mark.parametrize(("lasting", "rotation"), [("20s", 0), ("1s", 90)])
+def test_the_name_of_a_long_outage_lies_across_its_top_above_what_it_piled_up(ax, lasting, rotation):
+    simulate(broken_down(lasting)).plot.depth("work", ax=ax)
+    [name] = [text for text in ax.texts if text.get_text() == "disk"]
+    assert name.get_rotation() == rotation
+
+
+@pytest.mark.parametrize(("shares", "free"), [((0.5, 0.4), True), ((0.5, 0.002), False)])
+def test_the_lower_left_corner_is_free_where_no_line_is_in_it(ax, shares, free):
+    ax.plot([1, 2], shares)
+    ax.set(xlim=(1, 1000), ylim=(0.001, 1), xscale="log", yscale="log")
+    assert lower_left_is_free(ax) is free
 
 
 def test_an_outage_is_shaded_where_it_bears_on_the_queue_alone(ax):

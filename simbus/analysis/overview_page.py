@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from shlex import quote
 from typing import Any
 
 from simbus.analysis.overview import Run, overview, total
 from simbus.analysis.reasons import reasons
-from simbus.analysis.report import facts, template
+from simbus.analysis.report import again, facts, template
 from simbus.analysis.results import Result
 from simbus.analysis.tables import Table
 from simbus.errors import printable
@@ -34,7 +35,8 @@ def _part(title: str, file: str, result: Result) -> dict[str, Any]:
     said = facts(result)
     tables = [(table.title, _named(table, title)) for table in said["tables"]]
     apart = {"expectations": _named(said["expectations"], title), "tables": tables}
-    return said | apart | {"file": printable(file), "reasons": reasons(result)}
+    command = again(result, quote(printable(file)))
+    return said | apart | {"file": printable(file), "reasons": reasons(result), "again": f"{command} --html report.html"}
 
 
 def _named(table: Table, title: str) -> Table:

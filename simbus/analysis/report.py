@@ -92,13 +92,13 @@ def _contents(result: Findings) -> dict[str, list[str]]:
     return {"Verdicts": doubt, "Why": [], "In detail": [table.title for table in tables(result)], **end}
 
 
-def again(result: Findings) -> str:
+def again(result: Findings, file: str = "scenario.toml") -> str:
     """What to type for the same numbers; the scenario in its file, or in Python where it never was in one."""
     settings, n = result.settings, len(result.replications)
     times = {name: time for name, time in (("duration", settings.duration), ("warmup", settings.warmup)) if time}
     if result.text:
         said = "".join(f" --set run.{name}={duration_text(time)}" for name, time in times.items())
-        return f"simbus run scenario.toml --seed {settings.seed} --replications {n}{said}"
+        return f"simbus run {file} --seed {settings.seed} --replications {n}{said}"
     written = "".join(f', {name}="{duration_text(time)}"' for name, time in times.items())
     return f"simulate(scenario{written}, replications={n}, seed={settings.seed})"
 

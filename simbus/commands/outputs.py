@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Command = TypeVar("Command", bound=Callable[..., Any])
 
 OUTPUTS = {
-    "html": ("the report", "Write the report to FILE, a self-contained page; of several scenarios one page, without pictures."),
+    "html": ("the report", "Write the report to FILE, a self-contained page."),
     "json": ("the estimates", "Write every estimate to FILE."),
     "markdown": ("Markdown", "Write verdicts and tables to FILE, for the comment on a pull request."),
     "junit": ("test cases", "Write the verdicts to FILE as JUnit XML, for CI."),

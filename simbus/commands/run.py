@@ -88,7 +88,7 @@ def run(
 
     Prints tables of load, waits, losses and the consistency window of a message, each number with its confidence interval, and
     one line for each expectation. Of several files it prints one table, a row for each: whether its expectations hold, and
-    how long it took; a file that cannot be run does not stop the others.
+    how long it took; a file that cannot be run does not stop the others. Their report is one page, without pictures.
     """
     check_one_saved(outputs["save"], files)
     check_outputs(outputs, files)

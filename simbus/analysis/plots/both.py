@@ -10,7 +10,7 @@ import numpy as np
 from simbus.analysis import formats
 from simbus.analysis.estimates import band
 from simbus.analysis.findings import Findings
-from simbus.analysis.plots.drawing import line_in_band, logarithmic_times, sideways, time_scale
+from simbus.analysis.plots.drawing import line_in_band, logarithmic_times, lower_left_is_free, sideways, time_scale
 from simbus.analysis.plots.tails import tail
 from simbus.analysis.replication import PROBABILITIES
 from simbus.analysis.style import COLOURS, DASHES, legend, new_axes
@@ -30,7 +30,7 @@ def draw_waits(results: Both, queue: str, ax: Axes | None = None) -> Axes:
     axes.set_ylim(top=1.3)
     logarithmic_times(axes)
     axes.yaxis.set_major_formatter(lambda share, _: formats.value(share, "share"))
-    legend(axes, lines, loc="lower left")
+    legend(axes, lines, loc="lower left" if lower_left_is_free(axes) else "best")
     return axes
 
 

@@ -21,6 +21,7 @@ _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 60, 600, 3_600, 21_600, 86_
 _FINE_TICKS = (*(tick * each for tick in _TICKS[:8] for each in (1, 2, 5)), 60, 120, 300, 600, 1_200, 1_800, *_TICKS[10:])
 _DECADES = 3.5
 _FEWEST_TICKS = 3
+_CORNER = (0.35, 0.35)  # of the axes' width and height: what a legend of a few names takes
 
 
 def line_in_band(axes: Axes, x: Floats, curves: Floats, colour: str, confidence: float, **style: Any) -> Line2D:
@@ -65,19 +66,26 @@ def time_scale(seconds: float) -> tuple[float, str]:
     return next(((scale, unit) for least, scale, unit in scales if seconds >= least), (1.0, "seconds"))
 
 
-def shade(axes: Axes, begin: float, end: float, colour: str, alpha: float, name: str = "") -> None:
-    """Shade a stretch of time and, where it has a name, write it upright inside its end."""
+def shade(axes: Axes, begin: float, end: float, colour: str, alpha: float, name: str = "", *, wide: bool = False) -> None:
+    """Shade a stretch of time and write its name, if any, upright inside its end or, where it is ``wide``, across its top."""
     axes.axvspan(begin, end, color=colour, alpha=alpha, lw=0, zorder=0)
+    where: dict[str, Any] = {"ha": "center"} if wide else {"ha": "right", "rotation": "vertical"}
     if name:
         axes.annotate(
             short(name),
-            (end, 0.97),
+            ((begin + end) / 2 if wide else end, 0.97),
             xycoords=("data", "axes fraction"),
-            xytext=(-1, 0),
+            xytext=(0 if wide else -1, 0),
             textcoords="offset points",
-            ha="right",
             va="top",
-            rotation="vertical",
             fontsize="small",
             parse_math=False,
+            **where,
         )
+
+
+def lower_left_is_free(axes: Axes) -> bool:
+    """Whether a legend in that corner would hide no line, as far as limits and scales are set."""
+    to_axes = axes.transData + axes.transAxes.inverted()
+    places = np.concatenate([to_axes.transform(line.get_xydata()) for line in axes.lines] or [np.empty((0, 2))])
+    return not (places < _CORNER).all(axis=1).any()

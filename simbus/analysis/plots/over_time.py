@@ -18,7 +18,7 @@ from simbus.analysis.findings import Findings
 from simbus.analysis.plots.drawing import Floats, line_in_band, shade, time_scale, time_ticks
 from simbus.analysis.plots.tails import objectives
 from simbus.analysis.replication import SPANS
-from simbus.analysis.style import COLOURS, DASHES, SHADE, ink, legend
+from simbus.analysis.style import COLOURS, DASHES, SHADE, ink, legend, short
 from simbus.analysis.warmup import welch
 from simbus.units import SECOND
 
@@ -31,6 +31,7 @@ _QUANTILES = {"p99": COLOURS[1], "p95": COLOURS[2], "p50": COLOURS[0]}
 _WIDE = 20.0  # of the largest number by the smallest: from there on a logarithmic axis shows more
 _DARKEST = 0.3
 _FREE = 0.15  # of the axes' height: where the names of outages are written
+_LETTER = 0.02  # of the axes' width: what a letter of such a name takes
 _OUTAGES = (COLOURS[1], COLOURS[3], COLOURS[2], "#999999")
 _STEPS = 10  # of a shade, which says how often an outage was in force
 
@@ -134,7 +135,9 @@ def _shade_outage(axes: Axes, result: Findings, name: str, at: Floats, colour: s
     for each in stretches:
         begin, end, depth = each
         alpha = _DARKEST * depth / _STEPS
-        shade(axes, float(at[begin] - half), float(at[end] + half), colour, alpha, name if each is longest else "")
+        low, high = float(at[begin] - half), float(at[end] + half)
+        wide = high - low > at[-1] * _LETTER * len(short(name))
+        shade(axes, low, high, colour, alpha, name if each is longest else "", wide=wide)
 
 
 def _outages(result: Findings, queue: str) -> list[str]:

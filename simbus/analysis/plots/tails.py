@@ -16,7 +16,7 @@ from simbus.analysis.estimates import band
 from simbus.analysis.expectations import Expectation
 from simbus.analysis.findings import Findings
 from simbus.analysis.metrics import quantile
-from simbus.analysis.plots.drawing import logarithmic_times, sideways
+from simbus.analysis.plots.drawing import logarithmic_times, lower_left_is_free, sideways
 from simbus.analysis.replication import PROBABILITIES
 from simbus.analysis.style import COLOURS, DASHES, SHADE, ink, legend
 
@@ -43,7 +43,7 @@ def draw_latency(axes: Axes, result: Findings, queues: Sequence[str]) -> None:
     for each, colour in corners:
         _corner(axes, each, colour, alone=len(corners) == 1)
     axes.yaxis.set_major_formatter(lambda share, _: formats.value(share, "share"))
-    legend(axes, lines, loc="lower left")
+    legend(axes, lines, loc="lower left" if lower_left_is_free(axes) else "best")
 
 
 def draw_window(axes: Axes, result: Findings) -> None:
