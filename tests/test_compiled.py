@@ -77,3 +77,10 @@ def test_no_compiled_dataclass_leaves_a_field_to_its_class():
         for call in (node for node in ast.walk(ast.parse(file.read_text("utf-8"))) if isinstance(node, ast.Call)):
             if ast.unparse(call.func) == "field":
                 assert not {"init", "default"} <= {word.arg for word in call.keywords}, f"{file.name}: {ast.unparse(call)}"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="setuptools says it there")
+def test_a_build_without_a_c_compiler_says_what_to_do(monkeypatch):
+    monkeypatch.setenv("CC", "no-such-compiler -O2")
+    with pytest.raises(RuntimeError, match=r"no C compiler: no-such-compiler is not there; install one \(apt-get install gcc"):
+        hatch_build.CompilingHook.initialize(None, "standard", {})

@@ -7,7 +7,7 @@ from simbus.errors import ScenarioError
 from simbus.simulation.file import read_scenario
 from simbus.simulation.model.networks import NetworkSpec
 from simbus.simulation.model.streams import Streams
-from simbus.simulation.replication.network import RETRANSMISSION, Network
+from simbus.simulation.replication.network import RETRANSMISSION, _delays
 from tests.small import moments, played, small
 
 # Latency
@@ -66,7 +66,7 @@ def test_nothing_overtakes_on_a_connection():
 
 
 def test_a_lost_packet_comes_after_the_retransmission_time_out_and_twice_lost_after_three():
-    delays = Network(None, "c", NetworkSpec(name="c", loss=0.5), Streams(1, 0))._delays["there"]
+    delays = _delays("c", NetworkSpec(name="c", loss=0.5), Streams(1, 0), "there")
     seen = [next(delays) // RETRANSMISSION for _ in range(2000)]
     assert {0, 1, 3, 7} <= set(seen) <= {2**n - 1 for n in range(20)}
     assert seen.count(0) == pytest.approx(1000, abs=120)

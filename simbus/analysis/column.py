@@ -5,10 +5,12 @@ numbers of a block take as many bytes as the widest of them needs: times of up t
 lost, and the order stays.
 """
 
+from typing import TypeAlias
+
 import numpy as np
 from numpy.typing import NDArray
 
-Integers = NDArray[np.int64]
+Integers: TypeAlias = NDArray[np.int64]  # said, so that it is one where NumPy is not installed, as in a build
 _LITTLE = np.dtype("<i8")
 _FEWEST = 64  # numbers that are worth a block
 
@@ -59,6 +61,6 @@ class _Block:
         return len(self._octets)
 
     def values(self) -> Integers:
-        wide = np.zeros((len(self), 8), dtype=np.uint8)
+        wide: NDArray[np.uint8] = np.zeros((len(self), 8), dtype=np.uint8)
         wide[:, : self._octets.shape[1]] = self._octets
         return wide.view(_LITTLE).ravel() + self._least
