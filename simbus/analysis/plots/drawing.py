@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 _TICKS = (1e-6, 1e-5, 1e-4, 1e-3, 1e-2, 1e-1, 1, 10, 60, 600, 3_600, 21_600, 86_400, 604_800)
-_FINE_TICKS = (*(tick * each for tick in _TICKS[:8] for each in (1, 2, 5)), 60, 120, 300, 600, 1_200, 1_800, *_TICKS[10:])
+_FINE_TICKS = (*(tick * each for tick in _TICKS[:7] for each in (1, 2, 5)), 10, 20, 60, 120, 300, 600, 1_200, 1_800, *_TICKS[10:])
 _DECADES = 3.5
 _FEWEST_TICKS = 3
 _CORNER = (0.35, 0.35)  # of the axes' width and height: what a legend of a few names takes
