@@ -46,6 +46,7 @@ MODULES = {
         "modelled",
         "node",
         "plugin_routers",
+        "properties",
         "publishing",
         "queues",
         "routers",
@@ -150,7 +151,7 @@ def compile_into(root: Path, folder: Path) -> list[Path]:
         path = folder / file
         path.write_text(compilable(path.read_text("utf-8")), "utf-8")
     with _within(folder):
-        extensions = mypycify(["--config-file", "mypy.ini", *files], opt_level="2", debug_level="0", group_name="simbus")
+        extensions = mypycify(["--config-file", "mypy.ini", *files], opt_level="3", debug_level="0", group_name="simbus")
         for extension in extensions:
             extension.extra_compile_args += [] if sys.platform == "win32" else _FLAGS
         command = Distribution({"name": "simbus", "ext_modules": extensions}).get_command_obj("build_ext")
