@@ -46,7 +46,6 @@ MODULES = {
         "modelled",
         "node",
         "plugin_routers",
-        "properties",
         "publishing",
         "queues",
         "routers",

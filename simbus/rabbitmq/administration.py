@@ -198,14 +198,16 @@ class Administration(dialect.Broker):
         self,
         vhost: str,
         name: str,
-        pattern: str,
+        pattern: Any,
         definition: Mapping[str, Any],
         *,
         priority: Any = 0,
-        apply_to: str = "all",
+        apply_to: Any = "all",
         operator: bool = False,
     ) -> None:
         """Set a policy, or an operator policy, which holds at once for all queues and exchanges whose names it matches.
+
+        What a request says may be of any type; what is not of the right one is refused.
 
         Args:
             vhost: where.

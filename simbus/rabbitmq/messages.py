@@ -42,6 +42,7 @@ class Message:
 
     ``id`` is the ledger's and comes from a counter (the AMQP property is ``properties.message_id``);
     ``ttl`` is ``properties.expiration`` in nanoseconds; ``more_keys`` are those of CC and BCC; ``deaths`` has the latest first.
+    The ``body`` of a modelled one is a view of zeros that all share.
     ``failures`` and ``redelivered`` are what earlier quorum queues tell, see :class:`Copy`.
     """
 
@@ -49,7 +50,7 @@ class Message:
     exchange: str
     routing_key: str
     properties: Properties
-    body: bytes
+    body: bytes | memoryview
     ttl: int | None = None
     more_keys: MoreKeys | None = None
     deaths: tuple[Death, ...] = ()

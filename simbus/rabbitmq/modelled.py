@@ -255,12 +255,12 @@ def _milliseconds(nanoseconds: int) -> str:
 
 
 @cache
-def _zeros(size: int) -> bytes:
-    """So many octets to take slices of without copying: to whoever asks for their number only, a view is as good as bytes.
+def _zeros(size: int) -> memoryview:
+    """So many octets to take slices of without copying, since nobody asks for more than their number.
 
     The operating system gives memory for what is looked at, and nobody looks.
     """
-    return cast(bytes, memoryview(bytes(size)))
+    return memoryview(bytes(size))
 
 
 def _address(address: Mapping[str, Any]) -> tuple[str, str]:

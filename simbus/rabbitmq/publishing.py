@@ -41,7 +41,7 @@ class Publishing(Topology):
         self,
         exchange: str,
         routing_key: str,
-        body: bytes = b"",
+        body: bytes | memoryview = b"",
         properties: Properties = NO_PROPERTIES,
         *,
         mandatory: bool = False,
@@ -115,7 +115,7 @@ class Publishing(Topology):
 
     # Checks
 
-    def _check_target(self, exchange: str, body: bytes) -> Exchange:
+    def _check_target(self, exchange: str, body: bytes | memoryview) -> Exchange:
         check_message_size(len(body), self.vhost.node.version)
         self.permissions.check("write", "exchange", exchange)
         target = self._exchange(exchange)

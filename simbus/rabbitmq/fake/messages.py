@@ -79,16 +79,16 @@ class _Content:
     @property
     def body(self) -> bytes:
         """The body, as it is."""
-        return self._content.body
+        return bytes(self._content.body)
 
     @property
     def text(self) -> str:
         """The body as UTF-8 text."""
-        return self._content.body.decode()
+        return self.body.decode()
 
     def json(self) -> Any:
         """What the body means as JSON."""
-        return json.loads(self._content.body)
+        return json.loads(self.body)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self.body!r} to {self._content.address}{self._more()}>"
