@@ -43,7 +43,7 @@ class Column:
 
     def values(self) -> Integers:
         """All numbers."""
-        new = np.fromiter(self.new, np.int64, len(self.new))
+        new: Integers = np.fromiter(self.new, np.int64, len(self.new))
         return np.concatenate([*(block.values() for block in self._blocks), new]) if self._blocks else new
 
 
