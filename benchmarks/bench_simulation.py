@@ -390,7 +390,7 @@ machine with two cores such runs were up to a fifth apart.
 ## Where it is weak
 
 - The aim was three times SimPy on the broker and three times Ciw on M/M/1 and M/M/3. Compiled it is reached on CPython 3.11;
-  interpreted it is not, nor against Ciw on 3.13, where the interpreter itself has become faster. Interpreted, what a message
+  interpreted it is not, nor against Ciw on 3.13, where the compiled code is a sixth slower. Interpreted, what a message
   costs is spread over some eighty calls in Python, few of which take a twentieth of it: a third is the broker, as long as in
   `benchmarks/bench_model.py`, a third what is noted for the results, a third the calendar and the modelled parties. So queues
   as bare as M/M/1, of which a specialised simulator keeps nothing but a wait, gain least.
