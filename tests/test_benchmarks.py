@@ -101,7 +101,15 @@ def test_the_gate_fails_below_a_floor(bench_simulation, monkeypatch, capsys, flo
     monkeypatch.setattr(bench_simulation, "works", lambda: [work])
     ratios = {name: {"median": floor, "low": floor, "high": floor} for name in ("SimPy", "Ciw")}
     assert bench_simulation.gate({"works": {"work": {"ratios": ratios}}}) == status
-    assert ("BROKEN, the floor is" in capsys.readouterr().out) == bool(status)
+    assert capsys.readouterr().out.count("BELOW the floor of") == (3 * 2 if status else 0)
+
+
+def test_a_floor_that_is_missed_once_is_not_broken(bench_simulation, monkeypatch):
+    """A neighbour on the machine may take its time from one measurement; from three in a row only we ourselves do."""
+    seen = iter([(1, {"SimPy", "Ciw"}), (0, {"SimPy", "Ciw"})])
+    monkeypatch.setattr(bench_simulation, "works", lambda: [work_of(bench_simulation, simbus=[2.0])])
+    monkeypatch.setattr(bench_simulation, "judged", lambda *_: next(seen))
+    assert bench_simulation.gate({"works": {}}) == 0
 
 
 def test_the_gate_fails_without_its_peers(bench_simulation, monkeypatch, capsys):
