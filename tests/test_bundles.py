@@ -10,6 +10,7 @@ from pandas.testing import assert_frame_equal
 import simbus
 from simbus import Capacity, Scenario, Solved, Sweep, capacity, exponential, simulate, solve, sweep
 from simbus.errors import ScenarioError
+from tests.test_saved import spoilt
 
 RUN = {"duration": "20s", "warmup": "2s", "replications": 3, "seed": 7, "progress": False}
 OBJECTIVE = "orders.wait.p99 < 1s"
@@ -105,10 +106,7 @@ def test_a_file_of_another_kind_is_refused(sizes, tmp_path):
 
 @given(st.data())
 def test_a_sweep_in_which_an_octet_changed_is_refused_or_means_the_same(octets, sizes, tmp_path_factory, data):
-    place = data.draw(st.integers(0, len(octets) - 1))
-    spoilt = bytearray(octets)
-    spoilt[place] ^= data.draw(st.integers(1, 255))
     path = tmp_path_factory.getbasetemp() / "spoilt"
-    path.write_bytes(bytes(spoilt))
+    path.write_bytes(data.draw(spoilt(octets)))
     with suppress(ScenarioError):
         assert [each.result.trace_hash for each in Sweep.load(path).points] == [each.result.trace_hash for each in sizes.points]

@@ -6,7 +6,7 @@ import pytest
 
 from simbus.errors import ScenarioError
 from simbus.simulation.experiment.experiment import simulate
-from simbus.simulation.forecast.availability import at_work
+from simbus.simulation.forecast.availability import share_left
 from simbus.simulation.forecast.check import utilisation, warnings
 from simbus.simulation.forecast.load import capacity, load, work
 from simbus.simulation.model.replays import Replay
@@ -259,7 +259,7 @@ def test_outages_that_leave_a_group_too_little_time():
 def test_what_outages_leave_of_the_time(what, when, left):
     shop = bookstore()
     shop.outage("trouble", what, whom="inventory", **when)
-    assert at_work(shop, "inventory") == pytest.approx(left)
+    assert share_left(shop, "inventory") == pytest.approx(left)
 
 
 def test_a_queue_that_no_one_consumes_unless_it_holds_dead_letters():

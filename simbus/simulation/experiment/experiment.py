@@ -123,7 +123,7 @@ def check_scenario(scenario: object) -> None:
 
 def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
     """The result as it is before any replication."""
-    run = scenario.run
+    run, exact = scenario.run, exact_values(scenario)
     return Result(
         scenario=scenario.name,
         settings=Settings(run.seed, run.duration, run.cut, run.confidence, wanted(scenario, asked), run.antithetic),
@@ -135,8 +135,8 @@ def _blank(scenario: Scenario, asked: tuple[Expectation, ...]) -> Result:
         text=scenario.text,
         question=scenario.question,
         answer=scenario.answer,
-        exact=exact_values(scenario),
-        inexact=inexact(scenario),
+        exact=exact,
+        inexact=inexact(scenario, exact),
         offered=offered_loads(scenario),
         parties=related(scenario),
         delays=waiting_places(scenario),

@@ -20,7 +20,7 @@ _STOPPING = ("breakdown", "crash", "connection-loss", "partition", "slow")
 def cautions(scenario: System, offered: Load) -> Iterator[Caution]:
     """Groups that could keep up, were it not for their outages."""
     for name, consumer in scenario.consumers.items():
-        left, busy = at_work(scenario, name), offered.steady[name]
+        left, busy = share_left(scenario, name), offered.steady[name]
         if busy < 1 <= busy / left:
             names = [each.name for each in scenario.outages.values() if name in each.whom and lost(each)]
             why = f"{' and '.join(names)} leave{'s' * (len(names) == 1)} {name} {left:.0%} of its time"
@@ -28,7 +28,7 @@ def cautions(scenario: System, offered: Load) -> Iterator[Caution]:
             yield Caution(dotted("queues", consumer.queue), f"{problem}: it grows", "add consumers, or make outages shorter")
 
 
-def at_work(scenario: System, name: str) -> float:
+def share_left(scenario: System, name: str) -> float:
     """The share of its capacity that outages leave a group in the long run, each as if it came independently of the others."""
     return math.prod(1 - lost(each) for each in scenario.outages.values() if name in each.whom)
 

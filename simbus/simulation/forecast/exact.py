@@ -5,7 +5,7 @@ they describe the steady state, so a run has to be long, and its warm-up cut off
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from simbus import dialect as dialects
@@ -30,21 +30,20 @@ def exact_values(scenario: System) -> tuple[Exact, ...]:
     return tuple(_with_breakdowns(scenario, stations) if scenario.outages else _undisturbed(scenario, offered, stations))
 
 
-def inexact(scenario: System) -> dict[str, str]:
-    """By consumed queue of which nothing is known exactly, why."""
-    known = [each.metric for each in exact_values(scenario)]
+def inexact(scenario: System, known: Iterable[Exact]) -> dict[str, str]:
+    """By consumed queue of which nothing is known exactly, why; ``known`` are its :func:`exact_values`."""
+    metrics = [each.metric for each in known]
     consumed = dict.fromkeys(each.queue for each in scenario.consumers.values())
-    return {
-        queue: _why(scenario, queue)
-        for queue in consumed
-        if not any(metric.startswith((f"{queue}.", f"{queue}[")) for metric in known)
-    }
-
-
-def _why(scenario: System, queue: str) -> str:
-    """The plainest reason that there is no closed form for a queue."""
+    left = [queue for queue in consumed if not any(each.startswith((f"{queue}.", f"{queue}[")) for each in metrics)]
+    if not left:
+        return {}
     offered, rules = load(scenario), _rules(scenario)
-    stations = _stations(scenario, offered, rules)
+    fed = {each.queue for each in _stations(scenario, offered, rules)}
+    return {queue: _why(scenario, queue, offered, rules[queue], fed=queue in fed) for queue in left}
+
+
+def _why(scenario: System, queue: str, offered: Load, rule: Discipline, *, fed: bool) -> str:
+    """The plainest reason that there is no closed form for a queue; ``fed`` by arrivals that a form may know."""
     groups = [each for each in scenario.consumers.values() if each.queue == queue]
     busy = max(offered.steady[each.name] for each in groups)
     reasons = {
@@ -56,8 +55,8 @@ def _why(scenario: System, queue: str) -> str:
         "several groups consume it": len(groups) > 1,
         "its consumers do more than take one message after the other": not all(each.plain for each in groups),
         "its handler is code": any(math.isnan(each.service.mean) for each in groups),
-        "its type or its limits have no form": not rules[queue].in_order,
-        "what arrives is no process that a form knows": all(each.queue != queue for each in stations),
+        "its type or its limits have no form": not rule.in_order,
+        "what arrives is no process that a form knows": not fed,
     }
     otherwise = "no form is known of these arrivals, service times and prefetch together"
     return next((reason for reason, holds in reasons.items() if holds), otherwise)

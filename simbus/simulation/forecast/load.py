@@ -160,7 +160,6 @@ def served(scenario: System) -> set[str]:
     return found
 
 
-@remembered
 def waiting_places(scenario: System) -> dict[str, tuple[str, ...]]:
     """By consumed queue, the delay queues in which its consumers have messages wait until they are tried again."""
     kind, found = dialects.load(scenario.dialect), defaultdict[str, dict[str, None]](dict)
